@@ -1,0 +1,53 @@
+// Every attention score >= epsilon of given queries, without scoring all keys.
+//
+//     A_ij = <q_i, k_j>^2 / Z_i,   Z_i = sum_l <q_i, k_l>^2 = ||R q_i||^2.
+//
+// METHOD  Numerators over the universal set only; the normaliser from R, in
+//   O(d^2), without n. A key is returned iff the upper end of its score's
+//   error interval reaches epsilon.
+//
+// SOURCE  NUMERICS N8.
+#pragma once
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "steelyard/compute_context.h"
+#include "steelyard/cost.h"
+#include "steelyard/matrix_view.h"
+
+namespace steelyard {
+
+struct HeavyRow {
+  std::vector<Index> indices;   // Ascending, zero-based.
+  std::vector<double> scores;   // Of the keys above, in [0, 1].
+  double normalizer = 0.0;      // Z * 2^-normalizer_exponent.
+  int normalizer_exponent = 0;  // Not 0 only when Z is outside float64.
+  double captured_mass = 0.0;   // Share of Z that `indices` hold.
+  bool undefined = false;       // Z is 0 to working accuracy.
+};
+
+struct HeavyOptions {
+  // Smallest score to report. Dimensionless, in (0, 1].
+  double epsilon = 0.01;
+};
+
+// SHAPES   key_heads: H views of n x d; query_heads: G views of m x d, G a
+//          multiple of H. Query head g reads key head floor(g H / G). Answers
+//          are head-major: row g m + i.
+// SCALARS  half, bfloat16, float, double, mixed freely; sums are float64.
+// COST     that of the universal sets, then d (d + |U|) flops a query.
+// RANDOM   none.
+// ERRORS   InvalidArgument: a NaN or infinity (field "keys" or "queries").
+//          Cancelled, DeadlineExceeded: `context.stop`.
+absl::StatusOr<std::vector<HeavyRow>> FindHeavyScores(
+    absl::Span<const AnyMatrixView> key_heads,
+    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions& options,
+    const ComputeContext& context);
+
+// For H heads of n x d keys and G heads of m queries.
+Cost CostOfHeavyScores(Index key_heads, Index n, Index d, Index query_heads,
+                       Index m, double epsilon, int workers);
+
+}  // namespace steelyard

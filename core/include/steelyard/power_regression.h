@@ -1,0 +1,68 @@
+// Regressions against powers of A'A and against its matrix exponential.
+//
+//     even   (A'A)^j x = b             j in [1, 64], b of length d
+//     odd    min ||A (A'A)^j x - b||   j in [0, 64], b of length n
+//     exp    e^(A'A) x = b             b of length d
+//
+// METHOD  One factorisation R'R = A'A (ladder of N1), then level by level:
+//   y_i solves A'A y_i = y_{i-1} by R^-T, R^-1, refined with the true A; the odd
+//   family starts from y_0 = argmin ||A z - b||. Residuals that certify are
+//   computed in double-double. The exponential goes through the SVD of R.
+//
+// SOURCE  NUMERICS N1, N2; [SYZ24] arXiv 2308.14304.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "steelyard/compute_context.h"
+#include "steelyard/cost.h"
+#include "steelyard/matrix_view.h"
+#include "steelyard/solution.h"
+
+namespace steelyard {
+
+enum class FactorMethod {
+  kGram,  // Gram, Cholesky, refinement with the true A
+  kQr,    // blocked tall-skinny Householder QR
+  kSvd,   // SVD of R, truncated at the numerical rank: minimum norm
+};
+
+enum class PowerFamily { kGramPower, kLeftGramPower, kMatrixExponential };
+
+struct PowerRegressionOptions {
+  PowerFamily family = PowerFamily::kGramPower;
+  // j. Ignored by kMatrixExponential.
+  int exponent = 1;
+  // Goal on the residual of the family (odd: the excess). In (0, 1). Unset:
+  // 8 (j+1) max(phi, u), as good as float64 allows.
+  std::optional<double> tolerance;
+  // Refinement steps a level. >= 1.
+  int max_iterations = 1000;
+  // Unset: the ladder of N1 chooses.
+  std::optional<FactorMethod> method;
+  // l >= 0: (A'A + l I)^j x = b; odd: z = argmin |Az-b|^2 + l |z|^2 first.
+  // 0 for kMatrixExponential.
+  double ridge = 0.0;
+  // Also x_low, so that x + x_low holds about 106 bits. Not for
+  // kMatrixExponential.
+  bool extended_output = false;
+};
+
+// SHAPES   a: n x d, any n, d >= 1. b: rows(M) x k. x: d x k.
+// SCALARS  any storage types; all arithmetic float64 or better.
+// COST     2 n d^2 + O(n d k) flops a refinement; memory: CostOfPowerRegression.
+// RANDOM   none.
+// ERRORS   InvalidArgument: a NaN or infinity (field "a" or "b").
+//          Cancelled, DeadlineExceeded: `context.stop`. A time limit or a
+//          draining server is a Termination with the best x so far.
+absl::StatusOr<Solution> SolvePowerRegression(
+    const AnyMatrixView& a, const AnyMatrixView& b,
+    const PowerRegressionOptions& options, const ComputeContext& context);
+
+// For A n x d and k right-hand sides.
+Cost CostOfPowerRegression(Index n, Index d, Index k,
+                           const PowerRegressionOptions& options, int workers);
+
+}  // namespace steelyard

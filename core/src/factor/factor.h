@@ -1,0 +1,96 @@
+// One factorisation per matrix: R upper triangular with R'R = A'A (N1).
+//
+//   A is n x d. Columns are first scaled by powers of two to norms in [1, 2)
+//   (exact); everything here speaks of the scaled matrix unless it says so:
+//   column c of the scaled matrix is column c of A times 2^-exponents[c].
+//
+// METHOD  The ladder of N1: compensated Gram in at most 64 slots + Cholesky while
+//   its certified error allows it, else tall-skinny Householder QR; the SVD of R
+//   decides the numerical rank.
+//
+// SOURCE  NUMERICS N1, N4 (guard). Higham, Accuracy and Stability, ch. 10, 19.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "steelyard/compute_context.h"
+#include "steelyard/cost.h"
+#include "steelyard/matrix.h"
+#include "steelyard/power_regression.h"
+
+namespace steelyard {
+
+// A column whose entries are all zero has exponent 0.
+struct ColumnScales {
+  std::vector<int> exponents;
+};
+
+// First pass of admitted work: is everything finite, and how long is each
+// column. `row_offset` is added to the row that an error names.
+// ERRORS  InvalidArgument NOT_FINITE with the first bad entry in row order.
+absl::StatusOr<ColumnScales> ScanColumns(const AnyMatrixView& a,
+                                         std::string_view field,
+                                         const ComputeContext& context,
+                                         Index row_offset = 0);
+
+// Is everything finite; no scales. For right-hand sides and queries.
+absl::Status CheckFinite(const AnyMatrixView& a, std::string_view field,
+                         const ComputeContext& context, Index row_offset = 0);
+
+// Copies rows [first, first + count) as float64 times 2^-exponents (empty: 1)
+// into `out`, count x d row-major.
+void LoadScaledRows(const AnyMatrixView& a, Index first, Index count,
+                    const std::vector<int>& exponents, double* out);
+
+struct FactorOptions {
+  // Unset: Gram where its certified error f of N4 gives delta <= delta_max.
+  std::optional<FactorMethod> method;
+  // Largest delta (N4) at which a Gram is kept. Universal sets: 1e-3.
+  double delta_max = 1e-3;
+  // Largest condition number of the scaled R at which a Gram is kept. Power
+  // regressions refine with the true A: 1e7 (N1). Unset: delta_max decides.
+  std::optional<double> gram_condition_max;
+  // l: R of [A; sqrt(l) I], l in the units of the unscaled A'A.
+  double ridge = 0.0;
+};
+
+struct Factor {
+  ColumnScales scales;
+  // d x d upper triangular, zero below; rows past min(n, d) are zero when
+  // n < d (and no ridge). Not truncated at the rank.
+  Matrix<double> r;
+  FactorMethod method = FactorMethod::kGram;  // how R was made: kGram or kQr
+  std::string description;                    // in words, with sizes
+  // Singular values of R, descending; d of them.
+  std::vector<double> singular_values;
+  // Right singular vectors of R by rows, d x d; empty unless asked for or rank
+  // deficient.
+  Matrix<double> v_transposed;
+  Index rank = 0;         // sigma_i > max(30, 2 sqrt d) u sigma_1
+  double rank_gap = 0.0;  // sigma_(rank+1) / sigma_rank, 0 if full
+  double condition = 0.0;  // sigma_1 / sigma_rank
+  // f of N4: bound on ||R^-T E R^-1||, E the error of R'R. Infinite when rank
+  // < d.
+  double gram_error = 0.0;
+  // delta of N4: relative error bound of ||R^-T k||^2 for a row k of K, scores
+  // computed in float64 included. Rank < d: of the scores by S_r^-1 V_r'.
+  double delta = 0.0;
+  double frobenius_norm = 0.0;          // of R (equals that of the scaled A)
+  double inverse_frobenius_norm = 0.0;  // of R^-1; infinite when rank < d
+};
+
+// SHAPES   a: n x d. COST 2 n d^2 flops (QR: 4 n d^2). RANDOM none.
+// ERRORS   Cancelled, DeadlineExceeded and, when the stop reason wants the best
+//          answer (time limit, draining), Aborted: the caller then has no R.
+absl::StatusOr<Factor> FactorMatrix(const AnyMatrixView& a,
+                                    const ColumnScales& scales,
+                                    const FactorOptions& options,
+                                    const ComputeContext& context);
+
+Cost CostOfFactor(Index n, Index d, int workers);
+
+}  // namespace steelyard
