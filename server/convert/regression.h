@@ -1,0 +1,114 @@
+// SolveRequest -> a regression of core, and its answer back: whole for Solve,
+// in pieces for StreamSolve.
+//
+// A problem has passed every check of the contract that needs no number of a
+// tensor; nobody checks again. The request message must outlive its problem.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/convert/tensor_input.h"
+#include "server/convert/timing.h"
+#include "server/limits/limits.h"
+#include "steelyard/attention_kernel_regression.h"
+#include "steelyard/cost.h"
+#include "steelyard/power_regression.h"
+#include "steelyard/progress.h"
+#include "steelyard/solution.h"
+#include "steelyard/v1/regression_service.pb.h"
+
+namespace steelyard::server {
+
+class SolveProblem {
+ public:
+  // n x d.
+  const TensorInput& a() const { return a_; }
+  // rows(M) x k; extents() is 1 where it was given as a vector.
+  const TensorInput& b() const { return b_; }
+  // Which of the two says which family.
+  const std::variant<PowerRegressionOptions, AttentionKernelOptions>& options()
+      const {
+    return options_;
+  }
+  // Unset: the server chooses one and tells it in the report.
+  std::optional<std::uint64_t> seed() const { return seed_; }
+  // Of the work, from its start. Unset: none.
+  std::optional<std::chrono::nanoseconds> time_limit() const {
+    return time_limit_;
+  }
+  std::int64_t max_response_bytes() const { return max_response_bytes_; }
+
+  // Rows of x: d, or n for the attention kernel.
+  Index solution_rows() const;
+  // k.
+  Index right_hand_sides() const { return b_.cols(); }
+  bool extended_output() const;
+
+ private:
+  friend absl::StatusOr<SolveProblem> SolveProblemFromProto(
+      const v1::SolveRequest& request, const Limits& limits);
+  SolveProblem(TensorInput a, TensorInput b)
+      : a_(std::move(a)), b_(std::move(b)) {}
+
+  TensorInput a_;
+  TensorInput b_;
+  std::variant<PowerRegressionOptions, AttentionKernelOptions> options_;
+  std::optional<std::uint64_t> seed_;
+  std::optional<std::chrono::nanoseconds> time_limit_;
+  std::int64_t max_response_bytes_ = 0;
+};
+
+absl::StatusOr<SolveProblem> SolveProblemFromProto(
+    const v1::SolveRequest& request, const Limits& limits);
+
+// Flops, and bytes beyond the request message: the work of core, aligned copies
+// of tensors, the answer's message and its wire form.
+Cost CostOf(const SolveProblem& problem, int workers);
+
+// "gram_power 3: a 1000x32 FLOAT32, b 32 FLOAT64", for logs.
+std::string DescriptionOf(const SolveProblem& problem);
+
+// An error of core with core's argument ("a") replaced by the proto path
+// (`a.dense.data`).
+absl::Status AtProtoPath(const absl::Status& status,
+                         const SolveProblem& problem);
+
+// RESPONSE_TOO_LARGE before any work: x alone is larger than the caller takes.
+// For Solve; StreamSolve has no such limit.
+absl::Status CheckResponseSize(const SolveProblem& problem);
+
+// What the report tells that core does not know.
+struct SolveFacts {
+  std::uint64_t seed = 0;
+  Timing timing;
+};
+
+// Fill `response`, or RESPONSE_TOO_LARGE (then it stays empty).
+absl::Status ToProto(const Solution& solution, const SolveProblem& problem,
+                     const SolveFacts& facts, v1::SolveResponse* response);
+
+// The answer as the last events of StreamSolve, each at most chunk_bytes_max:
+// x, then x_low, in chunks when they do not fit into the result, then the
+// result. `write` returns false when the stream is broken: CANCELLED.
+//
+// RESPONSE_TOO_LARGE where x_exponents alone make the result larger than the
+// caller takes: they have no chunks.
+absl::Status WriteSolution(
+    const Solution& solution, const SolveProblem& problem,
+    const SolveFacts& facts, const Limits& limits,
+    absl::FunctionRef<bool(const v1::SolveEvent&)> write);
+
+// Where the call stands. `elapsed`: since it was admitted or queued.
+void ToProto(const ProgressUpdate& update, std::chrono::nanoseconds elapsed,
+             std::optional<std::chrono::nanoseconds> time_left,
+             v1::SolveEvent* event);
+
+}  // namespace steelyard::server

@@ -1,0 +1,109 @@
+// One constructor for each way a request is refused.
+//
+// The reasons are the closed list of the wire contract; clients branch on them.
+// Every message names the field, what was given and what is required:
+// `b.shape[0] is 99; a has 100 rows`. Field paths are proto paths with indices:
+// `keys.dense.shape[1]`. grpc_status.h turns these statuses into wire bytes.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "steelyard/matrix_view.h"
+#include "steelyard/status.h"
+
+namespace steelyard::server {
+
+// INVALID_ARGUMENT: the request can never succeed as it stands.
+
+// FIELD_REQUIRED: "`field` is required: `rule`".
+absl::Status FieldRequiredError(const std::string& field,
+                                const std::string& rule);
+
+// FIELD_OUT_OF_RANGE: "`field` is `given`; `rule`".
+absl::Status OutOfRangeError(const std::string& field, const std::string& given,
+                             const std::string& rule);
+
+// UNKNOWN_ENUM: `value` is not a member of `enum_name` in this version.
+absl::Status UnknownEnumError(const std::string& field, int value,
+                              const std::string& enum_name);
+
+// WRONG_SHAPE, WRONG_DTYPE, WRONG_SIZE, SHAPE_OVERFLOW, CONFLICTING_FIELDS:
+// "`field` `given`; `rule`", as in WrongShapeError("b.shape[0]", "is 99",
+// "a has 100 rows").
+absl::Status WrongShapeError(const std::string& field, const std::string& given,
+                             const std::string& rule);
+absl::Status WrongDtypeError(const std::string& field, const std::string& given,
+                             const std::string& rule);
+absl::Status WrongSizeError(const std::string& field, const std::string& given,
+                            const std::string& rule);
+absl::Status ShapeOverflowError(const std::string& field,
+                                const std::string& given,
+                                const std::string& rule);
+absl::Status ConflictingFieldsError(const std::string& field,
+                                    const std::string& given,
+                                    const std::string& rule);
+
+// RESOURCE_EXHAUSTED without RetryInfo: refused again, however often.
+
+// LIMIT_EXCEEDED: `what` (a field path, or a quantity such as "the memory of
+// this request") is `value`; the server's limit `limit` is `max`. `field` may
+// be empty. Metadata: limit, value, max.
+struct LimitExcess {
+  std::string field;
+  std::string what;
+  std::string limit;  // a name of GetServerInfo: "columns_max"
+  double value = 0.0;
+  double max = 0.0;
+};
+absl::Status LimitExceededError(const LimitExcess& excess);
+
+// RESPONSE_TOO_LARGE: the answer needs at least `bytes`, the caller takes
+// `max`; `remedy` names what to do (the streaming RPC, a larger epsilon).
+// Metadata: limit (max_response_bytes), value, max.
+absl::Status ResponseTooLargeError(std::int64_t bytes, std::int64_t max,
+                                   const std::string& remedy);
+
+// RESOURCE_EXHAUSTED with RetryInfo and QuotaFailure: a retry can succeed.
+
+// QUEUE_FULL: `waiting` requests wait already, as many as may.
+absl::Status QueueFullError(std::int64_t waiting,
+                            std::chrono::milliseconds retry_delay);
+
+// MEMORY_BUDGET: `needed` bytes do not fit beside the `reserved` ones now. For
+// a request that is larger than the whole budget use LimitExceededError.
+struct MemoryShortage {
+  double needed = 0.0;
+  double reserved = 0.0;
+  double budget = 0.0;
+};
+absl::Status MemoryBudgetError(const MemoryShortage& shortage,
+                               std::chrono::milliseconds retry_delay);
+
+// MEMORY_BUDGET: an allocation failed (std::bad_alloc).
+absl::Status OutOfMemoryError(std::chrono::milliseconds retry_delay);
+
+// DEADLINE_EXCEEDED, DEADLINE_TOO_SHORT: the work would take about
+// `estimated_seconds`, queue included, and `remaining_seconds` are left.
+// Metadata: estimated_seconds.
+absl::Status DeadlineTooShortError(double estimated_seconds,
+                                   double remaining_seconds);
+
+// UNAVAILABLE, DRAINING: another server, or this one after its restart.
+absl::Status DrainingError();
+
+// What the constructors above attach besides steelyard::DetailOf.
+std::optional<std::chrono::milliseconds> RetryDelayOf(
+    const absl::Status& status);
+// Subject of the quota that is used up: "queue", "memory".
+std::optional<std::string> QuotaSubjectOf(const absl::Status& status);
+
+// The same status with another field path: core names its own arguments
+// ("keys"), the wire names proto paths (`keys.dense.data`). A status without
+// detail is returned as it is.
+absl::Status WithField(const absl::Status& status, const std::string& field);
+
+}  // namespace steelyard::server
