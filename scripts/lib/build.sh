@@ -1,8 +1,9 @@
+# shellcheck shell=bash
 # The build steps that scripts/test and scripts/demo share. Sourced, not run;
 # the caller has set `set -euo pipefail`. Ends with the repository root as the
 # working directory, because CMake looks for its presets there.
 
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 
 # Objects compiled in one checkout serve another (a fresh clone in CI): paths
 # below the root are hashed relative to it, and debug information is not.
