@@ -24,24 +24,24 @@ namespace steelyard::client {
 struct ErrorDetail {
   // Stable, of a closed list: "FIELD_REQUIRED", "WRONG_SHAPE", "QUEUE_FULL".
   // Empty when the error did not come from Steelyard (no connection, say).
-  std::string reason;
+  std::string reason = {};
 
   // Path of the wrong field, "keys.dense.shape[1]"; empty: no field.
-  std::string field;
+  std::string field = {};
 
   // Numbers behind the reason: "index" of a NaN; "limit", "value" and "max" of
   // LIMIT_EXCEEDED; "estimated_seconds" of DEADLINE_TOO_SHORT.
-  std::map<std::string, std::string> metadata;
+  std::map<std::string, std::string> metadata = {};
 
   // Set: the server is busy, and asks to be called again no sooner. The client
   // has already done so as often as its RetryPolicy allows.
-  std::optional<Seconds> retry_delay;
+  std::optional<Seconds> retry_delay = std::nullopt;
 
   // What was exhausted, one line each.
-  std::vector<std::string> quota_violations;
+  std::vector<std::string> quota_violations = {};
 
   // As sent in x-request-id; find the call in the server's log with it.
-  std::string request_id;
+  std::string request_id = {};
 
   // Attempts made; 0: nothing was sent.
   int attempts = 0;

@@ -1,0 +1,211 @@
+#include "regression_codec.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "error_codec.h"
+#include "tensor_codec.h"
+
+namespace steelyard::client {
+namespace {
+
+v1::Method ToProto(Method method) {
+  switch (method) {
+    case Method::kAutomatic:
+      return v1::METHOD_UNSPECIFIED;
+    case Method::kGram:
+      return v1::METHOD_GRAM;
+    case Method::kQr:
+      return v1::METHOD_QR;
+    case Method::kSvd:
+      return v1::METHOD_SVD;
+    case Method::kCholesky:
+      return v1::METHOD_CHOLESKY;
+    case Method::kConjugateGradient:
+      return v1::METHOD_CONJUGATE_GRADIENT;
+  }
+  return v1::METHOD_UNSPECIFIED;
+}
+
+v1::KernelNormalization ToProto(KernelNormalization normalization) {
+  switch (normalization) {
+    case KernelNormalization::kNone:
+      return v1::KERNEL_NORMALIZATION_NONE;
+    case KernelNormalization::kUnitDiagonal:
+      return v1::KERNEL_NORMALIZATION_UNIT_DIAGONAL;
+    case KernelNormalization::kSoftmaxRows:
+      return v1::KERNEL_NORMALIZATION_SOFTMAX_ROWS;
+  }
+  return v1::KERNEL_NORMALIZATION_UNSPECIFIED;
+}
+
+Termination FromProto(v1::Termination termination) {
+  switch (termination) {
+    case v1::TERMINATION_CONVERGED:
+      return Termination::kConverged;
+    case v1::TERMINATION_ITERATION_LIMIT:
+      return Termination::kIterationLimit;
+    case v1::TERMINATION_TIME_LIMIT:
+      return Termination::kTimeLimit;
+    case v1::TERMINATION_PRECISION_FLOOR:
+      return Termination::kPrecisionFloor;
+    case v1::TERMINATION_ILL_CONDITIONED:
+      return Termination::kIllConditioned;
+    case v1::TERMINATION_STOPPED:
+      return Termination::kStopped;
+    default:
+      return Termination::kUnknown;
+  }
+}
+
+// Puts one kind of problem into the request.
+struct ProblemWriter {
+  v1::SolveRequest* request;
+
+  void operator()(const GramPower& problem) const {
+    request->mutable_gram_power()->set_exponent(problem.exponent);
+  }
+  void operator()(const LeftGramPower& problem) const {
+    request->mutable_left_gram_power()->set_exponent(problem.exponent);
+  }
+  void operator()(const MatrixExponential&) const {
+    request->mutable_matrix_exponential();
+  }
+  void operator()(const AttentionKernel& problem) const {
+    v1::AttentionKernel* kernel = request->mutable_attention_kernel();
+    kernel->set_scale(problem.scale);
+    kernel->set_normalization(ToProto(problem.normalization));
+  }
+};
+
+template <typename T>
+std::vector<T> Vector(const google::protobuf::RepeatedField<T>& field) {
+  return std::vector<T>(field.begin(), field.end());
+}
+
+SolveReport FromProto(const v1::SolveReport& wire) {
+  SolveReport report;
+  report.termination = FromProto(wire.termination());
+  report.method = wire.method();
+  report.iterations = wire.iterations();
+  report.converged = Vector(wire.converged());
+  report.relative_residual = Vector(wire.relative_residual());
+  report.excess_residual = Vector(wire.excess_residual());
+  report.residual_floor = Vector(wire.residual_floor());
+  report.backward_error = Vector(wire.backward_error());
+  report.optimality = Vector(wire.optimality());
+  report.forward_error = Vector(wire.forward_error());
+  report.componentwise_error = Vector(wire.componentwise_error());
+  report.condition_estimate = wire.condition_estimate();
+  report.rank = wire.rank();
+  report.rank_gap = wire.rank_gap();
+  report.seed = wire.seed();
+  report.log_smallest_ridge = wire.log_smallest_ridge();
+  report.queue_time = SecondsFromProto(wire.queue_time());
+  report.compute_time = SecondsFromProto(wire.compute_time());
+  return report;
+}
+
+absl::Status OptionsToProto(const SolveOptions& options,
+                            v1::SolveRequest* request) {
+  if (options.tolerance.has_value()) {
+    request->set_tolerance(*options.tolerance);
+  }
+  if (options.max_iterations.has_value()) {
+    request->set_max_iterations(*options.max_iterations);
+  }
+  if (options.seed.has_value()) request->set_seed(*options.seed);
+  if (options.ridge.has_value()) request->set_ridge(*options.ridge);
+  request->set_method(ToProto(options.method));
+  request->set_extended_output(options.extended_output);
+  if (!options.time_limit.has_value()) return absl::OkStatus();
+  if (!(*options.time_limit > Seconds(0.0))) {
+    return LocalError(
+        absl::StatusCode::kInvalidArgument,
+        absl::StrCat("time_limit is ", options.time_limit->count(),
+                     " s; it must be > 0 s"),
+        {.reason = "FIELD_OUT_OF_RANGE", .field = "time_limit"});
+  }
+  *request->mutable_time_limit() = DurationToProto(*options.time_limit);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ToProto(const TensorView& a, const TensorView& b,
+                     const Problem& problem, const SolveOptions& options,
+                     const ClientOptions& limits, v1::SolveRequest* request) {
+  absl::Status status = OptionsToProto(options, request);
+  if (!status.ok()) return status;
+  std::visit(ProblemWriter{request}, problem);
+  status = ToProto(a, "a.dense", limits.request_bytes_max,
+                   request->mutable_a()->mutable_dense());
+  if (!status.ok()) return status;
+  return ToProto(b, "b", limits.request_bytes_max, request->mutable_b());
+}
+
+absl::StatusOr<Solution> FromProto(const v1::SolveResponse& response) {
+  absl::StatusOr<RowMajorMatrix> x = MatrixFromProto(response.x(), "x");
+  if (!x.ok()) return x.status();
+  Solution solution;
+  solution.x = *std::move(x);
+  if (response.has_x_low()) {
+    absl::StatusOr<RowMajorMatrix> x_low =
+        MatrixFromProto(response.x_low(), "x_low");
+    if (!x_low.ok()) return x_low.status();
+    solution.x_low = *std::move(x_low);
+    if (solution.x_low.rows() != solution.x.rows() ||
+        solution.x_low.cols() != solution.x.cols()) {
+      return BrokenAnswer("x and x_low differ in shape");
+    }
+  }
+  if (response.x_exponents_size() != 0 &&
+      response.x_exponents_size() != solution.x.size()) {
+    return BrokenAnswer(
+        absl::StrCat("x has ", solution.x.size(), " entries and ",
+                     response.x_exponents_size(), " exponents"));
+  }
+  solution.x_exponents = Vector(response.x_exponents());
+  solution.report = FromProto(response.report());
+  return solution;
+}
+
+Progress FromProto(const v1::Progress& wire, int attempt) {
+  Progress progress;
+  progress.phase = wire.phase();
+  progress.iteration = wire.iteration();
+  if (wire.has_relative_residual()) {
+    progress.relative_residual = wire.relative_residual();
+  }
+  if (wire.has_fraction()) progress.fraction = wire.fraction();
+  progress.elapsed = SecondsFromProto(wire.elapsed());
+  if (wire.has_time_left()) {
+    progress.time_left = SecondsFromProto(wire.time_left());
+  }
+  progress.attempt = attempt;
+  return progress;
+}
+
+std::string Name(Termination termination) {
+  switch (termination) {
+    case Termination::kConverged:
+      return "CONVERGED";
+    case Termination::kIterationLimit:
+      return "ITERATION_LIMIT";
+    case Termination::kTimeLimit:
+      return "TIME_LIMIT";
+    case Termination::kPrecisionFloor:
+      return "PRECISION_FLOOR";
+    case Termination::kIllConditioned:
+      return "ILL_CONDITIONED";
+    case Termination::kStopped:
+      return "STOPPED";
+    case Termination::kUnknown:
+      break;
+  }
+  return "UNKNOWN";
+}
+
+}  // namespace steelyard::client

@@ -1,0 +1,38 @@
+// Tensors between the caller's memory and the wire.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "google/protobuf/duration.pb.h"
+#include "steelyard/client/options.h"
+#include "steelyard/client/regression.h"
+#include "steelyard/client/tensor_view.h"
+#include "steelyard/v1/tensor.pb.h"
+
+namespace steelyard::client {
+
+// One copy, whatever the strides are.
+//
+// ERRORS  named with `field`, the path of the tensor in the request:
+//   InvalidArgument: not 1 to 3 extents (WRONG_SHAPE), an extent < 1
+//     (FIELD_OUT_OF_RANGE), more bytes than an int64 counts (SHAPE_OVERFLOW),
+//     a shape that the numbers do not fill (WRONG_SIZE).
+//   ResourceExhausted LIMIT_EXCEEDED: more than `bytes_max` bytes.
+absl::Status ToProto(const TensorView& view, const std::string& field,
+                     std::int64_t bytes_max, v1::Tensor* tensor);
+
+// n (then one column) or n x k FLOAT64 of an answer. `name` is for messages.
+// ERRORS  Internal: any other tensor.
+absl::StatusOr<RowMajorMatrix> MatrixFromProto(const v1::Tensor& tensor,
+                                               const std::string& name);
+
+Seconds SecondsFromProto(const google::protobuf::Duration& duration);
+
+// Rounded up to a nanosecond; the longest duration of the wire where it is
+// longer, or infinite.
+google::protobuf::Duration DurationToProto(Seconds seconds);
+
+}  // namespace steelyard::client

@@ -1,0 +1,23 @@
+// FindUniversalSet and QueryHeavy: requests to the wire, answers from it.
+#pragma once
+
+#include "absl/status/status.h"
+#include "steelyard/client/options.h"
+#include "steelyard/client/tensor_view.h"
+#include "steelyard/client/universal_set.h"
+#include "steelyard/v1/universal_set_service.pb.h"
+
+namespace steelyard::client {
+
+// ERRORS  those of a tensor (tensor_codec.h).
+absl::Status ToProto(const TensorView& keys, const UniversalSetOptions& options,
+                     const ClientOptions& limits,
+                     v1::FindUniversalSetRequest* request);
+absl::Status ToProto(const TensorView& keys, const TensorView& queries,
+                     const HeavyOptions& options, const ClientOptions& limits,
+                     v1::QueryHeavyRequest* request);
+
+UniversalSets FromProto(const v1::FindUniversalSetResponse& response);
+HeavyScores FromProto(const v1::QueryHeavyResponse& response);
+
+}  // namespace steelyard::client
