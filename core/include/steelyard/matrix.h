@@ -53,7 +53,11 @@ class Matrix {
   T& operator()(Index i, Index j) { return row(i)[j]; }
   const T& operator()(Index i, Index j) const { return row(i)[j]; }
 
-  MatrixView<T> view() const { return MatrixView<T>(data(), rows_, cols_); }
+  auto view() const  // MatrixView<T>, where T is a storage type
+    requires KeyScalar<T>
+  {
+    return MatrixView<T>(data(), rows_, cols_);
+  }
 
  private:
   Index rows_ = 0;
