@@ -1,5 +1,4 @@
-// SolveRequest -> a regression of core, and its answer back: whole for Solve,
-// in pieces for StreamSolve.
+// SolveRequest -> a regression of core. solve_answer.h has the way back.
 //
 // A problem has passed every check of the contract that needs no number of a
 // tensor; nobody checks again. The request message must outlive its problem.
@@ -12,17 +11,13 @@
 #include <utility>
 #include <variant>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/convert/tensor_input.h"
-#include "server/convert/timing.h"
 #include "server/limits/limits.h"
 #include "steelyard/attention_kernel_regression.h"
 #include "steelyard/cost.h"
 #include "steelyard/power_regression.h"
-#include "steelyard/progress.h"
-#include "steelyard/solution.h"
 #include "steelyard/v1/regression_service.pb.h"
 
 namespace steelyard::server {
@@ -84,31 +79,5 @@ absl::Status AtProtoPath(const absl::Status& status,
 // RESPONSE_TOO_LARGE before any work: x alone is larger than the caller takes.
 // For Solve; StreamSolve has no such limit.
 absl::Status CheckResponseSize(const SolveProblem& problem);
-
-// What the report tells that core does not know.
-struct SolveFacts {
-  std::uint64_t seed = 0;
-  Timing timing;
-};
-
-// Fill `response`, or RESPONSE_TOO_LARGE (then it stays empty).
-absl::Status ToProto(const Solution& solution, const SolveProblem& problem,
-                     const SolveFacts& facts, v1::SolveResponse* response);
-
-// The answer as the last events of StreamSolve, each at most chunk_bytes_max:
-// x, then x_low, in chunks when they do not fit into the result, then the
-// result. `write` returns false when the stream is broken: CANCELLED.
-//
-// RESPONSE_TOO_LARGE where x_exponents alone make the result larger than the
-// caller takes: they have no chunks.
-absl::Status WriteSolution(
-    const Solution& solution, const SolveProblem& problem,
-    const SolveFacts& facts, const Limits& limits,
-    absl::FunctionRef<bool(const v1::SolveEvent&)> write);
-
-// Where the call stands. `elapsed`: since it was admitted or queued.
-void ToProto(const ProgressUpdate& update, std::chrono::nanoseconds elapsed,
-             std::optional<std::chrono::nanoseconds> time_left,
-             v1::SolveEvent* event);
 
 }  // namespace steelyard::server

@@ -25,6 +25,8 @@ std::int64_t SizeOf(StorageType type);
 // "FLOAT16", as the contract calls it.
 const char* NameOf(StorageType type);
 
+struct TensorRule;
+
 // A tensor whose shape, type and size agree: heads x rows x cols numbers.
 // Made by TensorFromProto only (and by tests from bytes of their own).
 class TensorInput {
@@ -60,6 +62,10 @@ class TensorInput {
 
  private:
   friend class TensorMatrices;
+  friend absl::StatusOr<TensorInput> TensorFromProto(const v1::Tensor& tensor,
+                                                     const std::string& path,
+                                                     const TensorRule& rule,
+                                                     const Limits& limits);
   TensorInput() = default;
 
   bool aligned() const;

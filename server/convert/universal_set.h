@@ -88,8 +88,8 @@ absl::Status AtProtoPath(const absl::Status& status,
 absl::Status CheckResponseSize(const HeavyProblem& problem);
 
 // Fill `response`, or RESPONSE_TOO_LARGE (then it stays empty, and nothing of
-// the answer's size was allocated). `sets`: one a head, in head order. `rows`:
-// G * m, head-major.
+// more than max_response_bytes' own order was allocated). `sets`: one a head,
+// in head order. `rows`: G * m, head-major.
 absl::Status ToProto(const std::vector<UniversalSet>& sets,
                      const UniversalSetProblem& problem, const Timing& timing,
                      v1::FindUniversalSetResponse* response);

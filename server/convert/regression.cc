@@ -1,0 +1,402 @@
+#include "server/convert/regression.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "server/convert/response_size.h"
+#include "server/errors/errors.h"
+#include "steelyard/status.h"
+
+namespace steelyard::server {
+namespace {
+
+// A time limit above this never ends a call; below it nanoseconds do not
+// overflow when added to a clock.
+constexpr std::int64_t kTimeLimitSecondsMax = std::int64_t{100} * 365 * 86400;
+
+// google.protobuf.Duration: seconds and nanos have one sign.
+constexpr std::int64_t kDurationSecondsMax = 315'576'000'000;
+constexpr std::int32_t kNanosMax = 999'999'999;
+
+// Of SolveResponse, for each right-hand side: nine lists of the report.
+constexpr double kReportEntryBytesMax = 8.0 * 8.0 + 1.0;
+// Everything else: method, tags, lengths, times.
+constexpr double kReportBytesMax = 1024.0;
+
+constexpr char kStreamSolve[] =
+    "Raise max_response_bytes, or call StreamSolve, whose x comes in "
+    "chunks.";
+
+absl::StatusOr<FactorMethod> FactorMethodOf(v1::Method method) {
+  switch (method) {
+    case v1::METHOD_GRAM:
+      return FactorMethod::kGram;
+    case v1::METHOD_QR:
+      return FactorMethod::kQr;
+    case v1::METHOD_SVD:
+      return FactorMethod::kSvd;
+    default:
+      return ConflictingFieldsError(
+          "method", absl::StrCat("is ", v1::Method_Name(method)),
+          "gram_power and left_gram_power take METHOD_GRAM, METHOD_QR, "
+          "METHOD_SVD or none");
+  }
+}
+
+absl::StatusOr<KernelMethod> KernelMethodOf(v1::Method method) {
+  switch (method) {
+    case v1::METHOD_CHOLESKY:
+      return KernelMethod::kCholesky;
+    case v1::METHOD_CONJUGATE_GRADIENT:
+      return KernelMethod::kConjugateGradient;
+    default:
+      return ConflictingFieldsError(
+          "method", absl::StrCat("is ", v1::Method_Name(method)),
+          "attention_kernel takes METHOD_CHOLESKY, METHOD_CONJUGATE_GRADIENT "
+          "or none");
+  }
+}
+
+absl::StatusOr<int> ExponentOf(const std::string& field, std::int32_t exponent,
+                               int min, const Limits& limits) {
+  if (exponent < min) {
+    return OutOfRangeError(
+        field, absl::StrCat(exponent),
+        absl::StrCat("it must be in [", min, ", ", limits.exponent_max, "]"));
+  }
+  if (exponent > limits.exponent_max) {
+    return LimitExceededError(
+        {.field = field,
+         .what = field,
+         .limit = "exponent_max",
+         .value = static_cast<double>(exponent),
+         .max = static_cast<double>(limits.exponent_max)});
+  }
+  return exponent;
+}
+
+// What every family shares, checked.
+struct SharedOptions {
+  std::optional<double> tolerance;
+  std::optional<int> max_iterations;
+  double ridge = 0.0;
+};
+
+absl::StatusOr<SharedOptions> SharedOptionsOf(const v1::SolveRequest& request) {
+  SharedOptions options;
+  if (request.has_tolerance()) {
+    if (!(request.tolerance() > 0.0 && request.tolerance() < 1.0)) {
+      return OutOfRangeError("tolerance", absl::StrCat(request.tolerance()),
+                             "it must be in (0, 1)");
+    }
+    options.tolerance = request.tolerance();
+  }
+  if (request.has_max_iterations()) {
+    if (request.max_iterations() < 1) {
+      return OutOfRangeError("max_iterations",
+                             absl::StrCat(request.max_iterations()),
+                             "it must be >= 1");
+    }
+    options.max_iterations = request.max_iterations();
+  }
+  if (request.has_ridge()) {
+    if (!std::isfinite(request.ridge()) || request.ridge() < 0.0) {
+      return OutOfRangeError("ridge", absl::StrCat(request.ridge()),
+                             "it must be finite and >= 0");
+    }
+    options.ridge = request.ridge();
+  }
+  return options;
+}
+
+absl::Status CheckExponentialAlone(const v1::SolveRequest& request) {
+  constexpr char kFamily[] = "matrix_exponential";
+  if (request.ridge() > 0.0) {
+    return ConflictingFieldsError("ridge", absl::StrCat("is ", request.ridge()),
+                                  absl::StrCat(kFamily, " takes no ridge"));
+  }
+  if (request.extended_output()) {
+    return ConflictingFieldsError(
+        "extended_output", "is true",
+        absl::StrCat(kFamily, " has no extended output"));
+  }
+  if (request.method() != v1::METHOD_UNSPECIFIED &&
+      request.method() != v1::METHOD_SVD) {
+    return ConflictingFieldsError(
+        "method", absl::StrCat("is ", v1::Method_Name(request.method())),
+        absl::StrCat(kFamily, " takes METHOD_SVD or none"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PowerRegressionOptions> PowerOptionsOf(
+    const v1::SolveRequest& request, const SharedOptions& shared,
+    const Limits& limits) {
+  PowerRegressionOptions options;
+  options.tolerance = shared.tolerance;
+  options.max_iterations =
+      shared.max_iterations.value_or(options.max_iterations);
+  options.ridge = shared.ridge;
+  options.extended_output = request.extended_output();
+  if (request.has_matrix_exponential()) {
+    options.family = PowerFamily::kMatrixExponential;
+    if (absl::Status alone = CheckExponentialAlone(request); !alone.ok()) {
+      return alone;
+    }
+  } else {
+    const bool even = request.has_gram_power();
+    options.family =
+        even ? PowerFamily::kGramPower : PowerFamily::kLeftGramPower;
+    const absl::StatusOr<int> exponent =
+        even ? ExponentOf("gram_power.exponent",
+                          request.gram_power().exponent(), 1, limits)
+             : ExponentOf("left_gram_power.exponent",
+                          request.left_gram_power().exponent(), 0, limits);
+    if (!exponent.ok()) return exponent.status();
+    options.exponent = *exponent;
+  }
+  if (request.method() != v1::METHOD_UNSPECIFIED) {
+    const absl::StatusOr<FactorMethod> method =
+        FactorMethodOf(request.method());
+    if (!method.ok()) return method.status();
+    options.method = *method;
+  }
+  return options;
+}
+
+absl::StatusOr<KernelNormalization> NormalizationOf(
+    const v1::AttentionKernel& kernel) {
+  switch (kernel.normalization()) {
+    case v1::KERNEL_NORMALIZATION_UNSPECIFIED:
+    case v1::KERNEL_NORMALIZATION_NONE:
+      return KernelNormalization::kNone;
+    case v1::KERNEL_NORMALIZATION_UNIT_DIAGONAL:
+      return KernelNormalization::kUnitDiagonal;
+    case v1::KERNEL_NORMALIZATION_SOFTMAX_ROWS:
+      return KernelNormalization::kSoftmaxRows;
+    default:
+      return UnknownEnumError("attention_kernel.normalization",
+                              static_cast<int>(kernel.normalization()),
+                              "KernelNormalization");
+  }
+}
+
+absl::StatusOr<AttentionKernelOptions> KernelOptionsOf(
+    const v1::SolveRequest& request, const SharedOptions& shared) {
+  AttentionKernelOptions options;
+  options.tolerance = shared.tolerance.value_or(options.tolerance);
+  options.max_iterations =
+      shared.max_iterations.value_or(options.max_iterations);
+  options.ridge = shared.ridge;
+  const v1::AttentionKernel& kernel = request.attention_kernel();
+  if (kernel.has_scale()) {
+    if (!std::isfinite(kernel.scale()) || kernel.scale() <= 0.0) {
+      return OutOfRangeError("attention_kernel.scale",
+                             absl::StrCat(kernel.scale()),
+                             "it must be finite and > 0");
+    }
+    options.scale = kernel.scale();
+  }
+  const absl::StatusOr<KernelNormalization> normalization =
+      NormalizationOf(kernel);
+  if (!normalization.ok()) return normalization.status();
+  options.normalization = *normalization;
+  if (request.extended_output()) {
+    return ConflictingFieldsError("extended_output", "is true",
+                                  "attention_kernel has no extended output");
+  }
+  if (request.method() != v1::METHOD_UNSPECIFIED) {
+    const absl::StatusOr<KernelMethod> method =
+        KernelMethodOf(request.method());
+    if (!method.ok()) return method.status();
+    options.method = *method;
+  }
+  return options;
+}
+
+absl::StatusOr<std::variant<PowerRegressionOptions, AttentionKernelOptions>>
+OptionsOf(const v1::SolveRequest& request, const Limits& limits) {
+  const absl::StatusOr<SharedOptions> shared = SharedOptionsOf(request);
+  if (!shared.ok()) return shared.status();
+  const int method = static_cast<int>(request.method());
+  if (!v1::Method_IsValid(method)) {
+    return UnknownEnumError("method", method, "Method");
+  }
+  switch (request.problem_case()) {
+    case v1::SolveRequest::kGramPower:
+    case v1::SolveRequest::kLeftGramPower:
+    case v1::SolveRequest::kMatrixExponential:
+      return PowerOptionsOf(request, *shared, limits);
+    case v1::SolveRequest::kAttentionKernel:
+      return KernelOptionsOf(request, *shared);
+    case v1::SolveRequest::PROBLEM_NOT_SET:
+      break;
+  }
+  return FieldRequiredError(
+      "problem",
+      "gram_power, left_gram_power, matrix_exponential or attention_kernel");
+}
+
+// b has rows(M) rows: n for left_gram_power and attention_kernel, d otherwise.
+absl::StatusOr<TensorInput> RightHandSideFromProto(
+    const v1::SolveRequest& request, const TensorInput& a,
+    const Limits& limits) {
+  if (!request.has_b()) {
+    return FieldRequiredError("b", "it holds the right-hand sides");
+  }
+  absl::StatusOr<TensorInput> b =
+      TensorFromProto(request.b(), "b",
+                      {.extents_min = 1,
+                       .extents_max = 2,
+                       .cols_max = limits.right_hand_sides_max,
+                       .cols_limit = "right_hand_sides_max"},
+                      limits);
+  if (!b.ok()) return b;
+  const bool by_rows =
+      request.has_left_gram_power() || request.has_attention_kernel();
+  const Index required = by_rows ? a.rows() : a.cols();
+  if (b->rows() != required) {
+    return WrongShapeError(
+        "b.shape[0]", absl::StrCat("is ", b->rows()),
+        absl::StrCat("a has ", required, by_rows ? " rows" : " columns"));
+  }
+  return b;
+}
+
+// Unset: no limit. A limit beyond kTimeLimitSecondsMax is none.
+absl::StatusOr<std::optional<std::chrono::nanoseconds>> TimeLimitOf(
+    const v1::SolveRequest& request) {
+  if (!request.has_time_limit()) return std::nullopt;
+  const std::int64_t seconds = request.time_limit().seconds();
+  const std::int32_t nanos = request.time_limit().nanos();
+  const bool valid = seconds >= 0 && seconds <= kDurationSecondsMax &&
+                     nanos >= 0 && nanos <= kNanosMax &&
+                     (seconds > 0 || nanos > 0);
+  if (!valid) {
+    return OutOfRangeError(
+        "time_limit",
+        absl::StrCat("{seconds: ", seconds, ", nanos: ", nanos, "}"),
+        "it must be a valid duration > 0");
+  }
+  if (seconds > kTimeLimitSecondsMax) return std::nullopt;
+  return std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanos);
+}
+
+const char* NameOf(PowerFamily family) {
+  switch (family) {
+    case PowerFamily::kGramPower:
+      return "gram_power";
+    case PowerFamily::kLeftGramPower:
+      return "left_gram_power";
+    case PowerFamily::kMatrixExponential:
+      return "matrix_exponential";
+  }
+  return "gram_power";
+}
+
+// Numbers of x, and of x_low where it is asked for.
+double SolutionNumbers(const SolveProblem& problem) {
+  return (problem.extended_output() ? 2.0 : 1.0) *
+         static_cast<double>(problem.solution_rows()) *
+         static_cast<double>(problem.right_hand_sides());
+}
+
+}  // namespace
+
+Index SolveProblem::solution_rows() const {
+  return std::holds_alternative<AttentionKernelOptions>(options_) ? a_.rows()
+                                                                  : a_.cols();
+}
+
+bool SolveProblem::extended_output() const {
+  const auto* const power = std::get_if<PowerRegressionOptions>(&options_);
+  return power != nullptr && power->extended_output;
+}
+
+absl::StatusOr<SolveProblem> SolveProblemFromProto(
+    const v1::SolveRequest& request, const Limits& limits) {
+  if (!request.has_a()) return FieldRequiredError("a", "it holds the matrix");
+  absl::StatusOr<TensorInput> a = TensorFromProto(
+      request.a(), "a", {.extents_max = 2, .cols_max = limits.columns_max},
+      limits);
+  if (!a.ok()) return a.status();
+  const auto options = OptionsOf(request, limits);
+  if (!options.ok()) return options.status();
+  absl::StatusOr<TensorInput> b = RightHandSideFromProto(request, *a, limits);
+  if (!b.ok()) return b.status();
+
+  SolveProblem problem(*std::move(a), *std::move(b));
+  problem.options_ = *options;
+  if (request.has_seed()) problem.seed_ = request.seed();
+  const auto time_limit = TimeLimitOf(request);
+  if (!time_limit.ok()) return time_limit.status();
+  problem.time_limit_ = *time_limit;
+  const absl::StatusOr<std::int64_t> bytes = MaxResponseBytes(
+      request.has_max_response_bytes()
+          ? std::optional<std::int64_t>(request.max_response_bytes())
+          : std::nullopt,
+      limits);
+  if (!bytes.ok()) return bytes.status();
+  problem.max_response_bytes_ = *bytes;
+  return problem;
+}
+
+Cost CostOf(const SolveProblem& problem, int workers) {
+  const Index n = problem.a().rows();
+  const Index d = problem.a().cols();
+  const Index k = problem.right_hand_sides();
+  Cost cost =
+      std::holds_alternative<AttentionKernelOptions>(problem.options())
+          ? CostOfAttentionKernelRegression(
+                n, d, k, std::get<AttentionKernelOptions>(problem.options()),
+                workers)
+          : CostOfPowerRegression(
+                n, d, k, std::get<PowerRegressionOptions>(problem.options()),
+                workers);
+  cost.bytes +=
+      static_cast<double>(problem.a().copy_bytes() + problem.b().copy_bytes());
+  // Message and wire form, each with x (8 bytes a number, 4 more where it needs
+  // an exponent) and the report.
+  cost.bytes +=
+      2.0 * (12.0 * SolutionNumbers(problem) +
+             kReportEntryBytesMax * static_cast<double>(k) + kReportBytesMax);
+  return cost;
+}
+
+std::string DescriptionOf(const SolveProblem& problem) {
+  std::string family = "attention_kernel";
+  if (const auto* const power =
+          std::get_if<PowerRegressionOptions>(&problem.options())) {
+    family = NameOf(power->family);
+    if (power->family != PowerFamily::kMatrixExponential) {
+      absl::StrAppend(&family, " ", power->exponent);
+    }
+  }
+  return absl::StrCat(family, ": a ", problem.a().Description(), ", b ",
+                      problem.b().Description());
+}
+
+absl::Status AtProtoPath(const absl::Status& status,
+                         const SolveProblem& problem) {
+  const std::optional<ErrorDetail> detail = DetailOf(status);
+  if (!detail.has_value()) return status;
+  const auto entry = detail->metadata.find("index");
+  const std::string index =
+      entry == detail->metadata.end() ? "" : entry->second;
+  if (detail->field == "a") {
+    return WithField(status, problem.a().PathOfNumber(index));
+  }
+  if (detail->field == "b") {
+    return WithField(status, problem.b().PathOfNumber(index));
+  }
+  return status;
+}
+
+absl::Status CheckResponseSize(const SolveProblem& problem) {
+  return CheckFits(8.0 * SolutionNumbers(problem), problem.max_response_bytes(),
+                   kStreamSolve);
+}
+
+}  // namespace steelyard::server

@@ -1,0 +1,48 @@
+// A regression's answer on the wire: whole for Solve, in pieces for
+// StreamSolve.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "server/convert/regression.h"
+#include "server/convert/timing.h"
+#include "server/limits/limits.h"
+#include "steelyard/progress.h"
+#include "steelyard/solution.h"
+#include "steelyard/v1/regression_service.pb.h"
+
+namespace steelyard::server {
+
+// What the report tells that core does not know.
+struct SolveFacts {
+  std::uint64_t seed = 0;
+  Timing timing;
+};
+
+// Fill `response`, or RESPONSE_TOO_LARGE (then it stays empty).
+absl::Status ToProto(const Solution& solution, const SolveProblem& problem,
+                     const SolveFacts& facts, v1::SolveResponse* response);
+
+// The answer as the last events of StreamSolve. `result` holds x and x_low
+// themselves when the whole message then has at most chunk_bytes_max; otherwise
+// x, then x_low, come before it in messages of at most chunk_bytes_max, and
+// their `data` is empty. `write` returns false when the stream is broken:
+// CANCELLED.
+//
+// RESPONSE_TOO_LARGE where the result does not fit into max_response_bytes even
+// so: x_exponents have no chunks. Nothing has been written then.
+absl::Status WriteSolution(
+    const Solution& solution, const SolveProblem& problem,
+    const SolveFacts& facts, const Limits& limits,
+    absl::FunctionRef<bool(const v1::SolveEvent&)> write);
+
+// Where the call stands. `elapsed`: since it was admitted or queued.
+void ToProto(const ProgressUpdate& update, std::chrono::nanoseconds elapsed,
+             std::optional<std::chrono::nanoseconds> time_left,
+             v1::SolveEvent* event);
+
+}  // namespace steelyard::server
