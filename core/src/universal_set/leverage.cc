@@ -1,0 +1,151 @@
+#include "universal_set/leverage.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "linalg/blas.h"
+#include "linalg/stopped.h"
+#include "linalg/triangular.h"
+#include "parallel/scratch_pool.h"
+
+namespace steelyard {
+namespace {
+
+constexpr double kUnitRoundoff = 0x1p-53;
+
+// Columns of V_r taken at a time, so that no BLAS call takes long at d = 8192.
+constexpr Index kColumnBlock = 512;
+
+struct RowBlock {
+  Index first;
+  Index count;
+};
+
+double SquaredNorm(const double* x, Index length) {
+  double sum[4] = {};
+  Index i = 0;
+  for (; i + 4 <= length; i += 4) {
+    for (Index lane = 0; lane < 4; ++lane) {
+      sum[lane] += x[i + lane] * x[i + lane];
+    }
+  }
+  for (; i < length; ++i) sum[0] += x[i] * x[i];
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+// tau of a block of keys, R of full rank. `work` holds rows x d.
+void ScoreFullRank(const AnyMatrixView& keys, const Factor& factor,
+                   RowBlock block, const StopToken& stop, double* work,
+                   double* tau) {
+  const Index d = factor.r.cols();
+  LoadScaledRows(keys, block.first, block.count, factor.scales.exponents, work);
+  const Block<double> x{work, block.count, d, d};
+  const absl::Status solved = SolveUpperFromRight(x, BlockOf(factor.r), stop);
+  if (!solved.ok()) return;  // Stopped: the caller looks, too.
+  for (Index i = 0; i < block.count; ++i) {
+    tau[i] = std::min(1.0, SquaredNorm(work + i * d, d));
+  }
+}
+
+// P = K V_r, then K <- K - P V_r': what the row space does not hold. V_r' is
+// the top of v_transposed.
+void SplitByRowSpace(const Factor& factor, const StopToken& stop,
+                     Block<double> keys, Block<double> projected) {
+  const Block<const double> v = BlockOf(factor.v_transposed);
+  for (const bool subtract : {false, true}) {
+    for (Index j = 0; j < factor.rank; j += kColumnBlock) {
+      if (stop.stop_requested()) return;
+      const Index width = std::min(kColumnBlock, factor.rank - j);
+      const Block<const double> v_j = v.Part(j, 0, width, v.cols);
+      const Block<double> p_j = projected.Part(0, j, keys.rows, width);
+      if (subtract) {
+        Gemm(-1.0, p_j, v_j, 1.0, keys);
+      } else {
+        Gemm(1.0, keys, Transposed(v_j), 0.0, p_j);
+      }
+    }
+  }
+}
+
+// tau of a block of keys, rank r < d; is_new[i] by the rank rule of N4:
+// ||k - V_r V_r'k|| > 4 d u ||k|| + theta_r sigma_1 sqrt(tau).
+// `work` holds 2 rows x d.
+void ScoreDeficient(const AnyMatrixView& keys, const Factor& factor,
+                    RowBlock block, const StopToken& stop, double* work,
+                    double* tau, unsigned char* is_new) {
+  const Index d = factor.r.cols();
+  const auto columns = static_cast<double>(d);
+  const double theta =
+      std::max(30.0, 2.0 * std::sqrt(columns)) * kUnitRoundoff;
+  const double sigma_1 =
+      factor.rank > 0 ? factor.singular_values.front() : 0.0;
+  double* loaded = work;
+  double* projected = work + block.count * d;
+  LoadScaledRows(keys, block.first, block.count, factor.scales.exponents,
+                 loaded);
+  std::vector<double> norms(static_cast<std::size_t>(block.count));
+  for (Index i = 0; i < block.count; ++i) {
+    norms[static_cast<std::size_t>(i)] =
+        std::sqrt(SquaredNorm(loaded + i * d, d));
+  }
+  SplitByRowSpace(factor, stop, {loaded, block.count, d, d},
+                  {projected, block.count, d, d});
+  for (Index i = 0; i < block.count; ++i) {
+    const double* p = projected + i * d;
+    double score = 0.0;
+    for (Index c = 0; c < factor.rank; ++c) {
+      const double y =
+          p[c] / factor.singular_values[static_cast<std::size_t>(c)];
+      score += y * y;
+    }
+    const double outside = std::sqrt(SquaredNorm(loaded + i * d, d));
+    const double rounding = 4.0 * columns * kUnitRoundoff *
+                            norms[static_cast<std::size_t>(i)];
+    const bool leaves = outside > rounding + theta * sigma_1 * std::sqrt(score);
+    is_new[i] = leaves ? 1 : 0;
+    tau[i] = leaves ? 1.0 : std::min(1.0, score);
+  }
+}
+
+}  // namespace
+
+Index LeverageBlockRows(Index d) {
+  // About a quarter of a million numbers: half of a level-2 cache.
+  return std::clamp<Index>((Index{1} << 18) / d, 64, 1024);
+}
+
+absl::StatusOr<LeverageScores> ComputeLeverageScores(
+    const AnyMatrixView& keys, const Factor& factor,
+    const ComputeContext& context) {
+  const Index n = Rows(keys);
+  const Index d = Cols(keys);
+  const bool full_rank = factor.rank == d;
+  const Index rows = LeverageBlockRows(d);
+  LeverageScores scores;
+  scores.tau.resize(static_cast<std::size_t>(n));
+  scores.delta = factor.delta;
+  std::vector<unsigned char> is_new(
+      static_cast<std::size_t>(full_rank ? 0 : n));
+  ScratchPool pool(rows * d * (full_rank ? 1 : 2));
+
+  context.workers.ParallelFor((n + rows - 1) / rows, context.stop,
+                              [&](Index task) {
+    const RowBlock block{task * rows, std::min(rows, n - task * rows)};
+    ScratchPool::Lease work = pool.Borrow();
+    double* tau = scores.tau.data() + block.first;
+    if (full_rank) {
+      ScoreFullRank(keys, factor, block, context.stop, work.data(), tau);
+    } else {
+      ScoreDeficient(keys, factor, block, context.stop, work.data(), tau,
+                     is_new.data() + block.first);
+    }
+  });
+  const absl::Status stopped = CheckStop(context.stop);
+  if (!stopped.ok()) return stopped;
+  for (std::size_t j = 0; j < is_new.size(); ++j) {
+    if (is_new[j] != 0) scores.new_direction.push_back(static_cast<Index>(j));
+  }
+  return scores;
+}
+
+}  // namespace steelyard

@@ -1,0 +1,91 @@
+#include "steelyard/universal_set.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "factor/factor.h"
+#include "universal_set/keys.h"
+#include "universal_set/leverage.h"
+#include "universal_set/membership.h"
+
+namespace steelyard {
+namespace {
+
+// An upper bound of what one key costs besides its score: index lists.
+constexpr double kBytesPerKey = 8.0 + 1.0 + 4.0 * 8.0;
+
+absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys, Index head,
+                                        const UniversalSetOptions& options,
+                                        const ComputeContext& context) {
+  absl::StatusOr<FactoredKeys> factored = FactorKeys(keys, head, context);
+  if (!factored.ok()) return factored.status();
+  return SelectSet(*factored, options);
+}
+
+}  // namespace
+
+absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys, Index head,
+                                        const ComputeContext& context) {
+  absl::StatusOr<ColumnScales> scales =
+      ScanColumns(keys, "keys", context, head * Rows(keys));
+  if (!scales.ok()) return scales.status();
+
+  // R'R = K'K
+  absl::StatusOr<Factor> factor = FactorMatrix(keys, *scales, {}, context);
+  if (!factor.ok()) return factor.status();
+
+  // tau_j = ||R^-T k_j||^2
+  absl::StatusOr<LeverageScores> scores =
+      ComputeLeverageScores(keys, *factor, context);
+  if (!scores.ok()) return scores.status();
+  return FactoredKeys{*std::move(factor), *std::move(scores)};
+}
+
+UniversalSet SelectSet(const FactoredKeys& keys,
+                       const UniversalSetOptions& options) {
+  UniversalSet set;
+  SelectMembers(keys.scores, options, &set);
+  set.rank = keys.factor.rank;
+  set.keys = static_cast<Index>(keys.scores.tau.size());
+  set.size_bound = static_cast<double>(set.keys);
+  if (options.epsilon.has_value()) {
+    set.size_bound = static_cast<double>(set.rank) / *options.epsilon;
+  }
+  set.relative_score_error = keys.scores.delta;
+  set.condition_estimate = keys.factor.condition;
+  set.method = keys.factor.description;
+  return set;
+}
+
+absl::StatusOr<UniversalSet> FindUniversalSet(
+    const AnyMatrixView& keys, const UniversalSetOptions& options,
+    const ComputeContext& context) {
+  return FindInHead(keys, 0, options, context);
+}
+
+absl::StatusOr<std::vector<UniversalSet>> FindUniversalSets(
+    absl::Span<const AnyMatrixView> heads, const UniversalSetOptions& options,
+    const ComputeContext& context) {
+  return ForEachHead<UniversalSet>(
+      static_cast<Index>(heads.size()), context,
+      [&](Index head, const ComputeContext& quiet) {
+        return FindInHead(heads[static_cast<std::size_t>(head)], head, options,
+                          quiet);
+      });
+}
+
+Cost CostOfUniversalSet(Index heads, Index n, Index d, int workers) {
+  const auto keys = static_cast<double>(n);
+  const auto columns = static_cast<double>(d);
+  const auto count = static_cast<double>(heads);
+  const double at_once = std::min(count, static_cast<double>(workers));
+  const Cost factor = CostOfFactor(n, d, workers);
+  // The rank-deficient road scores with 4 n d^2 flops and two blocks.
+  const double blocks = static_cast<double>(LeverageBlockRows(d)) * columns *
+                        2.0 * sizeof(double) * static_cast<double>(workers);
+  return {.flops = count * (factor.flops + 4.0 * keys * columns * columns),
+          .bytes = at_once * (factor.bytes + blocks + 9.0 * keys) +
+                   count * keys * kBytesPerKey};
+}
+
+}  // namespace steelyard

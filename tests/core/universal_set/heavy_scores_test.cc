@@ -1,0 +1,212 @@
+#include "steelyard/heavy_scores.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "gmock/gmock.h"
+#include "steelyard/status.h"
+#include "tests/support/attention_oracle.h"
+#include "tests/support/bounds.h"
+#include "tests/support/long_double_householder.h"
+#include "tests/support/matrices.h"
+
+namespace steelyard {
+namespace {
+
+using test::KeysWithSpectrum;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+const Workers& TwoWorkers() {
+  static const Workers workers(2);
+  return workers;
+}
+
+std::vector<HeavyRow> Find(const std::vector<AnyMatrixView>& keys,
+                           const std::vector<AnyMatrixView>& queries,
+                           double epsilon) {
+  auto rows = FindHeavyScores(keys, queries, {.epsilon = epsilon},
+                              ComputeContext{TwoWorkers()});
+  EXPECT_TRUE(rows.ok()) << rows.status();
+  return rows.ok() ? *rows : std::vector<HeavyRow>{};
+}
+
+// Each heavy score of the oracle is found; what is found is heavy up to `slack`,
+// the width of the undecided band.
+void ExpectSameAsBruteForce(const HeavyRow& row,
+                            const Matrix<long double>& scores, Index i,
+                            double epsilon, double slack) {
+  double mass = 0.0;
+  for (Index j = 0; j < scores.cols(); ++j) {
+    const auto score = static_cast<double>(scores(i, j));
+    const auto found =
+        std::lower_bound(row.indices.begin(), row.indices.end(), j);
+    if (found == row.indices.end() || *found != j) {
+      EXPECT_LT(score, epsilon) << i << "," << j;
+      continue;
+    }
+    EXPECT_GE(score, epsilon * (1.0 - slack)) << i << "," << j;
+    const auto at = static_cast<std::size_t>(found - row.indices.begin());
+    EXPECT_NEAR(row.scores[at], score, slack);
+    mass += score;
+  }
+  EXPECT_NEAR(row.captured_mass, mass, slack);
+}
+
+template <typename T>
+class HeavyScoresTest : public testing::Test {};
+using StorageTypes = testing::Types<Half, BFloat16, float, double>;
+TYPED_TEST_SUITE(HeavyScoresTest, StorageTypes);
+
+TYPED_TEST(HeavyScoresTest, EqualsBruteForceForRandomAndAttainingQueries) {
+  const auto keys = KeysWithSpectrum<TypeParam>(
+      {.rows = 250, .columns = 8, .cond = 1e3, .seed = Seed{1}});
+  const auto wide = test::Widened(keys.view());
+  const double slack = test::GramBound(256, 8, 1e3);
+  const auto attaining = test::AttainingQueries(keys.view());
+  Matrix<double> queries = test::NormalMatrix(250, 8, Seed{2});
+  for (Index i = 0; i < 125; ++i) {
+    for (Index c = 0; c < 8; ++c) {
+      queries(i, c) = static_cast<double>(attaining(i, c));
+    }
+  }
+  // The queries as they are stored: rounded to the type.
+  const auto stored = test::Stored<TypeParam>(queries);
+  const auto rows = Find({keys.view()}, {stored.view()}, 0.04);
+  const auto scores =
+      test::BruteForceScores(test::Widened(stored.view()), wide);
+  ASSERT_EQ(rows.size(), 250u);
+  for (Index i = 0; i < 250; ++i) {
+    const HeavyRow& row = rows[static_cast<std::size_t>(i)];
+    EXPECT_FALSE(row.undefined);
+    ExpectSameAsBruteForce(row, scores, i, 0.04, slack);
+  }
+}
+
+TEST(HeavyScoresShapeTest, GroupedQueriesReadTheirKeyHead) {
+  std::vector<Matrix<double>> keys, queries;
+  std::vector<AnyMatrixView> key_views, query_views;
+  for (std::uint64_t h = 0; h < 2; ++h) {
+    keys.push_back(test::NormalMatrix(40, 3, Seed{h}));
+  }
+  for (std::uint64_t g = 0; g < 6; ++g) {
+    queries.push_back(test::NormalMatrix(70, 3, Seed{10 + g}));
+  }
+  for (const auto& head : keys) key_views.push_back(head.view());
+  for (const auto& head : queries) query_views.push_back(head.view());
+  const auto rows = Find(key_views, query_views, 0.1);
+  ASSERT_EQ(rows.size(), 6u * 70u);
+  for (Index g = 0; g < 6; ++g) {
+    const auto scores = test::BruteForceScores(
+        test::Widened(query_views[static_cast<std::size_t>(g)]),
+        test::Widened(key_views[static_cast<std::size_t>(g / 3)]));
+    for (Index i = 0; i < 70; ++i) {
+      ExpectSameAsBruteForce(rows[static_cast<std::size_t>(g * 70 + i)], scores,
+                             i, 0.1, test::GramBound(256, 3, 10.0));
+    }
+  }
+}
+
+TEST(HeavyScoresEdgeTest, QueriesInTheNullSpaceHaveNoScores) {
+  Matrix<double> keys = test::NormalMatrix(60, 4, Seed{3});
+  for (Index i = 0; i < 60; ++i) keys(i, 3) = keys(i, 0);
+  Matrix<double> queries(3, 4);
+  queries(0, 0) = 1.0;  // (1, 0, 0, -1) is orthogonal to every key
+  queries(0, 3) = -1.0;
+  queries(2, 1) = 1.0;  // row 1 stays zero
+  const auto rows = Find({keys.view()}, {queries.view()}, 0.01);
+  EXPECT_TRUE(rows[0].undefined);
+  EXPECT_THAT(rows[0].indices, IsEmpty());
+  EXPECT_TRUE(rows[1].undefined);
+  EXPECT_EQ(rows[1].normalizer, 0.0);
+  EXPECT_FALSE(rows[2].undefined);
+  const auto scores = test::BruteForceScores(test::Widened(queries.view()),
+                                             test::Widened(keys.view()));
+  ExpectSameAsBruteForce(rows[2], scores, 2, 0.01,
+                         test::HouseholderBound(4, 10.0));
+}
+
+TEST(HeavyScoresEdgeTest, NormalizersOutsideFloat64CarryAnExponent) {
+  Matrix<double> keys(2, 1);
+  keys(0, 0) = 3e300;
+  keys(1, 0) = 4e300;
+  Matrix<double> queries(2, 1);
+  queries(0, 0) = 1e200;
+  queries(1, 0) = 1.0;
+  const auto rows = Find({keys.view()}, {queries.view()}, 0.5);
+  for (const HeavyRow& row : rows) {
+    EXPECT_THAT(row.indices, ElementsAre(1));
+    EXPECT_NEAR(row.scores[0], 0.64, test::HouseholderBound(1, 1.0));
+    // ln Z = 2 ln(5e300 q)
+    const double log_z = std::log(row.normalizer) +
+                         row.normalizer_exponent * std::log(2.0);
+    const double q = &row == &rows[0] ? 200.0 : 0.0;
+    EXPECT_NEAR(log_z, 2.0 * (std::log(5.0) + (300.0 + q) * std::log(10.0)),
+                log_z * test::Gamma(16));
+    EXPECT_NE(row.normalizer_exponent, 0);
+  }
+}
+
+TEST(HeavyScoresEdgeTest, ZeroKeysLeaveEveryRowUndefined) {
+  const Matrix<float> keys(30, 3);
+  const Matrix<double> queries = test::NormalMatrix(5, 3, Seed{4});
+  for (const HeavyRow& row : Find({keys.view()}, {queries.view()}, 0.1)) {
+    EXPECT_TRUE(row.undefined);
+    EXPECT_THAT(row.indices, IsEmpty());
+  }
+}
+
+TEST(HeavyScoresEdgeTest, OneKeyHasTheWholeMass) {
+  const Matrix<double> keys = test::NormalMatrix(1, 5, Seed{5});
+  const Matrix<double> queries = test::NormalMatrix(2, 5, Seed{6});
+  for (const HeavyRow& row : Find({keys.view()}, {queries.view()}, 1.0)) {
+    EXPECT_THAT(row.indices, ElementsAre(0));
+    EXPECT_NEAR(row.captured_mass, 1.0, test::HouseholderBound(5, 100.0));
+  }
+}
+
+TEST(HeavyScoresErrorTest, NamesBadQueriesByTheirPlaceInTheTensor) {
+  const Matrix<double> keys = test::NormalMatrix(20, 3, Seed{7});
+  Matrix<double> good = test::NormalMatrix(4, 3, Seed{8});
+  Matrix<double> bad = good;
+  bad(2, 1) = -std::numeric_limits<double>::infinity();
+  const std::vector<AnyMatrixView> queries({good.view(), bad.view()});
+  const std::vector<AnyMatrixView> key_views({keys.view()});
+  const auto rows = FindHeavyScores(key_views, queries, {.epsilon = 0.1},
+                                    ComputeContext{TwoWorkers()});
+  ASSERT_EQ(rows.status().code(), absl::StatusCode::kInvalidArgument);
+  const auto detail = DetailOf(rows.status());
+  ASSERT_TRUE(detail.has_value());
+  EXPECT_EQ(detail->field, "queries");
+  EXPECT_EQ(detail->metadata.at("index"), std::to_string((4 + 2) * 3 + 1));
+}
+
+TEST(HeavyScoresErrorTest, AStopEndsTheWork) {
+  const Matrix<double> keys = test::NormalMatrix(3000, 8, Seed{9});
+  const Matrix<double> queries = test::NormalMatrix(500, 8, Seed{10});
+  const std::vector<AnyMatrixView> key_views({keys.view()});
+  const std::vector<AnyMatrixView> query_views({queries.view()});
+  StopSource counting;
+  ASSERT_TRUE(FindHeavyScores(key_views, query_views, {.epsilon = 0.1},
+                              {TwoWorkers(), counting.token()})
+                  .ok());
+  for (const std::int64_t at :
+       {std::int64_t{1}, counting.token().looks() - 2}) {
+    StopSource source;
+    source.StopAtLook(at);
+    const auto rows = FindHeavyScores(key_views, query_views, {.epsilon = 0.1},
+                                      {TwoWorkers(), source.token()});
+    EXPECT_EQ(rows.status().code(), absl::StatusCode::kCancelled);
+  }
+}
+
+TEST(HeavyScoresCostTest, GrowsWithQueries) {
+  const Cost few = CostOfHeavyScores(1, 1000, 16, 1, 10, 0.1, 2);
+  const Cost many = CostOfHeavyScores(1, 1000, 16, 4, 10, 0.1, 2);
+  EXPECT_GT(many.flops, few.flops);
+  EXPECT_GT(many.bytes, few.bytes);
+}
+
+}  // namespace
+}  // namespace steelyard
