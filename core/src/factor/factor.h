@@ -4,9 +4,10 @@
 //   (exact); everything here speaks of the scaled matrix unless it says so:
 //   column c of the scaled matrix is column c of A times 2^-exponents[c].
 //
-// METHOD  The ladder of N1: compensated Gram in at most 64 slots + Cholesky while
-//   its certified error allows it, else tall-skinny Householder QR; the SVD of R
-//   decides the numerical rank.
+// METHOD  The ladder of N1: compensated Gram in at most 64 slots + Cholesky
+// while
+//   its certified error allows it, else tall-skinny Householder QR; the SVD of
+//   R decides the numerical rank.
 //
 // SOURCE  NUMERICS N1, N4 (guard). Higham, Accuracy and Stability, ch. 10, 19.
 #pragma once
@@ -42,45 +43,59 @@ absl::Status CheckFinite(const AnyMatrixView& a, std::string_view field,
                          const ComputeContext& context, Index row_offset = 0);
 
 // Copies rows [first, first + count) as float64 times 2^-exponents (empty: 1)
-// into `out`, count x d row-major.
+// into `out`, count x d row-major. Exact, but for entries that land below the
+// normal range (2^-1022 of their column's norm). Loops keep a RowLoader
+// (row_loader.h), which also reads parts of rows.
 void LoadScaledRows(const AnyMatrixView& a, Index first, Index count,
                     const std::vector<int>& exponents, double* out);
 
 struct FactorOptions {
+  // kGram: a Gram, whatever its error, unless Cholesky fails (then QR). kQr, or
+  // kSvd: QR with singular values and vectors.
   // Unset: Gram where its certified error f of N4 gives delta <= delta_max.
-  std::optional<FactorMethod> method;
+  std::optional<FactorMethod> method = std::nullopt;
   // Largest delta (N4) at which a Gram is kept. Universal sets: 1e-3.
   double delta_max = 1e-3;
   // Largest condition number of the scaled R at which a Gram is kept. Power
-  // regressions refine with the true A: 1e7 (N1). Unset: delta_max decides.
-  std::optional<double> gram_condition_max;
+  // regressions refine with the true A: 1e7 (N1). Then f and delta may say
+  // nothing; a Gram whose smallest eigenvalues are noise is refused all the
+  // same. Unset: delta_max decides.
+  std::optional<double> gram_condition_max = std::nullopt;
   // l: R of [A; sqrt(l) I], l in the units of the unscaled A'A.
   double ridge = 0.0;
 };
 
 struct Factor {
+  // Those of the matrix; with a ridge raised where sqrt(l) is longer than the
+  // column. Everything below belongs to these.
   ColumnScales scales;
   // d x d upper triangular, zero below; rows past min(n, d) are zero when
   // n < d (and no ridge). Not truncated at the rank.
   Matrix<double> r;
   FactorMethod method = FactorMethod::kGram;  // how R was made: kGram or kQr
   std::string description;                    // in words, with sizes
-  // Singular values of R, descending; d of them.
+  // Singular values of R, descending; d of them. Empty when the norms of R and
+  // R^-1 prove full rank and d > 128: then AddSvd computes them.
   std::vector<double> singular_values;
-  // Right singular vectors of R by rows, d x d; empty unless asked for or rank
-  // deficient.
+  // Right singular vectors of R by rows, d x d: its first `rank` rows are V_r'.
+  // Empty unless kSvd, AddSvd or rank deficient.
   Matrix<double> v_transposed;
   Index rank = 0;         // sigma_i > max(30, 2 sqrt d) u sigma_1
   double rank_gap = 0.0;  // sigma_(rank+1) / sigma_rank, 0 if full
-  double condition = 0.0;  // sigma_1 / sigma_rank
-  // f of N4: bound on ||R^-T E R^-1||, E the error of R'R. Infinite when rank
-  // < d.
+  // sigma_1 / sigma_rank; 0 when the rank is 0. With singular_values empty: an
+  // estimate from below (power iteration, linalg/condition.h).
+  double condition = 0.0;
+  // f of N4: bound on ||R^-T E R^-1||, E the error of R'R. May exceed 1 where
+  // gram_condition_max or `method` kept a Gram. Infinite when rank < d.
   double gram_error = 0.0;
   // delta of N4: relative error bound of ||R^-T k||^2 for a row k of K, scores
-  // computed in float64 included. Rank < d: of the scores by S_r^-1 V_r'.
+  // computed in float64 included; infinite when f >= 1. Rank < d: of the scores
+  // by S_r^-1 V_r'.
   double delta = 0.0;
-  double frobenius_norm = 0.0;          // of R (equals that of the scaled A)
-  double inverse_frobenius_norm = 0.0;  // of R^-1; infinite when rank < d
+  double frobenius_norm = 0.0;  // of R (equals that of the scaled A)
+  // Of R^-1, an upper bound: R^-1 formed, its rounding included. Infinite when
+  // rank < d.
+  double inverse_frobenius_norm = 0.0;
 };
 
 // SHAPES   a: n x d. COST 2 n d^2 flops (QR: 4 n d^2). RANDOM none.
@@ -91,6 +106,12 @@ absl::StatusOr<Factor> FactorMatrix(const AnyMatrixView& a,
                                     const FactorOptions& options,
                                     const ComputeContext& context);
 
+// Fills singular_values and v_transposed of an R that lacks them; rank and
+// condition stay as they are.
+// COST   22 d^3 flops in one call that cannot be stopped. ERRORS as above.
+absl::Status AddSvd(Factor* factor, const ComputeContext& context);
+
+// Of FactorMatrix and one AddSvd; the Factor itself included.
 Cost CostOfFactor(Index n, Index d, int workers);
 
 }  // namespace steelyard

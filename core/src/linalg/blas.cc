@@ -80,6 +80,18 @@ void TrmmUpper(Side side, Operand<float> upper, Block<float> b) {
               Int(upper.block.stride), b.data, Int(b.stride));
 }
 
+double Dot(const double* x, const double* y, Index count) {
+  return cblas_ddot(Int(count), x, 1, y, 1);
+}
+
+void Scale(double alpha, double* x, Index count) {
+  cblas_dscal(Int(count), alpha, x, 1);
+}
+
+void AddScaled(double alpha, const double* x, double* y, Index count) {
+  cblas_daxpy(Int(count), alpha, x, 1, y, 1);
+}
+
 Index PotrfUpper(Block<double> a) {
   if (a.rows == 0) return -1;
   // Row-major upper is what Fortran reads as lower.

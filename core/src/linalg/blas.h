@@ -34,6 +34,12 @@ void TrsmUpper(Side side, Operand<float> upper, Block<float> b);
 void TrmmUpper(Side side, Operand<double> upper, Block<double> b);
 void TrmmUpper(Side side, Operand<float> upper, Block<float> b);
 
+// x'y, x := alpha x, y += alpha x for vectors of `count` numbers. Squares must
+// not overflow.
+double Dot(const double* x, const double* y, Index count);
+void Scale(double alpha, double* x, Index count);
+void AddScaled(double alpha, const double* x, double* y, Index count);
+
 // Upper triangle of A := R with R'R = A. Returns -1, or the first pivot that
 // was not positive (then R is complete before it). Rows and columns <= 512.
 Index PotrfUpper(Block<double> a);

@@ -21,8 +21,7 @@ struct Block {
   T& operator()(Index i, Index j) const { return row(i)[j]; }
 
   operator Block<const T>() const  // NOLINT: what is written may be read
-    requires(!std::is_const_v<T>)
-  {
+      requires(!std::is_const_v<T>) {
     return {data, rows, cols, stride};
   }
 

@@ -131,6 +131,29 @@ absl::Status SolveUpperFromRight(Block<double> b, Operand<double> r,
   return absl::OkStatus();
 }
 
+absl::Status MultiplyUpper(Operand<double> r, Block<const double> b,
+                           Block<double> c, const ComputeContext& context) {
+  const Index n = b.rows;
+  const Index tiles = TileCount(n);
+  context.workers.ParallelFor(tiles, context.stop, [&](Index t) {
+    const Range i = Tile(n, t);
+    const Block<double> c_i = c.Part(i.start, 0, i.size, c.cols);
+    for (Index row = 0; row < i.size; ++row) {
+      std::copy(b.row(i.start + row), b.row(i.start + row) + b.cols,
+                c_i.row(row));
+    }
+    TrmmUpper(Side::kLeft, TileOf(r, i, i), c_i);
+    const Index begin = r.transposed ? 0 : t + 1;
+    const Index end = r.transposed ? t : tiles;
+    for (Index k = begin; k < end; ++k) {
+      if (context.stop.stop_requested()) return;
+      const Range j = Tile(n, k);
+      Gemm(1.0, TileOf(r, i, j), b.Part(j.start, 0, j.size, b.cols), 1.0, c_i);
+    }
+  });
+  return CheckStop(context.stop);
+}
+
 absl::StatusOr<double> InverseFrobeniusNorm(Block<const double> r,
                                             const ComputeContext& context) {
   for (Index i = 0; i < r.rows; ++i) {

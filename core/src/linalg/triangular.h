@@ -25,6 +25,11 @@ absl::Status SolveUpper(Operand<double> r, Block<double> b,
 absl::Status SolveUpperFromRight(Block<double> b, Operand<double> r,
                                  const StopToken& stop);
 
+// C := R B; for Transposed(R): R' B. B and C are n x k and do not overlap.
+// COST  n^2 k flops, no memory.
+absl::Status MultiplyUpper(Operand<double> r, Block<const double> b,
+                           Block<double> c, const ComputeContext& context);
+
 // ||R^-1||_F with R^-1 really formed, some columns at a time. Infinite when a
 // diagonal entry is 0 or the inverse overflows.
 // COST  n^3 / 3 flops; memory 256 n words a worker.

@@ -1,0 +1,40 @@
+#include "factor/row_loader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <variant>
+
+#include "factor/row_kernels.h"
+
+namespace steelyard {
+namespace {
+
+// 2^-e is a normal double for |e| up to this.
+constexpr int kOneFactor = 1022;
+
+}  // namespace
+
+RowLoader::RowLoader(const AnyMatrixView& a, const std::vector<int>& exponents)
+    : a_(a), first_(static_cast<std::size_t>(Cols(a)), 1.0) {
+  const bool one = std::all_of(exponents.begin(), exponents.end(),
+                               [](int e) { return std::abs(e) <= kOneFactor; });
+  if (!one) second_.assign(first_.size(), 1.0);
+  for (std::size_t c = 0; c < exponents.size(); ++c) {
+    const int half = one ? 0 : exponents[c] / 2;
+    first_[c] = std::ldexp(1.0, half - exponents[c]);
+    if (!one) second_[c] = std::ldexp(1.0, -half);
+  }
+}
+
+void RowLoader::Load(Index row, Index col, Block<double> out) const {
+  std::visit(
+      [&](const auto& view) {
+        WidenRows(view.row(row) + col, view.cols(), first_.data() + col, out);
+      },
+      a_);
+  if (second_.empty()) return;
+  WidenRows(static_cast<const double*>(out.data), out.stride,
+            second_.data() + col, out);
+}
+
+}  // namespace steelyard
