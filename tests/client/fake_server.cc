@@ -1,0 +1,164 @@
+#include "tests/client/fake_server.h"
+
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "steelyard/v1/error_details.pb.h"
+#include "steelyard/v1/regression_service.grpc.pb.h"
+#include "steelyard/v1/server_service.grpc.pb.h"
+#include "steelyard/v1/universal_set_service.grpc.pb.h"
+
+namespace steelyard::client::test {
+namespace {
+
+constexpr int kMessageBytesMax = 64 << 20;
+
+grpc::Status ToGrpc(const FakeReply& reply) {
+  if (reply.code == 0) return grpc::Status::OK;
+  return grpc::Status(static_cast<grpc::StatusCode>(reply.code), reply.message,
+                      reply.details);
+}
+
+FakeCall Describe(grpc::ServerContext* context, std::atomic<int>* calls) {
+  FakeCall call;
+  call.number = ++*calls;
+  const auto id = context->client_metadata().find("x-request-id");
+  if (id != context->client_metadata().end()) {
+    call.request_id = std::string(id->second.data(), id->second.size());
+  }
+  call.deadline_left = context->deadline() - std::chrono::system_clock::now();
+  call.cancelled = [context] { return context->IsCancelled(); };
+  return call;
+}
+
+template <typename Handler, typename Request, typename Response>
+grpc::Status Answer(const Handler& handler, const FakeCall& call,
+                    const Request* request, Response* response) {
+  if (!handler) return grpc::Status(grpc::UNIMPLEMENTED, "no handler");
+  return ToGrpc(handler(call, *request, response));
+}
+
+std::shared_ptr<grpc::ServerCredentials> CredentialsFor(
+    const std::optional<FakeTls>& tls) {
+  if (!tls.has_value()) return grpc::InsecureServerCredentials();
+  grpc::SslServerCredentialsOptions options(
+      tls->client_root.empty()
+          ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+          : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  options.pem_root_certs = tls->client_root;
+  options.pem_key_cert_pairs.push_back(
+      {tls->private_key, tls->certificate_chain});
+  return grpc::SslServerCredentials(options);
+}
+
+}  // namespace
+
+FakeReply Refusal(int code, const std::string& message,
+                  std::optional<Seconds> retry_delay) {
+  FakeReply reply{.code = code, .message = message};
+  v1::RpcStatus status;
+  status.set_code(code);
+  status.set_message(message);
+  if (retry_delay.has_value()) {
+    v1::RetryInfo retry;
+    const auto nanos = static_cast<std::int64_t>(retry_delay->count() * 1e9);
+    retry.mutable_retry_delay()->set_seconds(nanos / 1'000'000'000);
+    retry.mutable_retry_delay()->set_nanos(
+        static_cast<std::int32_t>(nanos % 1'000'000'000));
+    google::protobuf::Any* any = status.add_details();
+    any->set_type_url("type.googleapis.com/google.rpc.RetryInfo");
+    any->set_value(retry.SerializeAsString());
+  }
+  reply.details = status.SerializeAsString();
+  return reply;
+}
+
+class FakeServer::Services : public v1::UniversalSetService::Service,
+                             public v1::RegressionService::Service,
+                             public v1::ServerService::Service {
+ public:
+  explicit Services(FakeHandlers handlers) : handlers_(std::move(handlers)) {}
+
+  grpc::Status FindUniversalSet(
+      grpc::ServerContext* context, const v1::FindUniversalSetRequest* request,
+      v1::FindUniversalSetResponse* response) override {
+    return Answer(handlers_.find_universal_set, Describe(context, &calls_),
+                  request, response);
+  }
+  grpc::Status QueryHeavy(grpc::ServerContext* context,
+                          const v1::QueryHeavyRequest* request,
+                          v1::QueryHeavyResponse* response) override {
+    return Answer(handlers_.query_heavy, Describe(context, &calls_), request,
+                  response);
+  }
+  grpc::Status Solve(grpc::ServerContext* context,
+                     const v1::SolveRequest* request,
+                     v1::SolveResponse* response) override {
+    return Answer(handlers_.solve, Describe(context, &calls_), request,
+                  response);
+  }
+  grpc::Status GetServerInfo(grpc::ServerContext* context,
+                             const v1::GetServerInfoRequest* request,
+                             v1::ServerInfo* info) override {
+    return Answer(handlers_.get_server_info, Describe(context, &calls_),
+                  request, info);
+  }
+  grpc::Status StreamSolve(
+      grpc::ServerContext* context, const v1::SolveRequest* request,
+      grpc::ServerWriter<v1::SolveEvent>* writer) override {
+    if (!handlers_.stream_solve) {
+      return grpc::Status(grpc::UNIMPLEMENTED, "no handler");
+    }
+    return ToGrpc(handlers_.stream_solve(Describe(context, &calls_), *request,
+                                         [writer](const v1::SolveEvent& event) {
+                                           return writer->Write(event);
+                                         }));
+  }
+
+  std::unique_ptr<grpc::Server> server;
+  int calls() const { return calls_; }
+
+ private:
+  const FakeHandlers handlers_;
+  std::atomic<int> calls_{0};
+};
+
+FakeServer::FakeServer(FakeHandlers handlers, const std::optional<FakeTls>& tls)
+    : services_(std::make_unique<Services>(std::move(handlers))) {
+  grpc::EnableDefaultHealthCheckService(true);
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", CredentialsFor(tls), &port);
+  builder.SetMaxReceiveMessageSize(kMessageBytesMax);
+  builder.RegisterService(
+      static_cast<v1::UniversalSetService::Service*>(services_.get()));
+  builder.RegisterService(
+      static_cast<v1::RegressionService::Service*>(services_.get()));
+  builder.RegisterService(
+      static_cast<v1::ServerService::Service*>(services_.get()));
+  services_->server = builder.BuildAndStart();
+  if (services_->server == nullptr || port == 0) {
+    std::fprintf(stderr, "the fake server did not start\n");
+    std::abort();
+  }
+  address_ = "127.0.0.1:" + std::to_string(port);
+}
+
+FakeServer::~FakeServer() {
+  services_->server->Shutdown(std::chrono::system_clock::now());
+}
+
+int FakeServer::calls() const { return services_->calls(); }
+
+void FakeServer::SetServing(const std::string& service, bool serving) {
+  services_->server->GetHealthCheckService()->SetServingStatus(service,
+                                                               serving);
+}
+
+}  // namespace steelyard::client::test
