@@ -7,17 +7,23 @@
 
 namespace steelyard {
 
+namespace {
+
+// TBB caps its threads at the processors it sees, or at the smallest limit that
+// anybody set: one limit for the process, far above any flag. Threads are only
+// made when an arena wants them.
+constexpr std::size_t kThreadsMax = 1024;
+
+}  // namespace
+
 struct TbbArena {
-  // TBB caps its threads at the processors it sees; the flag may ask for more.
-  tbb::global_control limit;
   tbb::task_arena arena;
 };
 
 TbbArena* CreateTbbArena(int threads) {
-  return new TbbArena{
-      tbb::global_control(tbb::global_control::max_allowed_parallelism,
-                          static_cast<std::size_t>(threads)),
-      tbb::task_arena(threads)};
+  static const tbb::global_control limit(
+      tbb::global_control::max_allowed_parallelism, kThreadsMax);
+  return new TbbArena{tbb::task_arena(threads)};
 }
 
 void DestroyTbbArena(TbbArena* arena) { delete arena; }

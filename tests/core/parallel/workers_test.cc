@@ -50,6 +50,19 @@ TEST(WorkersTest, SeveralThreadsMayCallAtOnce) {
   EXPECT_EQ(calls.load(), 400);
 }
 
+// Four bodies that wait for each other: fewer threads would never finish, and
+// another pool of one must not take them away.
+TEST(WorkersTest, RunsAsManyBodiesAtOnceAsAsked) {
+  const Workers one(1);
+  const Workers workers(4);
+  std::atomic<int> arrived{0};
+  workers.ParallelFor(4, {}, [&](Index) {
+    arrived.fetch_add(1);
+    while (arrived.load() < 4) std::this_thread::yield();
+  });
+  EXPECT_EQ(arrived.load(), 4);
+}
+
 TEST(WorkersTest, NoTaskStartsAfterAStop) {
   const Workers workers(4);
   StopSource source;
