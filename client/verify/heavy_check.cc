@@ -116,7 +116,7 @@ class Check {
     result_.returned += static_cast<int64_t>(row.indices.size());
     if (!(all.normalizer > all.negligible)) {
       // Near the limit either is right.
-      if (!row.undefined && all.normalizer < all.negligible / 16) {
+      if (!row.undefined && all.normalizer <= all.negligible / 16) {
         Mark(&wrong_undefined_, i, -1);
       }
       return;

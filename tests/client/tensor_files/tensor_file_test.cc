@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/client/tensor_files/scratch_file.h"
+#include "tests/support/source_paths.h"
 
 namespace steelyard::tensor_files {
 namespace {
@@ -149,8 +150,8 @@ TEST(TensorFileTest, ChoosesATensorByNameOrSaysWhatThereIs) {
 
 TEST(TensorFileTest, ReadsTheFixture) {
   const auto keys = LoadText(
-      STEELYARD_SOURCE_DIR
-      "/tests/data/minilm_qkv.safetensors:layer3.keys[11]");
+      test::SourcePath("tests/data/minilm_qkv.safetensors") +
+      ":layer3.keys[11]");
   ASSERT_TRUE(keys.ok()) << keys.status();
   EXPECT_EQ(keys->info().text(), "float16 [512, 32]");
 }
