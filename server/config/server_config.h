@@ -1,0 +1,50 @@
+// Everything an operator can set.
+//
+// One table (options.h) drives flags, environment, file, --help and
+// --print-config; a new setting is one member here and one line there.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "server/limits/limits.h"
+
+namespace steelyard::server {
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+struct ServerConfig {
+  // HOST:PORT. Port 0: any free one.
+  std::string listen = "127.0.0.1:50551";
+
+  // Written once the server serves: the port and a newline. Empty: not written.
+  std::string port_file;
+
+  // Threads that compute. 0: DefaultWorkers().
+  std::int64_t workers = 0;
+
+  // Bytes that gRPC may hold in messages on their way in and out.
+  std::int64_t transport_memory = std::int64_t{4} << 30;
+
+  // Bytes that admitted requests together may reserve. 0:
+  // DefaultMemoryBudget().
+  std::int64_t memory_budget = 0;
+
+  // Admitted requests that wait for a worker.
+  std::int64_t queue_length = 256;
+
+  // From SIGTERM to the refusal of new requests: load balancers look away.
+  absl::Duration drain_delay = absl::ZeroDuration();
+
+  // From then on requests may finish by themselves for so long.
+  absl::Duration drain_timeout = absl::Seconds(30);
+
+  LogLevel log_level = LogLevel::kInfo;
+
+  // request_bytes_max, columns_max, heads_max, right_hand_sides_max,
+  // exponent_max have flags.
+  Limits limits;
+};
+
+}  // namespace steelyard::server

@@ -1,0 +1,23 @@
+#include "server/handlers/get_server_info_handler.h"
+
+#include "server/convert/server_info.h"
+#include "steelyard/processor.h"
+
+namespace steelyard::server {
+
+absl::Status GetServerInfoHandler::Handle(
+    RequestContext&, std::shared_ptr<const v1::GetServerInfoRequest>,
+    v1::ServerInfo* response) const {
+  const ServerFacts facts{.version = Version(),
+                          .workers = workers_,
+                          .cpu_target = CpuTarget(),
+                          .blas = BlasDescription(),
+                          .memory_budget_bytes = memory_.total(),
+                          .memory_reserved_bytes = memory_.reserved()};
+  ToProto(facts, limits_, response);
+  return absl::OkStatus();
+}
+
+std::string Version() { return STEELYARD_VERSION; }
+
+}  // namespace steelyard::server

@@ -1,0 +1,58 @@
+// What every RPC does around its handler: context, errors, log line.
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/status.h>
+
+#include <memory>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "server/request/request_context.h"
+
+namespace steelyard::server {
+
+// Of a call that has just arrived; sends x-request-id back.
+RequestContext::Call Describe(const char* method, grpc::ServerContext* context);
+
+// Runs a handler. std::bad_alloc ends here as RESOURCE_EXHAUSTED and any other
+// exception as INTERNAL (our bug): gRPC would say UNKNOWN. Writes the line of
+// the log.
+grpc::Status Finish(RequestContext& context,
+                    absl::FunctionRef<absl::Status()> handle);
+
+// The request of a call as an object that may outlive the call: abandoned work
+// goes on reading it. gRPC makes the message for this one call and hands out a
+// const pointer to it; nobody looks at it after the handler.
+template <typename Request>
+std::shared_ptr<const Request> TakeRequest(const Request* request) {
+  auto taken = std::make_shared<Request>();
+  taken->Swap(const_cast<Request*>(request));
+  return taken;
+}
+
+template <typename Handler, typename Request, typename Response>
+grpc::Status UnaryCall(const char* method, grpc::ServerContext* server_context,
+                       const Request* request, Response* response,
+                       const Handler& handler) {
+  RequestContext context(Describe(method, server_context));
+  return Finish(context, [&] {
+    return handler.Handle(context, TakeRequest(request), response);
+  });
+}
+
+// `write` returns false when the stream is broken.
+template <typename Handler, typename Request, typename Writer>
+grpc::Status ServerStreamCall(const char* method,
+                              grpc::ServerContext* server_context,
+                              const Request* request, Writer* writer,
+                              const Handler& handler) {
+  RequestContext context(Describe(method, server_context));
+  return Finish(context, [&] {
+    return handler.Handle(
+        context, TakeRequest(request),
+        [writer](const auto& event) { return writer->Write(event); });
+  });
+}
+
+}  // namespace steelyard::server

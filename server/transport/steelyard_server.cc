@@ -1,0 +1,189 @@
+#include "server/transport/steelyard_server.h"
+
+#include <grpc/support/log.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/config/command_line.h"
+#include "server/handlers/handlers.h"
+#include "server/observability/log.h"
+#include "server/transport/services.h"
+#include "steelyard/workers.h"
+
+namespace steelyard::server {
+namespace {
+
+// Threads beyond those that wait with an admitted request: each answers or
+// refuses at once.
+constexpr int kThreadsForRefusals = 512;
+
+// HTTP/2 streams of one connection.
+constexpr int kStreamsPerConnection = 1000;
+
+// A peer that is silent for so long is asked, and gone when it does not answer.
+constexpr int kKeepaliveTimeMs = 30'000;
+constexpr int kKeepaliveTimeoutMs = 10'000;
+
+// After an interrupt, before gRPC cancels what is still there: time to send the
+// best answers so far.
+constexpr std::chrono::seconds kLastAnswers{2};
+
+// How often a drain looks whether it is over.
+constexpr absl::Duration kDrainLook = absl::Milliseconds(20);
+
+// The default health service is switched on for the process, by a call that
+// must not race with itself.
+void EnableHealthService() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
+}
+
+// gRPC's own messages, as lines of our log. Before the server serves they only
+// repeat, at length, why it cannot: Start says that in one line.
+void ForwardGrpcLog(gpr_log_func_args* message) {
+  if (message->severity != GPR_LOG_SEVERITY_ERROR) return;
+  Log({.level = LogLevel::kWarning,
+       .event = "grpc",
+       .fields = {{"message", message->message}}});
+}
+
+void DropGrpcLog(gpr_log_func_args*) {}
+
+void ApplyLimits(const ServerConfig& config, int workers,
+                 grpc::ServerBuilder* builder) {
+  grpc::ResourceQuota quota("steelyard");
+  quota.Resize(static_cast<std::size_t>(config.transport_memory));
+  quota.SetMaxThreads(static_cast<int>(config.queue_length) + 2 * workers +
+                      kThreadsForRefusals);
+  builder->SetResourceQuota(quota);
+  builder->SetMaxReceiveMessageSize(
+      static_cast<int>(config.limits.request_bytes_max));
+  builder->SetMaxSendMessageSize(-1);  // max_response_bytes bounds each answer
+  builder->SetDefaultCompressionAlgorithm(GRPC_COMPRESS_NONE);
+  builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                              kStreamsPerConnection);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                              kKeepaliveTimeoutMs);
+  // A second server on the port must fail, not take every other connection.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+}
+
+}  // namespace
+
+// In the order of construction; gRPC goes first when all goes.
+struct SteelyardServer::Parts {
+  explicit Parts(const ServerConfig& resolved)
+      : config(resolved),
+        workers(static_cast<int>(resolved.workers)),
+        memory(resolved.memory_budget),
+        handlers{.get_server_info = GetServerInfoHandler(
+                     workers.count(), resolved.limits, memory)},
+        services(MakeServices(handlers)) {}
+
+  const ServerConfig config;
+  const Workers workers;
+  MemoryBudget memory;
+  const Handlers handlers;
+  const std::vector<NamedService> services;
+  int port = 0;
+  bool drained = false;
+  std::unique_ptr<grpc::Server> grpc;
+
+  void SetServing(bool serving) {
+    grpc::HealthCheckServiceInterface* health = grpc->GetHealthCheckService();
+    health->SetServingStatus("", serving);
+    for (const NamedService& named : services) {
+      health->SetServingStatus(named.name, serving);
+    }
+  }
+};
+
+absl::StatusOr<std::unique_ptr<SteelyardServer>> SteelyardServer::Start(
+    const ServerConfig& config) {
+  SetLogLevel(config.log_level);
+  EnableHealthService();
+  auto parts = std::make_unique<Parts>(Resolved(config));
+  if (!IsLoopback(config.listen)) {
+    Log({.level = LogLevel::kWarning,
+         .event = "no_tls",
+         .fields = {{"listen", config.listen},
+                    {"message",
+                     "anyone who can reach this address can use the server and "
+                     "read what others send: there is no TLS; put a proxy in "
+                     "front or listen on 127.0.0.1"}}});
+  }
+  grpc::ServerBuilder builder;
+  ApplyLimits(parts->config, parts->workers.count(), &builder);
+  builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(),
+                           &parts->port);
+  for (const NamedService& named : parts->services) {
+    builder.RegisterService(named.service.get());
+  }
+  gpr_set_log_function(DropGrpcLog);
+  parts->grpc = builder.BuildAndStart();
+  gpr_set_log_function(ForwardGrpcLog);
+  if (parts->grpc == nullptr || parts->port <= 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot listen on ", config.listen,
+                     "; is another server there already?"));
+  }
+  parts->SetServing(true);
+  return std::unique_ptr<SteelyardServer>(
+      new SteelyardServer(std::move(parts)));
+}
+
+SteelyardServer::SteelyardServer(std::unique_ptr<Parts> parts)
+    : parts_(std::move(parts)) {}
+
+SteelyardServer::~SteelyardServer() {
+  Drain([](absl::Duration) { return true; });
+}
+
+int SteelyardServer::port() const { return parts_->port; }
+
+int SteelyardServer::workers() const { return parts_->workers.count(); }
+
+void SteelyardServer::Drain(const Patience& patience) {
+  if (std::exchange(parts_->drained, true)) return;
+  parts_->SetServing(false);
+  bool hurried = patience(parts_->config.drain_delay);
+
+  const auto timeout = absl::ToChronoMilliseconds(parts_->config.drain_timeout);
+  const auto end = std::chrono::system_clock::now() + timeout;
+  std::mutex mutex;
+  bool over = false;
+  std::thread shutdown([&] {
+    parts_->grpc->Shutdown(end + kLastAnswers);
+    const std::lock_guard lock(mutex);
+    over = true;
+  });
+  const auto waiting = [&] {
+    const std::lock_guard lock(mutex);
+    return !over && std::chrono::system_clock::now() < end;
+  };
+  while (!hurried && waiting()) hurried = patience(kDrainLook);
+  shutdown.join();
+}
+
+bool IsLoopback(const std::string& listen) {
+  return absl::StartsWith(listen, "127.") ||
+         absl::StartsWith(listen, "[::1]:") ||
+         absl::StartsWith(listen, "localhost:");
+}
+
+}  // namespace steelyard::server
