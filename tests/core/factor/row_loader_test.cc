@@ -1,0 +1,51 @@
+#include "factor/row_loader.h"
+
+#include <cmath>
+
+#include "factor/factor.h"
+#include "gtest/gtest.h"
+#include "tests/support/matrices.h"
+
+namespace steelyard {
+namespace {
+
+TEST(RowLoaderTest, ReadsPartsOfRows) {
+  const Matrix<double> a = test::NormalMatrix(6, 9, {1});
+  const RowLoader loader(a.view(), {});
+  Matrix<double> out(3, 4);
+  loader.Load(2, 5, BlockOf(out));
+  for (Index i = 0; i < 3; ++i) {
+    for (Index j = 0; j < 4; ++j) EXPECT_EQ(out(i, j), a(2 + i, 5 + j));
+  }
+}
+
+TEST(RowLoaderTest, ScalesExactlyWhereNoSingleFactorIsADouble) {
+  // Column norms down to the smallest subnormal and up past 2^1023.
+  test::StoredMatrix<double> a(1, 5);
+  a.Set(0, 0, 0x1p-1074);
+  a.Set(0, 1, -0x1.8p-1060);
+  a.Set(0, 2, 0x1.fffp1023);
+  a.Set(0, 3, 0x1p1000);
+  a.Set(0, 4, 3.0);
+  Matrix<double> out(1, 5);
+  RowLoader(a.view(), {-1074, -1060, 1030, 1000, 1}).Load(0, 0, BlockOf(out));
+  EXPECT_EQ(out(0, 0), 1.0);
+  EXPECT_EQ(out(0, 1), -1.5);
+  EXPECT_EQ(out(0, 2), 0x1.fffp-7);
+  EXPECT_EQ(out(0, 3), 1.0);
+  EXPECT_EQ(out(0, 4), 1.5);
+}
+
+TEST(RowLoaderTest, LoadScaledRowsIsTheSameByRows) {
+  const auto a = test::Stored<Half>(test::NormalMatrix(7, 3, {2}));
+  Matrix<double> out(2, 3);
+  LoadScaledRows(a.view(), 4, 2, {1, 0, -3}, out.data());
+  for (Index i = 0; i < 2; ++i) {
+    EXPECT_EQ(out(i, 0), a(4 + i, 0) / 2);
+    EXPECT_EQ(out(i, 1), a(4 + i, 1));
+    EXPECT_EQ(out(i, 2), a(4 + i, 2) * 8);
+  }
+}
+
+}  // namespace
+}  // namespace steelyard
