@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tests/client/fake_server.h"
+#include "tests/client/support/fake_server.h"
 
 namespace steelyard::client {
 namespace {

@@ -7,7 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "steelyard/client/error_detail.h"
-#include "tests/client/filled_message.h"
+#include "tests/client/support/filled_message.h"
 
 namespace steelyard::client {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/client/filled_message.h"
+#include "tests/client/support/filled_message.h"
 
 namespace steelyard::client {
 namespace {

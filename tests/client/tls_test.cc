@@ -9,7 +9,7 @@
 
 #include "gtest/gtest.h"
 #include "steelyard/client/client.h"
-#include "tests/client/fake_server.h"
+#include "tests/client/support/fake_server.h"
 
 namespace steelyard::client {
 namespace {

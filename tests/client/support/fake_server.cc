@@ -1,4 +1,4 @@
-#include "tests/client/fake_server.h"
+#include "tests/client/support/fake_server.h"
 
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>

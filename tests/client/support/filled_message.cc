@@ -1,4 +1,4 @@
-#include "tests/client/filled_message.h"
+#include "tests/client/support/filled_message.h"
 
 #include <memory>
 
