@@ -1,0 +1,252 @@
+#include "server/convert/universal_set.h"
+
+#include <cmath>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "steelyard/status.h"
+#include "tests/server/convert/field_coverage.h"
+#include "tests/server/convert/valid_requests.h"
+
+namespace steelyard::server {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const Limits kLimits;
+
+// Every field of Tensor but `values`.
+void SetEveryField(v1::FindUniversalSetRequest* request) {
+  *request = test::ValidFindUniversalSetRequest();
+  request->mutable_function()->mutable_power()->set_p(2.0);
+  request->set_top_m(7);
+  request->set_seed(11);
+  request->set_max_response_bytes(123'456);
+}
+
+void WriteByHand(v1::Tensor* tensor) {
+  tensor->clear_data();
+  const std::vector<double> numbers =
+      test::PlainNumbers(tensor->shape(0) * tensor->shape(1));
+  tensor->mutable_values()->Add(numbers.begin(), numbers.end());
+}
+
+TEST(UniversalSetConvertTest, EveryFieldOfTheRequestReachesTheProblem) {
+  v1::FindUniversalSetRequest request;
+  SetEveryField(&request);
+  v1::FindUniversalSetRequest by_hand = request;
+  WriteByHand(by_hand.mutable_keys()->mutable_dense());
+  EXPECT_THAT(test::UnsetFields(std::vector{request, by_hand}), IsEmpty());
+
+  for (const auto& each : {request, by_hand}) {
+    const auto problem = UniversalSetProblemFromProto(each, kLimits);
+    ASSERT_TRUE(problem.ok()) << problem.status();
+    EXPECT_EQ(problem->keys().Description(), "10x3 FLOAT64");
+    EXPECT_EQ(problem->options().epsilon, 0.25);
+    EXPECT_EQ(problem->options().top_m, 7);
+    EXPECT_EQ(problem->max_response_bytes(), 123'456);
+    const TensorMatrices keys(problem->keys());
+    const auto& view = std::get<MatrixView<double>>(keys.matrix());
+    EXPECT_THAT(std::vector<double>(view.data(), view.data() + 30),
+                testing::ElementsAreArray(test::PlainNumbers(30)));
+  }
+}
+
+TEST(UniversalSetConvertTest, EveryFieldOfTheHeavyRequestReachesTheProblem) {
+  v1::QueryHeavyRequest request = test::ValidQueryHeavyRequest();
+  request.mutable_function()->mutable_power()->set_p(2.0);
+  request.set_max_response_bytes(1 << 20);
+  v1::QueryHeavyRequest by_hand = request;
+  test::SetPlainTensor({5, 3}, by_hand.mutable_queries());
+  WriteByHand(by_hand.mutable_queries());
+  test::SetPlainTensor({10, 3}, by_hand.mutable_keys()->mutable_dense());
+  EXPECT_THAT(test::UnsetFields(std::vector{request, by_hand}), IsEmpty());
+
+  const auto problem = HeavyProblemFromProto(request, kLimits);
+  ASSERT_TRUE(problem.ok()) << problem.status();
+  EXPECT_EQ(DescriptionOf(*problem),
+            "keys 2x10x3 FLOAT64, queries 4x5x3 FLOAT64");
+  EXPECT_EQ(problem->options().epsilon, 0.25);
+  EXPECT_EQ(problem->max_response_bytes(), 1 << 20);
+  EXPECT_TRUE(HeavyProblemFromProto(by_hand, kLimits).ok());
+}
+
+TEST(UniversalSetConvertTest, UnsetOptionsStayUnset) {
+  v1::FindUniversalSetRequest request = test::ValidFindUniversalSetRequest();
+  request.clear_epsilon();
+  request.set_top_m(3);
+  const auto top = UniversalSetProblemFromProto(request, kLimits);
+  ASSERT_TRUE(top.ok()) << top.status();
+  EXPECT_EQ(top->options().epsilon, std::nullopt);
+  EXPECT_EQ(top->max_response_bytes(), kLimits.response_bytes_default);
+
+  const auto plain = UniversalSetProblemFromProto(
+      test::ValidFindUniversalSetRequest(), kLimits);
+  ASSERT_TRUE(plain.ok());
+  EXPECT_EQ(plain->options().top_m, std::nullopt);
+}
+
+TEST(UniversalSetConvertTest, HeadsOfQueriesAreAMultipleOfThoseOfKeys) {
+  v1::QueryHeavyRequest request = test::ValidQueryHeavyRequest();
+  for (const std::int64_t heads : {2, 4, 6}) {
+    test::SetPlainTensor({heads, 5, 3}, request.mutable_queries());
+    EXPECT_TRUE(HeavyProblemFromProto(request, kLimits).ok()) << heads;
+  }
+  test::SetPlainTensor({5, 3}, request.mutable_queries());
+  EXPECT_EQ(
+      HeavyProblemFromProto(request, kLimits).status().message(),
+      "queries.shape is one head; keys have 2 heads, and the heads of queries "
+      "must be a multiple");
+}
+
+// The wire error names the place in the message, core's index kept.
+TEST(UniversalSetConvertTest, CoreErrorsGetTheirProtoPath) {
+  v1::QueryHeavyRequest request = test::ValidQueryHeavyRequest();
+  test::SetPlainTensor({10, 3}, request.mutable_keys()->mutable_dense());
+  WriteByHand(request.mutable_keys()->mutable_dense());
+  const auto problem = HeavyProblemFromProto(request, kLimits);
+  ASSERT_TRUE(problem.ok()) << problem.status();
+
+  const absl::Status keys =
+      AtProtoPath(NotFiniteError("keys", 4, 1, 3, std::nan("")), *problem);
+  EXPECT_EQ(DetailOf(keys)->field, "keys.dense.values[13]");
+  EXPECT_EQ(DetailOf(keys)->metadata.at("index"), "13");
+  const absl::Status queries =
+      AtProtoPath(NotFiniteError("queries", 0, 0, 3, std::nan("")), *problem);
+  EXPECT_EQ(DetailOf(queries)->field, "queries.data");
+  const absl::Status other = absl::CancelledError("gone");
+  EXPECT_EQ(AtProtoPath(other, *problem), other);
+}
+
+TEST(UniversalSetConvertTest, CostCountsTheAnswerAndGrowsWithTheKeys) {
+  v1::FindUniversalSetRequest request = test::ValidFindUniversalSetRequest();
+  const auto small = UniversalSetProblemFromProto(request, kLimits);
+  const Cost core = CostOfUniversalSet(1, 10, 3, 2);
+  // 16 bytes an index and its sensitivity in the message, 9 on the wire.
+  EXPECT_GE(CostOf(*small, 2).bytes, core.bytes + 10 * (16 + 9));
+  EXPECT_EQ(CostOf(*small, 2).flops, core.flops);
+
+  test::SetPlainTensor({1000, 3}, request.mutable_keys()->mutable_dense());
+  const auto large = UniversalSetProblemFromProto(request, kLimits);
+  EXPECT_GT(CostOf(*large, 2).bytes, CostOf(*small, 2).bytes);
+  EXPECT_GT(CostOf(*large, 2).flops, CostOf(*small, 2).flops);
+}
+
+UniversalSet FullSet() {
+  return {.indices = {1, 5},
+          .sensitivities = {0.5, 0.75},
+          .effective_epsilon = 0.2,
+          .rank = 3,
+          .size_bound = 12.0,
+          .exact = true,
+          .relative_score_error = 1e-12,
+          .total_sensitivity = 3.0,
+          .keys = 10,
+          .condition_estimate = 17.0,
+          .method = "Gram",
+          .undecided = {5},
+          .new_direction = {1}};
+}
+
+TEST(UniversalSetConvertTest, EveryFieldOfTheAnswerIsFilled) {
+  v1::FindUniversalSetRequest request;
+  SetEveryField(&request);
+  const auto problem = UniversalSetProblemFromProto(request, kLimits);
+  ASSERT_TRUE(problem.ok());
+  const Timing timing{.queue = std::chrono::nanoseconds(1'000'000'002),
+                      .compute = std::chrono::nanoseconds(3'000'000'004)};
+  v1::FindUniversalSetResponse response;
+
+  ASSERT_TRUE(
+      ToProto({FullSet(), FullSet()}, *problem, timing, &response).ok());
+
+  EXPECT_THAT(test::UnsetFields(std::vector{response}), IsEmpty());
+  ASSERT_EQ(response.sets_size(), 2);
+  const v1::UniversalSet& set = response.sets(1);
+  EXPECT_THAT(set.indices(), ElementsAre(1, 5));
+  EXPECT_THAT(set.sensitivities(), ElementsAre(0.5, 0.75));
+  EXPECT_EQ(set.epsilon(), 0.25);
+  EXPECT_EQ(set.effective_epsilon(), 0.2);
+  EXPECT_EQ(set.rank(), 3);
+  EXPECT_EQ(set.size_bound(), 12.0);
+  EXPECT_TRUE(set.exact());
+  EXPECT_EQ(set.relative_score_error(), 1e-12);
+  EXPECT_EQ(set.total_sensitivity(), 3.0);
+  EXPECT_EQ(set.keys(), 10);
+  EXPECT_EQ(set.condition_estimate(), 17.0);
+  EXPECT_EQ(set.method(), "Gram");
+  EXPECT_EQ(set.head(), 1);
+  EXPECT_THAT(set.undecided(), ElementsAre(5));
+  EXPECT_THAT(set.new_direction(), ElementsAre(1));
+  EXPECT_EQ(response.queue_time().nanos(), 2);
+  EXPECT_EQ(response.compute_time().seconds(), 3);
+}
+
+HeavyRow FullRow() {
+  return {.indices = {2, 3},
+          .scores = {0.25, 0.5},
+          .normalizer = 1.5,
+          .normalizer_exponent = -2000,
+          .captured_mass = 0.75,
+          .undefined = true};
+}
+
+TEST(UniversalSetConvertTest, EveryFieldOfTheHeavyAnswerIsFilled) {
+  const auto request = test::ValidQueryHeavyRequest();
+  const auto problem = HeavyProblemFromProto(request, kLimits);
+  ASSERT_TRUE(problem.ok());
+  const Timing timing{.queue = std::chrono::nanoseconds(1'000'000'002),
+                      .compute = std::chrono::nanoseconds(3'000'000'004)};
+  v1::QueryHeavyResponse response;
+
+  ASSERT_TRUE(ToProto({FullRow()}, *problem, timing, &response).ok());
+
+  EXPECT_THAT(test::UnsetFields(std::vector{response}), IsEmpty());
+  const v1::HeavyRow& row = response.rows(0);
+  EXPECT_THAT(row.indices(), ElementsAre(2, 3));
+  EXPECT_THAT(row.scores(), ElementsAre(0.25, 0.5));
+  EXPECT_EQ(row.normalizer(), 1.5);
+  EXPECT_EQ(row.normalizer_exponent(), -2000);
+  EXPECT_EQ(row.captured_mass(), 0.75);
+  EXPECT_TRUE(row.undefined());
+}
+
+TEST(UniversalSetConvertTest, AnswersOverTheLimitAreRefusedAndNotHalfFilled) {
+  v1::FindUniversalSetRequest request = test::ValidFindUniversalSetRequest();
+  const auto generous = UniversalSetProblemFromProto(request, kLimits);
+  v1::FindUniversalSetResponse response;
+  ASSERT_TRUE(ToProto({FullSet()}, *generous, {}, &response).ok());
+  const auto bytes = static_cast<std::int64_t>(response.ByteSizeLong());
+
+  request.set_max_response_bytes(bytes);
+  const auto exact = UniversalSetProblemFromProto(request, kLimits);
+  response.Clear();
+  EXPECT_TRUE(ToProto({FullSet()}, *exact, {}, &response).ok());
+
+  // One byte less; and so little that the lists alone tell.
+  for (const std::int64_t max : {bytes - 1, std::int64_t{5}}) {
+    request.set_max_response_bytes(max);
+    const auto tight = UniversalSetProblemFromProto(request, kLimits);
+    response.Clear();
+    const absl::Status status = ToProto({FullSet()}, *tight, {}, &response);
+    EXPECT_EQ(DetailOf(status)->reason, "RESPONSE_TOO_LARGE");
+    EXPECT_THAT(std::string(status.message()), HasSubstr("larger epsilon"));
+    EXPECT_EQ(response.ByteSizeLong(), 0u);
+  }
+}
+
+TEST(UniversalSetConvertTest, RowsAloneCanBeTooManyBeforeAnyWork) {
+  v1::QueryHeavyRequest request = test::ValidQueryHeavyRequest();
+  EXPECT_TRUE(CheckResponseSize(*HeavyProblemFromProto(request, kLimits)).ok());
+  request.set_max_response_bytes(79);  // 20 rows of at least 4 bytes
+  EXPECT_EQ(
+      DetailOf(CheckResponseSize(*HeavyProblemFromProto(request, kLimits)))
+          ->reason,
+      "RESPONSE_TOO_LARGE");
+}
+
+}  // namespace
+}  // namespace steelyard::server
