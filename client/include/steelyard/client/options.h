@@ -50,7 +50,7 @@ using Credentials = std::variant<InsecureCredentials, TlsCredentials>;
 // deadline of the call is not begun: the call ends with the last error.
 struct RetryPolicy {
   // All attempts, the first included. >= 1; 1: never try again.
-  int attempts_max = 10;
+  int attempts_max = 6;
   // >= 0.
   Seconds first_delay{0.1};
   // >= first_delay. Does not bound what the server asks for.
