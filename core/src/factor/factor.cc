@@ -24,6 +24,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // millisecond.
 constexpr Index kSmallOrder = 128;
 
+// Bytes for lists, strings and alignment, whatever the shape.
+constexpr double kSmallThings = 65536.0;
+
 double Real(Index i) { return static_cast<double>(i); }
 
 // theta of N1: singular values above theta sigma_1 count.
@@ -296,11 +299,12 @@ Cost CostOfFactor(Index n, Index d, int workers) {
   const double columns = Real(d);
   const double r_and_v = 16.0 * columns * columns;
   // R^-1, some columns on each worker; vectors of the condition estimate.
-  const double inverse = 8.0 * (256.0 * workers + 16.0) * columns;
+  const double tasks = std::min(workers, static_cast<int>(d / 256 + 1));
+  const double inverse = 8.0 * (256.0 * tasks + 16.0) * columns;
   return {
       .flops = gram.flops + qr.flops + svd.flops + columns * columns * columns,
       .bytes = r_and_v + std::max({gram.bytes, qr.bytes, inverse, svd.bytes}) +
-               4096.0};
+               kSmallThings};
 }
 
 }  // namespace steelyard

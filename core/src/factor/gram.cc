@@ -164,10 +164,12 @@ Cost CostOfGram(Index n, Index d, int workers) {
   const auto square = static_cast<double>(d) * static_cast<double>(d);
   const double panel = static_cast<double>(cut.panel_rows * std::min(d, kTile));
   const double tile = static_cast<double>(kTile * std::min(d, kTile));
+  const auto tasks = static_cast<double>(
+      std::min<Index>(workers, cut.slots * cut.TilePairs()));
   return {
       .flops = 2.0 * static_cast<double>(n) * square,
       .bytes = 8.0 * ((2.0 * static_cast<double>(cut.slots) + 1.0) * square +
-                      workers * (2.0 * panel + tile))};
+                      tasks * (2.0 * panel + tile))};
 }
 
 }  // namespace steelyard
