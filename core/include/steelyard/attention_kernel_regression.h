@@ -5,10 +5,32 @@
 //                     h_i = s |a_i|^2 / 2,  G_ij = exp(-s |a_i - a_j|^2 / 2)
 //     kSoftmaxRows    (P + l I) x = b,   P = diag(K 1)^-1 K
 //
-// METHOD  Never the raw exponential: the scaled G, from centred rows. Small n:
-//   dense Cholesky for any spread of h. Above: a blocked matrix-free product and
-//   Jacobi-preconditioned conjugate gradients. The residual that decides is
-//   recomputed from A.
+// METHOD  Never the raw exponential: rows are centred, and both sides of the
+//   matrix scaled by its own diagonal. n <= 8192: dense Cholesky for any spread
+//   of h (above 30 in mantissas and exponents; kSoftmaxRows with log-sum-exps
+//   more than 60 apart: GMRES with that factor). Above: a blocked matrix-free
+//   product and Jacobi-preconditioned conjugate gradients (kSoftmaxRows more
+//   than 60 apart: GMRES with the diagonal; kNone with h more than 30 apart:
+//   kPrecisionFloor unless the true logits show that it converged). The
+//   residual that decides is recomputed in float64 from A.
+//
+// REPORT  relative_residual, residual_floor (phi = u |M|x|| / |b|),
+//   componentwise_error (omega): N3. backward_error: |r| / (|M|x|| + |b|).
+//   forward_error: an estimate, |M^-1 r| + |M^-1 e| over |x| with e the bound
+//   on the rounding errors of r, signs random (matrix-free: (|r| + |e|) over the
+//   least Ritz value), or the certified bound (|r| + |e|) / l where that is
+//   smaller; at most 1, which says that no digit is certified.
+//   kConverged        |r| / |b| + |e| / |b| <= tolerance: true in exact
+//                     arithmetic
+//   kPrecisionFloor   not so, but |r| / |b| <= 8 phi L and omega <= 8 u L, L =
+//                     max(1, s|a_i||a_j|): x is as right as the rows define it
+//   kIllConditioned   no pivot or step was left above rounding; x may be 0;
+//                     log_smallest_ridge is ln of max_{i in F} M_ii (n u + 8 u
+//                     s|a_i - c|^2), F the rows that pivoted Cholesky leaves
+//                     (matrix-free: all rows, an upper estimate)
+//   kTimeLimit, kStopped  x of the last step; its residual is that of the
+//                     recurrence, for want of time to recompute it
+//   b = 0: x = 0, kConverged, ratios 0.
 //
 // SOURCE  NUMERICS N3; [SYZ24] arXiv 2308.14304.
 #pragma once
@@ -49,7 +71,11 @@ struct AttentionKernelOptions {
 // COST     n^3/3 + n^2 d flops dense, n^2 (d + 2k) an iteration matrix-free;
 //          memory: CostOfAttentionKernelRegression.
 // RANDOM   none.
-// ERRORS   InvalidArgument: a NaN or infinity (field "a" or "b").
+// ERRORS   InvalidArgument NOT_FINITE: a NaN or infinity (field "a" or "b").
+//          InvalidArgument FIELD_OUT_OF_RANGE (field "a"): logits that float64
+//          cannot tell apart. kNone, kSoftmaxRows: a row of s|a|^2 > 1e9.
+//          kUnitDiagonal: two rows of s|a - c|^2 > 1e9, c the median row, or
+//          one of s|a|^2 > 1e300.
 //          Cancelled, DeadlineExceeded: `context.stop`. A time limit or a
 //          draining server is a Termination with the best x so far.
 absl::StatusOr<Solution> SolveAttentionKernelRegression(

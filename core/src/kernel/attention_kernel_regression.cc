@@ -1,0 +1,227 @@
+#include "steelyard/attention_kernel_regression.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "absl/base/macros.h"
+#include "factor/factor.h"
+#include "kernel/dense_route.h"
+#include "kernel/iterative_route.h"
+#include "kernel/kernel_problem.h"
+#include "kernel/kernel_product.h"
+#include "linalg/stopped.h"
+
+namespace steelyard {
+namespace {
+
+// n^2 numbers are stored up to here (512 MiB), unless the method is forced.
+constexpr Index kDenseRowsMax = 8192;
+
+std::size_t At(Index i) { return static_cast<std::size_t>(i); }
+
+KernelMethod MethodFor(Index n, const AttentionKernelOptions& options) {
+  if (options.method.has_value()) return *options.method;
+  return n <= kDenseRowsMax ? KernelMethod::kCholesky
+                            : KernelMethod::kConjugateGradient;
+}
+
+// Columns of b that are not zero, and where they stand.
+struct RightHandSides {
+  std::vector<ScaledVector> columns;
+  std::vector<Index> positions;
+};
+
+RightHandSides LoadRightHandSides(const AnyMatrixView& b) {
+  const Index n = Rows(b);
+  const Index k = Cols(b);
+  std::vector<ScaledVector> all(At(k), ScaledVector(At(n)));
+  std::vector<double> row(At(k));
+  for (Index i = 0; i < n; ++i) {
+    LoadScaledRows(b, i, 1, {}, row.data());
+    for (Index c = 0; c < k; ++c) all[At(c)][At(i)] = MakeScaled(row[At(c)]);
+  }
+  RightHandSides loaded;
+  for (Index c = 0; c < k; ++c) {
+    if (NormOf(all[At(c)]).zero()) continue;
+    loaded.columns.push_back(std::move(all[At(c)]));
+    loaded.positions.push_back(c);
+  }
+  return loaded;
+}
+
+// Everything but the right-hand sides.
+absl::Status LoadProblem(const AnyMatrixView& a, KernelProblem& problem,
+                         const ComputeContext& context) {
+  const AttentionKernelOptions& options = problem.options;
+  absl::StatusOr<KernelRows> rows =
+      LoadKernelRows(a, options.scale, options.normalization, context);
+  if (!rows.ok()) return rows.status();
+  problem.rows = *std::move(rows);
+  if (options.normalization == KernelNormalization::kSoftmaxRows) {
+    absl::StatusOr<SoftmaxRows> softmax =
+        FindSoftmaxRows(problem.rows, context);
+    if (!softmax.ok()) return softmax.status();
+    problem.softmax = *std::move(softmax);
+  }
+  problem.form = MakeSymmetricForm(
+      problem.rows, options.normalization, options.ridge,
+      problem.softmax.has_value() ? &*problem.softmax : nullptr);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RouteAnswer> Solve(const AnyMatrixView& a,
+                                  KernelProblem& problem,
+                                  const ComputeContext& context) {
+  // Sized for a zero answer even when loading is stopped.
+  problem.rows.centred = Matrix<double>(Rows(a), 1);
+  const auto run = [&]() -> absl::StatusOr<RouteAnswer> {
+    if (absl::Status done = LoadProblem(a, problem, context); !done.ok()) {
+      return done;
+    }
+    return MethodFor(problem.n(), problem.options) == KernelMethod::kCholesky
+               ? SolveDense(problem, context)
+               : SolveIterative(problem, context);
+  };
+  absl::StatusOr<RouteAnswer> answer = run();
+  if (absl::IsAborted(answer.status())) {
+    RouteAnswer zero = ZeroAnswer(problem, StoppedTermination(context.stop));
+    zero.method = "stopped before there was a first answer";
+    return zero;
+  }
+  return answer;
+}
+
+void AddColumn(const Certificate& certificate, double forward_error,
+               bool converged, SolveReport& report) {
+  report.relative_residual.push_back(certificate.relative_residual);
+  report.residual_floor.push_back(certificate.floor);
+  report.backward_error.push_back(certificate.backward_error);
+  report.componentwise_error.push_back(certificate.omega);
+  report.forward_error.push_back(forward_error);
+  report.converged.push_back(converged);
+}
+
+// From good to bad; the worst right-hand side names the termination.
+int Badness(Termination termination) {
+  switch (termination) {
+    case Termination::kConverged:
+      return 0;
+    case Termination::kPrecisionFloor:
+      return 1;
+    case Termination::kIterationLimit:
+      return 2;
+    case Termination::kTimeLimit:
+      return 3;
+    case Termination::kStopped:
+      return 4;
+    case Termination::kIllConditioned:
+      return 5;
+  }
+  return 5;
+}
+
+// x as float64, or as mantissas and exponents where it does not fit.
+void StoreColumns(const RouteAnswer& answer,
+                  const std::vector<Index>& positions, Solution& solution) {
+  const bool fits = std::all_of(
+      answer.columns.begin(), answer.columns.end(),
+      [](const ColumnAnswer& column) { return FitsDouble(column.x); });
+  if (!fits) solution.x_exponents.assign(At(solution.x.size()), 0);
+  const Index k = solution.x.cols();
+  for (std::size_t c = 0; c < answer.columns.size(); ++c) {
+    const ScaledVector& x = answer.columns[c].x;
+    for (Index i = 0; i < solution.x.rows(); ++i) {
+      const ScaledNumber& number = x[At(i)];
+      if (number.zero()) continue;
+      const auto exponent = static_cast<int>(number.exponent);
+      if (fits) {
+        solution.x(i, positions[c]) = std::ldexp(number.mantissa, exponent);
+      } else {
+        solution.x(i, positions[c]) = number.mantissa;
+        solution.x_exponents[At(i * k + positions[c])] = exponent;
+      }
+    }
+  }
+}
+
+Solution Assemble(const RouteAnswer& answer,
+                  const std::vector<Index>& positions, Index n, Index k) {
+  Solution solution;
+  solution.x = Matrix<double>(n, k);
+  StoreColumns(answer, positions, solution);
+  SolveReport& report = solution.report;
+  report.method = answer.method;
+  report.condition_estimate = answer.condition;
+  report.log_smallest_ridge = answer.log_smallest_ridge;
+  report.rank = n;
+  report.termination = Termination::kConverged;
+  std::size_t next = 0;
+  for (Index c = 0; c < k; ++c) {
+    if (next == positions.size() || positions[next] != c) {
+      AddColumn({}, 0.0, true, report);  // b = 0, x = 0
+      continue;
+    }
+    const ColumnAnswer& column = answer.columns[next++];
+    AddColumn(column.certificate, column.forward_error,
+              column.termination == Termination::kConverged, report);
+    report.iterations = std::max(report.iterations, column.iterations);
+    if (Badness(column.termination) > Badness(report.termination)) {
+      report.termination = column.termination;
+    }
+  }
+  return solution;
+}
+
+}  // namespace
+
+absl::StatusOr<Solution> SolveAttentionKernelRegression(
+    const AnyMatrixView& a, const AnyMatrixView& b,
+    const AttentionKernelOptions& options, const ComputeContext& context) {
+  ABSL_ASSERT(Rows(a) == Rows(b));
+  context.Report({.phase = "scan", .fraction = 0.0});
+  absl::Status finite = CheckFinite(a, "a", context);
+  if (finite.ok()) finite = CheckFinite(b, "b", context);
+  if (!finite.ok() && !absl::IsAborted(finite)) return finite;
+
+  KernelProblem problem;
+  problem.options = options;
+  RightHandSides rhs = LoadRightHandSides(b);
+  problem.b = std::move(rhs.columns);
+  RouteAnswer answer{.method = "none: every right-hand side is zero"};
+  if (!problem.b.empty()) {
+    absl::StatusOr<RouteAnswer> solved = Solve(a, problem, context);
+    // Unwanted answers end as errors, also when the work was done in time.
+    if (absl::Status stop = StopStatus(context.stop); !stop.ok()) return stop;
+    if (!solved.ok()) return solved.status();
+    answer = *std::move(solved);
+  }
+  context.Report({.phase = "verify", .fraction = 1.0});
+  return Assemble(answer, rhs.positions, Rows(a), Cols(b));
+}
+
+Cost CostOfAttentionKernelRegression(Index n, Index d, Index k,
+                                     const AttentionKernelOptions& options,
+                                     int workers) {
+  const auto rows = static_cast<double>(n);
+  const auto cols = static_cast<double>(d);
+  const auto columns = static_cast<double>(k);
+  const bool dense = MethodFor(n, options) == KernelMethod::kCholesky;
+  Cost cost;
+  // Rows; vectors as doubles and as pairs; slots of the product; GMRES basis.
+  cost.bytes = 8.0 * rows * (1.5 * cols + 60.0 * columns + 240.0) +
+               KernelProduct::WorkBytes(n, 3 * k, workers);
+  // A product is n^2 (d + 2k) flops and n^2 / 2 exponentials of some 20 flops.
+  const double product = rows * rows * (cols + 6.0 * columns + 10.0);
+  if (dense) {
+    cost.bytes += 8.0 * rows * rows;
+    cost.flops =
+        rows * rows * rows / 3.0 + 20.0 * rows * rows * columns + 8.0 * product;
+  } else {
+    cost.flops = static_cast<double>(options.max_iterations) * product;
+  }
+  return cost;
+}
+
+}  // namespace steelyard

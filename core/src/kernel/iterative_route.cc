@@ -1,0 +1,147 @@
+#include "kernel/iterative_route.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "kernel/conjugate_gradient.h"
+#include "kernel/pivoted_rows.h"
+#include "kernel/softmax_route.h"
+#include "kernel/true_residual.h"
+
+namespace steelyard {
+namespace {
+
+std::size_t At(Index i) { return static_cast<std::size_t>(i); }
+
+// max_i e^{log_right_i} (|r| + |e|) / theta over |x|: an estimate.
+double RitzErrorEstimate(const KernelProblem& problem,
+                         const ConjugateGradientResult& result, Index c) {
+  if (!(result.ritz_least > 0.0)) return 1.0;
+  double residual = 0.0;
+  double error = 0.0;
+  for (Index i = 0; i < problem.n(); ++i) {
+    residual += result.residual(c, i) * result.residual(c, i);
+    error += result.error(c, i) * result.error(c, i);
+  }
+  const double largest = *std::max_element(problem.form.log_right.begin(),
+                                           problem.form.log_right.end());
+  const ScaledNumber bound = TimesExp(
+      MakeScaled((std::sqrt(residual) + std::sqrt(error)) / result.ritz_least),
+      largest);
+  return std::min(
+      1.0, RatioOf(bound, NormOf(SolutionOf(problem, result.z.row(c), 0))));
+}
+
+Termination TerminationOf(const KernelProblem& problem, IterationEnd end,
+                          const Certificate& certificate,
+                          const StopToken& stop) {
+  switch (end) {
+    case IterationEnd::kConverged:
+      return Termination::kConverged;
+    case IterationEnd::kIterationLimit:
+      return Judge(problem, certificate, Termination::kIterationLimit);
+    case IterationEnd::kStalled:
+    case IterationEnd::kSingular:
+      return Judge(problem, certificate, Termination::kIllConditioned);
+    case IterationEnd::kStopped:
+      return StoppedTermination(stop);
+  }
+  return Termination::kIllConditioned;
+}
+
+// NONE with scales more than e^30 apart: the float64 certificate has no say.
+absl::Status JudgeWide(const KernelProblem& problem, RouteAnswer& answer,
+                       const ComputeContext& context) {
+  context.Report({.phase = "verify", .fraction = std::nullopt});
+  for (std::size_t c = 0; c < answer.columns.size(); ++c) {
+    ColumnAnswer& column = answer.columns[c];
+    column.forward_error = 1.0;
+    const absl::StatusOr<ResidualRows> rows = TrueResidual(
+        problem.rows, problem.options.ridge, column.x, problem.b[c], context);
+    if (!rows.ok()) return rows.status();
+    column.certificate = Certify(*rows);
+    column.termination =
+        IsConverged(column.certificate, problem.options.tolerance)
+            ? Termination::kConverged
+            : Termination::kPrecisionFloor;
+  }
+  return absl::OkStatus();
+}
+
+std::string MethodOf(const KernelProblem& problem,
+                     const ConjugateGradientResult& result, bool wide) {
+  std::string method = absl::StrFormat(
+      "matrix-free conjugate gradients with Jacobi scaling, n = %d, d = %d, "
+      "%s tiles, residuals recomputed in float64",
+      problem.n(), problem.rows.cols(),
+      result.used_float32 ? "float32 and float64" : "float64");
+  if (wide) {
+    method += absl::StrFormat(
+        "; scales e^%.0f apart, more than e^%.0f: judged by the true logits",
+        problem.form.spread, kCommonScaleSpreadMax);
+  }
+  return method;
+}
+
+}  // namespace
+
+absl::StatusOr<RouteAnswer> SolveIterative(const KernelProblem& problem,
+                                           const ComputeContext& context) {
+  const bool wide = problem.form.spread > kCommonScaleSpreadMax;
+  if (wide && problem.softmax.has_value()) {
+    return SolveSoftmax(problem, nullptr, context);
+  }
+  RouteAnswer answer = ZeroAnswer(problem, Termination::kIllConditioned);
+  const double log_ridge = LogSmallestRidgeBound(problem.rows, problem.form);
+  if (problem.form.degenerate) {
+    answer.method = "none: a diagonal entry of the kernel is 0 in float64";
+    answer.log_smallest_ridge = log_ridge;
+    return answer;
+  }
+  KernelProduct product(problem.rows, problem.form.offsets,
+                        problem.form.unit_diagonal);
+  ScaledSystem system(problem.rows, problem.form, product);
+  const ScaledRightHandSides rhs = ScaleRightHandSides(problem);
+  const absl::StatusOr<ConjugateGradientResult> solved =
+      SolveConjugateGradient(system, rhs.c,
+                             {.tolerance = problem.options.tolerance,
+                              .max_iterations = problem.options.max_iterations},
+                             context);
+  if (!solved.ok()) return solved.status();
+  bool stopped = false;
+  for (Index c = 0; c < problem.k(); ++c) {
+    ColumnAnswer& column = answer.columns[At(c)];
+    const IterationEnd end = solved->ends[At(c)];
+    stopped |= end == IterationEnd::kStopped;
+    column.x = SolutionOf(problem, solved->z.row(c), rhs.exponent[At(c)]);
+    column.certificate = solved->certificates[At(c)];
+    column.iterations = solved->iterations[At(c)];
+    column.termination =
+        TerminationOf(problem, end, column.certificate, context.stop);
+    if (end == IterationEnd::kStopped) continue;
+    column.forward_error =
+        std::min(RidgeErrorBound(problem, solved->residual.row(c),
+                                 solved->error.row(c), solved->z.row(c)),
+                 RitzErrorEstimate(problem, *solved, c));
+  }
+  if (wide && !stopped) {
+    absl::Status done = JudgeWide(problem, answer, context);
+    if (!done.ok() && !absl::IsAborted(done)) return done;
+    stopped = !done.ok();
+  }
+  answer.method = MethodOf(problem, *solved, wide);
+  if (stopped) answer.method += "; stopped: residuals from the recurrence";
+  if (solved->ritz_least > 0.0) {
+    answer.condition = solved->ritz_largest / solved->ritz_least;
+  }
+  for (const ColumnAnswer& column : answer.columns) {
+    if (column.termination == Termination::kIllConditioned) {
+      answer.log_smallest_ridge = log_ridge;
+    }
+  }
+  return answer;
+}
+
+}  // namespace steelyard
