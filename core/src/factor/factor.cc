@@ -85,7 +85,7 @@ void Certify(Index n, Factor& factor) {
   const Index d = factor.r.cols();
   const double product = factor.frobenius_norm * factor.inverse_frobenius_norm;
   if (factor.method == FactorMethod::kGram) {
-    const double c = Real(GramPanelRows(n, d) + d + 4);
+    const double c = Real(GramPanelRows(n) + d + 4);
     factor.gram_error = c * kUnitRoundoff * product * product;
   } else {
     factor.gram_error = 40.0 * std::sqrt(Real(d)) * kUnitRoundoff * product;
@@ -196,7 +196,7 @@ absl::StatusOr<bool> TryGram(const ScaledProblem& problem,
   factor.method = FactorMethod::kGram;
   factor.description =
       absl::StrCat("Gram of ", problem.n(), " x ", d, " in panels of ",
-                   GramPanelRows(problem.n(), d), " rows, Cholesky");
+                   GramPanelRows(problem.n()), " rows, Cholesky");
   if (absl::Status s = Measure(problem.n(), context, factor); !s.ok()) return s;
   const bool forced = options.method == FactorMethod::kGram;
   if (!forced && !options.gram_condition_max.has_value() &&

@@ -11,10 +11,14 @@ namespace steelyard {
 namespace {
 
 constexpr Index kTile = 256;
+// Rows of a diagonal tile that are added together.
+constexpr Index kStrip = 32;
 constexpr Index kMostSlots = 64;
-constexpr Index kMostPanelRows = 512;
-// Of one panel of kTile columns: half of a second-level cache of 1 MiB.
-constexpr Index kPanelEntries = Index{1} << 16;
+// Fewer would make adding up the slots cost as much as filling them.
+constexpr Index kPanelsPerSlot = 4;
+// Long enough that adding a product to its slot is cheap beside making it; a
+// panel of kTile columns still fits a second-level cache of 1 MiB.
+constexpr Index kPanelRows = 512;
 // Of all slots together.
 constexpr Index kSlotEntries = Index{1} << 22;
 
@@ -30,10 +34,11 @@ struct GramCut {
   GramCut(Index rows, Index cols)
       : n(rows),
         d(cols),
-        panel_rows(GramPanelRows(rows, cols)),
+        panel_rows(GramPanelRows(rows)),
         panels((n + panel_rows - 1) / panel_rows),
-        slots(std::clamp<Index>(kSlotEntries / (d * d), 1,
-                                std::min(kMostSlots, panels))),
+        slots(std::clamp<Index>(
+            std::min(kSlotEntries / (d * d), panels / kPanelsPerSlot), 1,
+            kMostSlots)),
         tiles((d + kTile - 1) / kTile) {}
 
   Index TilePairs() const { return tiles * (tiles + 1) / 2; }
@@ -83,11 +88,23 @@ class TileSum {
       // ParallelFor has looked before the first panel.
       if (p != begin && stop.stop_requested()) return;
       Multiply(p * cut_.panel_rows);
-      AddCompensated(BlockOf(product_), hi, lo);
+      AddProduct(hi, lo);
     }
   }
 
  private:
+  // On the diagonal only what a strip of rows has above it.
+  void AddProduct(Block<double> hi, Block<double> lo) const {
+    const Index strip = i_ == j_ ? kStrip : hi.rows;
+    for (Index r = 0; r < hi.rows; r += strip) {
+      const Index c = i_ == j_ ? r : 0;
+      const Index rows = std::min(strip, hi.rows - r);
+      const Index cols = hi.cols - c;
+      AddCompensated(BlockOf(product_).Part(r, c, rows, cols),
+                     hi.Part(r, c, rows, cols), lo.Part(r, c, rows, cols));
+    }
+  }
+
   void Multiply(Index first) {
     const Index rows = std::min(cut_.panel_rows, cut_.n - first);
     const Block<double> left = BlockOf(left_).Part(0, 0, rows, left_.cols());
@@ -129,10 +146,7 @@ void AddSlots(const GramCut& cut, Index first, Index count,
 
 }  // namespace
 
-Index GramPanelRows(Index n, Index d) {
-  const Index rows = kPanelEntries / std::min(d, kTile);
-  return std::min(n, std::min(kMostPanelRows, rows));
-}
+Index GramPanelRows(Index n) { return std::min(n, kPanelRows); }
 
 absl::StatusOr<Matrix<double>> UpperGram(const RowLoader& a,
                                          const ComputeContext& context) {

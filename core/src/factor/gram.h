@@ -1,7 +1,7 @@
 // The Gram A'A of a scaled matrix, summed so that its error does not grow with
 // the number of rows.
 //
-// METHOD  Row panels of at most 512 rows, sized for the second-level cache, in
+// METHOD  Row panels of 512 rows, sized for the second-level cache, in
 //   at most 64 slots by n and d alone. A panel's product is a plain sum
 //   (dsyrk); panels are added to their slot with TwoSum, in order; slots are
 //   added by a fixed tree, also with TwoSum. Wide matrices are cut into column
@@ -20,7 +20,7 @@
 namespace steelyard {
 
 // Rows that one plain sum runs over: the h of the error bound.
-Index GramPanelRows(Index n, Index d);
+Index GramPanelRows(Index n);
 
 // Upper triangle of A'A, d x d; below the diagonal: zeros.
 // COST  n d^2 flops (tiles across the diagonal; those on it count twice).
