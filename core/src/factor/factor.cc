@@ -44,12 +44,33 @@ struct ScaledProblem {
   Index d() const { return rows.cols(); }
 };
 
-// Exponents such that the ridge rows, too, are no longer than 2.
-ColumnScales RaisedForRidge(ColumnScales scales, double ridge) {
+bool IsZeroColumn(const RowLoader& rows, Index column) {
+  constexpr Index kPiece = 256;
+  double piece[kPiece];
+  for (Index first = 0; first < rows.rows(); first += kPiece) {
+    const Index count = std::min(kPiece, rows.rows() - first);
+    rows.Load(first, column, {piece, count, 1, 1});
+    if (std::any_of(piece, piece + count, [](double x) { return x != 0.0; })) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Exponents of [A; sqrt(l) I]: the ridge rows, too, are no longer than 2, and a
+// column that the ridge alone fills has norm in [1, 2).
+ColumnScales RaisedForRidge(const AnyMatrixView& a, ColumnScales scales,
+                            double ridge) {
   if (ridge == 0.0) return scales;
-  const int least = std::ilogb(std::sqrt(ridge));
-  for (int& exponent : scales.exponents) {
-    exponent = std::max(exponent, least);
+  const int ridge_exponent = std::ilogb(std::sqrt(ridge));
+  const RowLoader rows(a, {});
+  for (std::size_t c = 0; c < scales.exponents.size(); ++c) {
+    int& exponent = scales.exponents[c];
+    // A zero column has exponent 0, as columns of norm 1 have.
+    if (exponent < ridge_exponent ||
+        (exponent == 0 && IsZeroColumn(rows, static_cast<Index>(c)))) {
+      exponent = ridge_exponent;
+    }
   }
   return scales;
 }
@@ -260,7 +281,7 @@ absl::StatusOr<Factor> FactorMatrix(const AnyMatrixView& a,
                                     const FactorOptions& options,
                                     const ComputeContext& context) {
   Factor factor;
-  factor.scales = RaisedForRidge(scales, options.ridge);
+  factor.scales = RaisedForRidge(a, scales, options.ridge);
   const ScaledProblem problem{RowLoader(a, factor.scales.exponents),
                               RidgeDiagonal(factor.scales, options.ridge)};
   ProgressUpdate begun;

@@ -66,8 +66,8 @@ struct FactorOptions {
 };
 
 struct Factor {
-  // Those of the matrix; with a ridge raised where sqrt(l) is longer than the
-  // column. Everything below belongs to these.
+  // Those of the matrix; with a ridge that of sqrt(l) where it is longer than
+  // the column, or all there is. Everything below belongs to these.
   ColumnScales scales;
   // d x d upper triangular, zero below; rows past min(n, d) are zero when
   // n < d (and no ridge). Not truncated at the rank.

@@ -303,6 +303,20 @@ TEST(FactorRidgeTest, MakesEveryMatrixFullAndNeverOverflows) {
   }
 }
 
+TEST(FactorRidgeTest, FillsAZeroColumnHoweverSmall) {
+  Matrix<double> a = test::NormalMatrix(30, 3, {13});
+  for (Index i = 0; i < 30; ++i) a(i, 1) = 0.0;
+  for (const FactorMethod method : {FactorMethod::kGram, FactorMethod::kQr}) {
+    const auto factor =
+        ScanAndFactor(a.view(), {.method = method, .ridge = 0x1p-160});
+    ASSERT_TRUE(factor.ok());
+    EXPECT_EQ(factor->method, method);
+    EXPECT_EQ(factor->rank, 3);
+    EXPECT_EQ(factor->scales.exponents[1], -80);
+    EXPECT_EQ(factor->r(1, 1), 1.0);
+  }
+}
+
 TEST(FactorStopTest, EndsAtTheLookThatSaysStop) {
   const Workers workers(2);
   const Matrix<double> a = test::NormalMatrix(3000, 140, {11});
