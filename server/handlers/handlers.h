@@ -1,12 +1,16 @@
 // All handlers: one an RPC, shared by every call.
 #pragma once
 
+#include "server/handlers/find_universal_set_handler.h"
 #include "server/handlers/get_server_info_handler.h"
+#include "server/handlers/query_heavy_handler.h"
 
 namespace steelyard::server {
 
 struct Handlers {
   GetServerInfoHandler get_server_info;
+  FindUniversalSetHandler find_universal_set;
+  QueryHeavyHandler query_heavy;
 };
 
 }  // namespace steelyard::server

@@ -2,6 +2,7 @@
 
 #include "server/transport/call.h"
 #include "steelyard/v1/server_service.grpc.pb.h"
+#include "steelyard/v1/universal_set_service.grpc.pb.h"
 
 namespace steelyard::server {
 namespace {
@@ -21,12 +22,37 @@ class ServerService final : public v1::ServerService::Service {
   const Handlers& handlers_;
 };
 
+class UniversalSetService final : public v1::UniversalSetService::Service {
+ public:
+  explicit UniversalSetService(const Handlers& handlers)
+      : handlers_(handlers) {}
+
+  grpc::Status FindUniversalSet(
+      grpc::ServerContext* context, const v1::FindUniversalSetRequest* request,
+      v1::FindUniversalSetResponse* response) override {
+    return UnaryCall("/steelyard.v1.UniversalSetService/FindUniversalSet",
+                     context, request, response, handlers_.find_universal_set);
+  }
+
+  grpc::Status QueryHeavy(grpc::ServerContext* context,
+                          const v1::QueryHeavyRequest* request,
+                          v1::QueryHeavyResponse* response) override {
+    return UnaryCall("/steelyard.v1.UniversalSetService/QueryHeavy", context,
+                     request, response, handlers_.query_heavy);
+  }
+
+ private:
+  const Handlers& handlers_;
+};
+
 }  // namespace
 
 std::vector<NamedService> MakeServices(const Handlers& handlers) {
   std::vector<NamedService> services;
   services.push_back({v1::ServerService::service_full_name(),
                       std::make_unique<ServerService>(handlers)});
+  services.push_back({v1::UniversalSetService::service_full_name(),
+                      std::make_unique<UniversalSetService>(handlers)});
   return services;
 }
 

@@ -90,14 +90,17 @@ struct SteelyardServer::Parts {
   explicit Parts(const ServerConfig& resolved)
       : config(resolved),
         workers(static_cast<int>(resolved.workers)),
-        memory(resolved.memory_budget),
-        handlers{.get_server_info = GetServerInfoHandler(
-                     workers.count(), resolved.limits, memory)},
+        gate(workers, {.memory_budget = resolved.memory_budget,
+                       .queue_length = resolved.queue_length}),
+        handlers{.get_server_info = {workers.count(), resolved.limits,
+                                     gate.memory()},
+                 .find_universal_set = {resolved.limits, workers.count(), gate},
+                 .query_heavy = {resolved.limits, workers.count(), gate}},
         services(MakeServices(handlers)) {}
 
   const ServerConfig config;
   const Workers workers;
-  MemoryBudget memory;
+  Gate gate;
   const Handlers handlers;
   const std::vector<NamedService> services;
   int port = 0;
@@ -156,12 +159,15 @@ SteelyardServer::~SteelyardServer() {
 
 int SteelyardServer::port() const { return parts_->port; }
 
+Gate& SteelyardServer::gate() { return parts_->gate; }
+
 int SteelyardServer::workers() const { return parts_->workers.count(); }
 
 void SteelyardServer::Drain(const Patience& patience) {
   if (std::exchange(parts_->drained, true)) return;
   parts_->SetServing(false);
   bool hurried = patience(parts_->config.drain_delay);
+  parts_->gate.StopAdmitting();
 
   const auto timeout = absl::ToChronoMilliseconds(parts_->config.drain_timeout);
   const auto end = std::chrono::system_clock::now() + timeout;
@@ -177,6 +183,7 @@ void SteelyardServer::Drain(const Patience& patience) {
     return !over && std::chrono::system_clock::now() < end;
   };
   while (!hurried && waiting()) hurried = patience(kDrainLook);
+  parts_->gate.Interrupt();
   shutdown.join();
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/admission/gate.h"
 #include "server/config/server_config.h"
 
 namespace steelyard::server {
@@ -31,6 +32,7 @@ class SteelyardServer {
 
   int port() const;
   int workers() const;
+  Gate& gate();
 
   // Sleeps for the time given; true: cut short by somebody who is in a hurry.
   using Patience = std::function<bool(absl::Duration)>;

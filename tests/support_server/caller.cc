@@ -19,10 +19,12 @@ namespace {
 using HealthRequest = google::protobuf::StringValue;
 using HealthResponse = google::protobuf::Int32Value;
 
-// An idle channel looks at its socket every 5 s unless told otherwise; a server
-// that drains waits for that look.
+// An idle channel looks at its socket every 5 s unless told otherwise before
+// gRPC starts; a server that drains waits for that look.
+[[maybe_unused]] const int backup_poll_is_set =
+    setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "50", 0);
+
 std::shared_ptr<grpc::Channel> OwnConnection(const std::string& address) {
-  setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "50", 0);
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetMaxReceiveMessageSize(-1);

@@ -1,0 +1,198 @@
+#include "server/admission/gate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "server/errors/errors.h"
+
+namespace steelyard::server {
+namespace {
+
+// Work up to here is small: about 0.1 s of one core at 10 Gflop/s.
+constexpr double kSmallFlops = 1e9;
+
+// Flops a second of one worker that no processor of today reaches. A core does
+// 1e10 to 2e11; the rest is room for costs that are upper estimates (of several
+// roads only one is taken, an iteration may converge early). A refusal must not
+// be wrong; a deadline that is missed is.
+constexpr double kRateOfNoWorker = 1e12;
+
+// How far beyond the fastest work seen the next may be.
+constexpr double kRateMargin = 2.0;
+
+// The waiting thread's look at its caller.
+constexpr std::chrono::milliseconds kLook{10};
+
+// Bounds of a suggested retry.
+constexpr double kRetryMinSeconds = 0.1;
+constexpr double kRetryMaxSeconds = 10.0;
+
+double Seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+// gRPC cancels a call at its deadline, perhaps a moment before our clock sees
+// it.
+StopReason ReasonToLeave(const RequestContext& context) {
+  const bool late = context.deadline().has_value() &&
+                    RequestContext::Clock::now() + kLook >= *context.deadline();
+  return late ? StopReason::kDeadline : StopReason::kCancelled;
+}
+
+}  // namespace
+
+struct AdmissionTicket::Place {
+  Place(Gate* admitting_gate, Gate::LaneWithPlaces* taken_lane)
+      : gate(admitting_gate), lane(taken_lane) {}
+  ~Place() {
+    reservation = {};  // before somebody waits for a place is told of one
+    gate->LeavePlace(*lane);
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+  Gate* const gate;
+  Gate::LaneWithPlaces* const lane;
+  MemoryReservation reservation;
+  double flops = 0.0;
+  double estimated_seconds = 0.0;
+};
+
+absl::Status AdmissionTicket::Run(RequestContext& context, Job::Work work,
+                                  Listener listener) {
+  const auto job = std::make_shared<Job>(
+      Job::Plan{.work = std::move(work),
+                .progress = std::move(listener.progress),
+                .stop = context.stop(),
+                .arrival = context.arrival(),
+                .deadline = context.deadline(),
+                .time_limit = context.time_limit(),
+                .estimated_seconds = place_->estimated_seconds,
+                .reservation = place_});
+  Lane& lane = place_->lane->lane;
+  lane.Submit(job);
+  while (!job->WaitFor(kLook)) {
+    const bool deaf = listener.look && !listener.look();
+    if (!job->answer_unwanted() && (deaf || context.cancelled())) {
+      job->Stop(ReasonToLeave(context));
+    }
+    if (job->answer_unwanted()) {
+      lane.Abandon(job);
+      return StopStatus(context.stop().token());
+    }
+  }
+  context.set_timing(job->timing());
+  const absl::Status outcome = job->Outcome();
+  if (outcome.ok()) place_->gate->Observe(place_->flops, job->timing().compute);
+  return outcome;
+}
+
+absl::Status AdmissionTicket::Explained(const absl::Status& status,
+                                        const RequestContext& context) {
+  const bool cut_off =
+      context.stop().token().reason() == StopReason::kDraining &&
+      status.code() == absl::StatusCode::kAborted;
+  return cut_off ? DrainingError() : status;
+}
+
+Gate::Gate(const Workers& workers, const Settings& settings)
+    : queue_length_(settings.queue_length),
+      fastest_rate_(kRateOfNoWorker * workers.count()),
+      memory_(settings.memory_budget),
+      large_(1, workers),
+      small_(workers.count(), one_worker_) {}
+
+absl::StatusOr<AdmissionTicket> Gate::Enter(const Cost& cost,
+                                            const RequestContext& context) {
+  if (draining_.load()) return DrainingError();
+  const auto budget = static_cast<double>(memory_.total());
+  if (!(cost.bytes <= budget)) {
+    return LimitExceededError({.field = "",
+                               .what = "the memory of this request in bytes",
+                               .limit = "memory_budget_bytes",
+                               .value = cost.bytes,
+                               .max = budget});
+  }
+  const double estimated = EstimatedSeconds(cost, context);
+  if (context.deadline().has_value()) {
+    const double remaining =
+        Seconds(*context.deadline() - RequestContext::Clock::now());
+    if (remaining < estimated) {
+      return DeadlineTooShortError(estimated, remaining);
+    }
+  }
+  LaneWithPlaces& lane = LaneFor(cost);
+  const absl::Status taken = TakePlace(lane);
+  if (!taken.ok()) return taken;
+  auto place = std::make_shared<AdmissionTicket::Place>(this, &lane);
+  place->flops = cost.flops;
+  place->estimated_seconds = estimated;
+  std::optional<MemoryReservation> reservation =
+      memory_.TryReserve(static_cast<std::int64_t>(std::ceil(cost.bytes)));
+  if (!reservation.has_value()) {
+    return MemoryBudgetError(
+        {.needed = cost.bytes,
+         .reserved = static_cast<double>(memory_.reserved()),
+         .budget = budget},
+        RetryDelay(lane, 1));
+  }
+  place->reservation = *std::move(reservation);
+  return AdmissionTicket(std::move(place));
+}
+
+void Gate::Interrupt() {
+  StopAdmitting();
+  large_.lane.Interrupt();
+  small_.lane.Interrupt();
+}
+
+Gate::LaneWithPlaces& Gate::LaneFor(const Cost& cost) {
+  return cost.flops <= kSmallFlops ? small_ : large_;
+}
+
+double Gate::EstimatedSeconds(const Cost& cost,
+                              const RequestContext& context) const {
+  const double seconds = cost.flops / fastest_rate_.load();
+  if (!context.time_limit().has_value()) return seconds;
+  return std::min(seconds, Seconds(*context.time_limit()));
+}
+
+void Gate::Observe(double flops, std::chrono::nanoseconds time) {
+  if (time.count() <= 0) return;
+  const double rate = kRateMargin * flops / Seconds(time);
+  double fastest = fastest_rate_.load();
+  while (rate > fastest &&
+         !fastest_rate_.compare_exchange_weak(fastest, rate)) {
+  }
+}
+
+std::int64_t Gate::LaneWithPlaces::Waiting(int more) const {
+  return std::max(0, places + more - lane.runners() - lane.abandoned());
+}
+
+absl::Status Gate::TakePlace(LaneWithPlaces& lane) {
+  const std::lock_guard lock(mutex_);
+  const std::int64_t waiting = large_.Waiting(0) + small_.Waiting(0);
+  if (lane.Waiting(1) > 0 && waiting >= queue_length_) {
+    return QueueFullError(waiting, RetryDelay(lane, waiting));
+  }
+  ++lane.places;
+  return absl::OkStatus();
+}
+
+void Gate::LeavePlace(LaneWithPlaces& lane) {
+  const std::lock_guard lock(mutex_);
+  --lane.places;
+}
+
+std::chrono::milliseconds Gate::RetryDelay(const LaneWithPlaces& lane,
+                                           std::int64_t waiting) {
+  const double seconds =
+      lane.lane.average_seconds() *
+      static_cast<double>(std::max<std::int64_t>(1, waiting)) /
+      lane.lane.runners();
+  return std::chrono::milliseconds(static_cast<std::int64_t>(
+      1000.0 * std::clamp(seconds, kRetryMinSeconds, kRetryMaxSeconds)));
+}
+
+}  // namespace steelyard::server

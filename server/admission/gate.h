@@ -1,0 +1,143 @@
+// Who may compute, when, and with how much memory.
+//
+//   Enter    refuses at once, or reserves the request's memory and its place
+//   Compute  runs the work on a lane; the transport thread waits for it, looks
+//            every 10 ms whether its caller is still there, and leaves without
+//            the result when it is not
+//
+// Two lanes. Large work comes one at a time and uses all workers. Small work
+// runs beside it, each on one thread of its own: in the pool it would wait for
+// a worker behind the blocks of the large one.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/admission/job.h"
+#include "server/admission/lane.h"
+#include "server/admission/memory_budget.h"
+#include "server/request/request_context.h"
+#include "steelyard/cost.h"
+#include "steelyard/workers.h"
+
+namespace steelyard::server {
+
+class Gate;
+
+// What a handler hears while it waits.
+struct Listener {
+  // As ComputeContext.progress: called by the thread that computes, also after
+  // the handler has left.
+  ProgressSink progress = {};
+  // Called on the transport thread at every look; false: the stream is broken,
+  // nobody waits for the answer.
+  std::function<bool()> look = {};
+};
+
+// An admitted request: its place and its memory, until the ticket and the work
+// are both gone. The gate must outlive it.
+class AdmissionTicket {
+ public:
+  // Runs `work`, a function ComputeContext -> StatusOr<T>, and returns what it
+  // returns. `work` owns all that it uses (or shares ownership): when the
+  // caller is gone first, this returns CANCELLED or DEADLINE_EXCEEDED at once
+  // and the work goes on to its next look at the stop token. Throws what the
+  // work throws.
+  //
+  // Once a ticket.
+  template <typename Work>
+  auto Compute(RequestContext& context, Work work, Listener listener = {})
+      -> std::invoke_result_t<Work, const ComputeContext&> {
+    using Result = std::invoke_result_t<Work, const ComputeContext&>;
+    auto result = std::make_shared<std::optional<Result>>();
+    const absl::Status ran = Run(
+        context,
+        [work = std::move(work), result](const ComputeContext& compute) {
+          result->emplace(work(compute));
+        },
+        std::move(listener));
+    if (!ran.ok()) return ran;
+    if (!(*result)->ok()) return Explained((*result)->status(), context);
+    return **std::move(*result);
+  }
+
+ private:
+  friend class Gate;
+  struct Place;
+  explicit AdmissionTicket(std::shared_ptr<Place> place)
+      : place_(std::move(place)) {}
+
+  absl::Status Run(RequestContext& context, Job::Work work, Listener listener);
+  // An answer that a drain cut off before there was a best one is UNAVAILABLE.
+  static absl::Status Explained(const absl::Status& status,
+                                const RequestContext& context);
+
+  std::shared_ptr<Place> place_;
+};
+
+class Gate {
+ public:
+  struct Settings {
+    std::int64_t memory_budget = 0;
+    std::int64_t queue_length = 0;
+  };
+  // `workers` must outlive the gate.
+  Gate(const Workers& workers, const Settings& settings);
+
+  // ERRORS  Unavailable DRAINING. ResourceExhausted LIMIT_EXCEEDED: needs more
+  //         than the whole budget. DeadlineExceeded DEADLINE_TOO_SHORT.
+  //         ResourceExhausted with a retry delay, QUEUE_FULL, MEMORY_BUDGET.
+  absl::StatusOr<AdmissionTicket> Enter(const Cost& cost,
+                                        const RequestContext& context);
+
+  // From now on Enter answers DRAINING.
+  void StopAdmitting() { draining_.store(true); }
+  // Asks all work for its best answer so far; refuses work not yet begun.
+  void Interrupt();
+
+  const MemoryBudget& memory() const { return memory_; }
+  // Work that runs now, abandoned work included.
+  int running() const { return large_.lane.running() + small_.lane.running(); }
+
+ private:
+  friend class AdmissionTicket;
+
+  struct LaneWithPlaces {
+    LaneWithPlaces(int runners, const Workers& workers)
+        : lane(runners, workers) {}
+    Lane lane;
+    int places = 0;  // taken by tickets; guarded by Gate::mutex_
+    std::int64_t Waiting(int more) const;
+  };
+
+  LaneWithPlaces& LaneFor(const Cost& cost);
+  double EstimatedSeconds(const Cost& cost,
+                          const RequestContext& context) const;
+  void Observe(double flops, std::chrono::nanoseconds time);
+  absl::Status TakePlace(LaneWithPlaces& lane);
+  void LeavePlace(LaneWithPlaces& lane);
+  static std::chrono::milliseconds RetryDelay(const LaneWithPlaces& lane,
+                                              std::int64_t waiting);
+
+  const std::int64_t queue_length_;
+  std::atomic<bool> draining_{false};
+  // Flops a second that no work has been seen to exceed by far.
+  std::atomic<double> fastest_rate_;
+  MemoryBudget memory_;
+  const Workers one_worker_{1};
+  std::mutex mutex_;
+  // Last: their threads end before what they use.
+  LaneWithPlaces large_;
+  LaneWithPlaces small_;
+};
+
+}  // namespace steelyard::server
