@@ -153,8 +153,10 @@ absl::Status WriteSolution(
   v1::SolveResponse* const result = last.mutable_result();
   FrameToProto(solution, problem, facts, result);
   const auto frame_bytes = static_cast<std::int64_t>(last.ByteSizeLong());
-  if (absl::Status fits = CheckFits(static_cast<double>(frame_bytes),
-                                    problem.max_response_bytes(), kExponents);
+  const std::int64_t max =
+      std::max(problem.max_response_bytes(), limits.chunk_bytes_max);
+  if (absl::Status fits =
+          CheckFits(static_cast<double>(frame_bytes), max, kExponents);
       !fits.ok()) {
     return fits;
   }

@@ -33,8 +33,9 @@ absl::Status ToProto(const Solution& solution, const SolveProblem& problem,
 // their `data` is empty. `write` returns false when the stream is broken:
 // CANCELLED.
 //
-// RESPONSE_TOO_LARGE where the result does not fit into max_response_bytes even
-// so: x_exponents have no chunks. Nothing has been written then.
+// RESPONSE_TOO_LARGE where even so the result has more than chunk_bytes_max and
+// more than max_response_bytes: x_exponents have no chunks. Nothing has been
+// written then.
 absl::Status WriteSolution(
     const Solution& solution, const SolveProblem& problem,
     const SolveFacts& facts, const Limits& limits,
