@@ -1,0 +1,116 @@
+#include "power/answer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+namespace steelyard {
+namespace {
+
+constexpr std::int64_t kLargestExponent = 1023;
+constexpr std::int64_t kSmallestExponent = -1022;
+// So that the low part, 106 bits below, is a normal number too.
+constexpr std::int64_t kSmallestWithLow = kSmallestExponent + 107;
+
+std::size_t At(Index e) { return static_cast<std::size_t>(e); }
+
+// Does every entry fit float64?
+bool AllFit(const Matrix<double>& hi,
+            const std::vector<std::int64_t>& exponents, bool with_low) {
+  const std::int64_t least = with_low ? kSmallestWithLow : kSmallestExponent;
+  for (Index e = 0; e < hi.size(); ++e) {
+    const double x = hi.data()[e];
+    if (x == 0.0) continue;
+    const std::int64_t exponent = std::ilogb(x) + exponents[At(e)];
+    if (exponent < least || exponent > kLargestExponent) return false;
+  }
+  return true;
+}
+
+void Extend(const std::vector<double>& from, std::vector<double>& to) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+}  // namespace
+
+bool AssembleX(Matrix<double> hi, Matrix<double> lo,
+               const std::vector<std::int64_t>& exponents, Solution& solution) {
+  constexpr std::int64_t kMost = std::numeric_limits<int>::max();
+  const bool with_low = !lo.empty();
+  const bool fits = AllFit(hi, exponents, with_low);
+  if (!fits) solution.x_exponents.assign(At(hi.size()), 0);
+  bool in_range = true;
+  for (Index e = 0; e < hi.size(); ++e) {
+    double& x = hi.data()[e];
+    if (x == 0.0) continue;
+    // Mantissas in [0.5, 1) when exponents are returned beside them.
+    const std::int64_t own = fits ? 0 : std::ilogb(x) + 1;
+    const std::int64_t shift = fits ? exponents[At(e)] : -own;
+    const int by =
+        static_cast<int>(std::clamp<std::int64_t>(shift, -4000, 4000));
+    x = std::ldexp(x, by);
+    if (with_low) lo.data()[e] = std::ldexp(lo.data()[e], by);
+    if (!fits) {
+      const std::int64_t exponent = own + exponents[At(e)];
+      in_range = in_range && exponent >= -kMost && exponent <= kMost;
+      solution.x_exponents[At(e)] =
+          static_cast<int>(std::clamp(exponent, -kMost, kMost));
+    }
+  }
+  solution.x = std::move(hi);
+  solution.x_low = std::move(lo);
+  return in_range;
+}
+
+PowerAnswer::PowerAnswer(Index d, Index k, bool odd)
+    : odd_(odd), hi_(d, k), lo_(d, k), exponents_(At(d * k), 0) {}
+
+void PowerAnswer::Add(Index first, const std::vector<int>& exponents,
+                      SliceAnswer slice) {
+  const ScaledBlock& x = slice.x;
+  for (Index i = 0; i < x.rows(); ++i) {
+    for (Index c = 0; c < x.cols(); ++c) {
+      hi_(i, first + c) = x.hi(i, c);
+      if (x.has_low()) lo_(i, first + c) = x.lo(i, c);
+      exponents_[At(i * hi_.cols() + first + c)] =
+          x.exponents[At(c)] - exponents[At(i)];
+    }
+  }
+  Append(slice);
+}
+
+void PowerAnswer::Append(const SliceAnswer& slice) {
+  const Certificate& certificate = slice.certificate;
+  Extend(certificate.relative_residual, report_.relative_residual);
+  if (odd_) Extend(certificate.excess_residual, report_.excess_residual);
+  Extend(certificate.residual_floor, report_.residual_floor);
+  Extend(certificate.backward_error, report_.backward_error);
+  Extend(certificate.optimality, report_.optimality);
+  Extend(certificate.forward_error, report_.forward_error);
+  report_.iterations = std::max(report_.iterations, slice.refinements);
+  for (const Termination termination : slice.terminations) {
+    terminations_.push_back(termination);
+    report_.converged.push_back(termination == Termination::kConverged);
+  }
+  report_.termination = Worst(terminations_);
+}
+
+Solution PowerAnswer::Finish(bool extended_output) && {
+  Solution solution;
+  solution.report = std::move(report_);
+  AssembleX(std::move(hi_), extended_output ? std::move(lo_) : Matrix<double>(),
+            exponents_, solution);
+  return solution;
+}
+
+Solution PowerAnswer::Stopped(StopReason why) && {
+  Append(ZeroAnswer(std::vector<bool>(At(hi_.cols()), false), odd_, why));
+  report_.method = "stopped before the factorisation was done; x = 0";
+  Solution solution;
+  solution.report = std::move(report_);
+  solution.x = std::move(hi_);
+  return solution;
+}
+
+}  // namespace steelyard

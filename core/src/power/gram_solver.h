@@ -1,0 +1,63 @@
+// (A'A)^+ in scaled coordinates, from R.
+//
+// With S = diag(2^exponents), A = A_s S and G = A_s'A_s = R'R (ridge included),
+// the equation A'A y = c reads G z = w with z = S y, w = S^-1 c.
+//
+// METHOD  Full rank: z = R^-1 R^-T w. Rank r < d (N1): V_r the leading right
+//   singular vectors of R, B = orth(S V_r) an orthonormal basis of the rows of
+//   A; the refactored R S B = U diag(s) W' has full rank, and
+//   y = (B W) diag(s^-2) (B W)'c has minimum norm. (The SVD in place of QR
+//   costs a constant factor and needs no triangular solves.)
+//
+// SOURCE  NUMERICS N1 (ladder, 4).
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "factor/factor.h"
+#include "linalg/block.h"
+#include "power/scaled_block.h"
+
+namespace steelyard {
+
+class GramSolver {
+ public:
+  // `factor` must outlive the solver.
+  // ERRORS  Cancelled, DeadlineExceeded, Aborted here and below: the stop
+  // token.
+  static absl::StatusOr<GramSolver> Make(const Factor& factor,
+                                         const ComputeContext& context);
+
+  Index rank() const { return rank_; }
+  bool truncated() const { return truncated_; }
+
+  // w -> z. COST 2 d^2 k.
+  absl::Status Solve(Matrix<double>& block,
+                     const ComputeContext& context) const;
+  // z -> R z, and z -> G z = R'(R z).
+  absl::Status MultiplyRoot(Matrix<double>& block,
+                            const ComputeContext& context) const;
+  absl::Status MultiplyGram(Matrix<double>& block,
+                            const ComputeContext& context) const;
+  // w = S^-1 c -> S^-1 B B'c: the part of c in the row space of A. The
+  // identity for full rank.
+  absl::Status Project(ScaledBlock& block, const ComputeContext& context) const;
+
+ private:
+  explicit GramSolver(const Factor& factor) : factor_(&factor) {}
+
+  absl::Status Truncate(const ComputeContext& context);
+
+  const Factor* factor_;
+  Index rank_ = 0;
+  bool truncated_ = false;
+  int top_exponent_ = 0;         // S below is divided by 2^top_exponent
+  Matrix<double> basis_;         // B W, d x r
+  Matrix<double> scaled_basis_;  // S B W, d x r
+  std::vector<double> values_;   // s, descending
+};
+
+// C := A B, cut into rows of A: no call of the BLAS is long.
+absl::Status Product(Operand<double> a, const Matrix<double>& b,
+                     Matrix<double>& c, const ComputeContext& context);
+
+}  // namespace steelyard

@@ -1,0 +1,62 @@
+// One pass over A that computes s = A'(b - A z) for k columns at once, block by
+// block while the block is in cache.
+//
+// Everything is in scaled coordinates: column c of A is taken times
+// 2^-exponents[c] (factor/factor.h).
+//
+// METHOD  Rows are cut into blocks and at most 64 slots by n, d and k alone;
+//   every slot sums its blocks in order, with compensation, and slots are added
+//   by a fixed tree: the same bits for any number of threads. In double-double
+//   the dots and sums go through linalg/double_double_rows.h.
+//
+// SOURCE  NUMERICS N1 ("one pass"), N2 (level residuals).
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "steelyard/compute_context.h"
+#include "steelyard/matrix.h"
+
+namespace steelyard {
+
+struct ScaledMatrix {
+  AnyMatrixView view;
+  std::vector<int> exponents;  // one a column; the matrix times 2^-exponents
+};
+
+// Columns [first, first + count) of `matrix`.
+struct ColumnSlice {
+  const ScaledMatrix& matrix;
+  Index first;
+  Index count;
+};
+
+enum class Precision { kDouble, kDoubleDouble };
+
+struct PassInput {
+  const ScaledMatrix& a;                 // n x d
+  std::optional<ColumnSlice> b;          // n x k; unset: zero
+  const Matrix<double>* z_hi = nullptr;  // d x k; null: zero
+  const Matrix<double>* z_lo = nullptr;  // d x k; null: zero
+  Index k = 1;
+};
+
+struct PassResult {
+  Matrix<double> hi;            // d x k
+  Matrix<double> lo;            // d x k, what hi lost
+  std::vector<double> squares;  // |b - A z|^2 of every column
+};
+
+// COST    4 n d k flops (double-double: some 40 n d k).
+// MEMORY  BytesOfPass.
+// ERRORS  Cancelled, DeadlineExceeded, Aborted: the stop token, looked at
+//         between blocks.
+absl::StatusOr<PassResult> ResidualPass(const PassInput& input,
+                                        Precision precision,
+                                        const ComputeContext& context);
+
+double BytesOfPass(Index n, Index d, Index k, int workers);
+
+}  // namespace steelyard

@@ -1,0 +1,60 @@
+#include "power/answer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace steelyard::test {
+namespace {
+
+Matrix<double> Pair(double first, double second) {
+  Matrix<double> pair(2, 1);
+  pair(0, 0) = first;
+  pair(1, 0) = second;
+  return pair;
+}
+
+TEST(AnswerTest, PlainNumbersWhereTheyFit) {
+  Solution solution;
+  EXPECT_TRUE(AssembleX(Pair(1.5, -3.0), {}, {1022, -1000}, solution));
+  EXPECT_TRUE(solution.x_exponents.empty());
+  EXPECT_EQ(solution.x(0, 0), 0x1.8p1022);
+  EXPECT_EQ(solution.x(1, 0), -0x1.8p-999);
+}
+
+TEST(AnswerTest, OneEntryOutOfRangeBringsExponentsForAll) {
+  Solution solution;
+  EXPECT_TRUE(AssembleX(Pair(1.5, 0.0), {}, {5000, 0}, solution));
+  ASSERT_EQ(solution.x_exponents.size(), 2u);
+  EXPECT_EQ(solution.x(0, 0), 0.75);
+  EXPECT_EQ(solution.x_exponents[0], 5001);
+  EXPECT_EQ(solution.x(1, 0), 0.0);
+  EXPECT_EQ(solution.x_exponents[1], 0);
+}
+
+TEST(AnswerTest, LowPartsMustFitToo) {
+  Solution solution;
+  EXPECT_TRUE(
+      AssembleX(Pair(1.0, 1.0), Pair(0x1p-60, 0.0), {-1000, 0}, solution));
+  ASSERT_EQ(solution.x_exponents.size(), 2u);
+  EXPECT_EQ(solution.x_low(0, 0) / solution.x(0, 0), 0x1p-60);
+}
+
+TEST(AnswerTest, ExponentsBeyondIntAreToldApart) {
+  Solution solution;
+  EXPECT_FALSE(AssembleX(Pair(1.0, 1.0), {}, {INT64_C(-1) << 40, 0}, solution));
+}
+
+TEST(AnswerTest, StoppedBeforeAnythingIsZeroWithResidualOne) {
+  const Solution solution =
+      PowerAnswer(3, 2, true).Stopped(StopReason::kDraining);
+  EXPECT_EQ(solution.report.termination, Termination::kStopped);
+  EXPECT_EQ(solution.x.rows(), 3);
+  EXPECT_EQ(solution.x(2, 1), 0.0);
+  EXPECT_EQ(solution.report.relative_residual, std::vector<double>({1.0, 1.0}));
+  EXPECT_EQ(solution.report.excess_residual, std::vector<double>({1.0, 1.0}));
+  EXPECT_EQ(solution.report.converged, std::vector<bool>({false, false}));
+}
+
+}  // namespace
+}  // namespace steelyard::test
