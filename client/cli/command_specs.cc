@@ -1,0 +1,241 @@
+#include "client/cli/command_spec.h"
+
+namespace steelyard::cli {
+namespace {
+
+// Flags that every command has.
+std::vector<FlagSpec> CommonFlags() {
+  return {
+      {.name = "server", .kind = FlagKind::kText, .value = "HOST:PORT",
+       .help = "the server. Default: $STEELYARD_SERVER, else "
+               "127.0.0.1:50551"},
+      {.name = "timeout", .kind = FlagKind::kDuration, .value = "30s",
+       .help = "of the whole call, retries included: 500ms, 30s, 5m.\n"
+               "Default: 60s; solve: 1h; info and health: 5s",
+       .least = 0.0, .least_is_open = true},
+      {.name = "attempts", .kind = FlagKind::kInteger, .value = "N",
+       .help = "how often a busy or absent server is tried, with a\n"
+               "growing pause between. In [1, 100]. Default: 4",
+       .least = 1, .most = 100},
+      {.name = "json",
+       .help = "one JSON object on standard output, keys as below"},
+      {.name = "tls",
+       .help = "encrypt; the server's certificate must be signed by\n"
+               "an authority that the system trusts"},
+      {.name = "tls-ca", .kind = FlagKind::kText, .value = "FILE",
+       .help = "PEM certificates to trust instead; implies --tls"},
+      {.name = "tls-cert", .kind = FlagKind::kText, .value = "FILE",
+       .help = "PEM certificate of the client, with --tls-key"},
+      {.name = "tls-key", .kind = FlagKind::kText, .value = "FILE",
+       .help = "PEM key of that certificate"},
+      {.name = "tls-server-name", .kind = FlagKind::kText, .value = "NAME",
+       .help = "name in the server's certificate, where it is not\n"
+               "the host of --server"},
+  };
+}
+
+FlagSpec Output(const char* help) {
+  return {.name = "output", .kind = FlagKind::kText, .value = "FILE",
+          .help = help};
+}
+
+FlagSpec Show(const char* what) {
+  return {.name = "show", .kind = FlagKind::kInteger, .value = "N",
+          .help = std::string(what) + " In [0, 1000000]. Default: 10",
+          .least = 0, .most = 1e6};
+}
+
+std::vector<FlagSpec> Joined(std::vector<FlagSpec> own) {
+  for (FlagSpec& flag : CommonFlags()) own.push_back(std::move(flag));
+  return own;
+}
+
+CommandSpec UniversalSetSpec() {
+  return {
+      .name = "universal-set",
+      .arguments = "KEYS",
+      .argument_count = 1,
+      .summary = "which keys can ever get an attention score >= epsilon",
+      .text =
+          "KEYS is n x d, or heads x n x d. The score of key k for query q is\n"
+          "<q,k>^2 / sum over all keys of the same. The universal set U holds\n"
+          "every key that some query gives a score >= epsilon; its size is at\n"
+          "most rank / epsilon, whatever n is. It may be empty.",
+      .flags = Joined({
+          {.name = "epsilon", .kind = FlagKind::kReal, .value = "X",
+           .help = "smallest score that must not be missed, no unit, in\n"
+                   "(0, 1]. Needed unless --top-m is given",
+           .least = 0.0, .most = 1.0, .least_is_open = true},
+          {.name = "top-m", .kind = FlagKind::kInteger, .value = "M",
+           .help = "at most M keys a head, the most sensitive. >= 1",
+           .least = 1},
+          {.name = "verify",
+           .help = "recompute every score here, by QR and SVD and by the\n"
+                   "queries that attain them; exit 1 if the certificate\n"
+                   "does not hold"},
+          Output("write indices to FILE.npy (one head), or row_offsets,\n"
+                 "indices, sensitivities to FILE.safetensors"),
+          Show("members printed a head, most sensitive first."),
+      }),
+      .examples =
+          "  steelyard universal-set keys.npy --epsilon=0.1\n"
+          "  steelyard universal-set model.safetensors:layer0.keys[3] \\\n"
+          "      --epsilon=0.1 --top-m=10 --verify --json\n"
+          "  steelyard universal-set model.safetensors:layer0.keys \\\n"
+          "      --epsilon=0.2 --output=sets.safetensors\n",
+  };
+}
+
+CommandSpec HeavySpec() {
+  return {
+      .name = "heavy",
+      .arguments = "KEYS QUERIES",
+      .argument_count = 2,
+      .summary = "every attention score >= epsilon of the given queries",
+      .text =
+          "KEYS is n x d, or H x n x d; QUERIES m x d, or G x m x d with G a\n"
+          "multiple of H (query head g reads key head floor(g H / G)). Answers\n"
+          "come row by row: row g m + i is query i of head g.",
+      .flags = Joined({
+          {.name = "epsilon", .kind = FlagKind::kReal, .value = "X",
+           .help = "smallest score to report, no unit, in (0, 1].\n"
+                   "Default: 0.01",
+           .least = 0.0, .most = 1.0, .least_is_open = true},
+          {.name = "verify",
+           .help = "compute all n scores of every query here and compare;\n"
+                   "exit 1 if one is missing, wrong or too many"},
+          Output("write row_offsets, indices, scores, captured_mass to\n"
+                 "FILE.safetensors"),
+          Show("rows printed."),
+      }),
+      .examples =
+          "  steelyard heavy keys.npy queries.npy --epsilon=0.1 --verify\n"
+          "  steelyard heavy model.safetensors:layer0.keys \\\n"
+          "      model.safetensors:layer0.queries --epsilon=0.2 --json\n",
+  };
+}
+
+std::vector<FlagSpec> SolveFlags() {
+  return Joined({
+      {.name = "problem", .kind = FlagKind::kChoice, .value = "NAME",
+       .help = "gram-power, left-gram-power, matrix-exponential or\n"
+               "attention-kernel. Required",
+       .choices = {"gram-power", "left-gram-power", "matrix-exponential",
+                   "attention-kernel"}},
+      {.name = "exponent", .kind = FlagKind::kInteger, .value = "J",
+       .help = "j of the powers. gram-power: in [1, 64], default 1;\n"
+               "left-gram-power: in [0, 64], default 0",
+       .least = 0, .most = 64},
+      {.name = "tolerance", .kind = FlagKind::kReal, .value = "X",
+       .help = "goal on the relative residual, in (0, 1). Default:\n"
+               "1e-8 for attention-kernel, else what float64 allows",
+       .least = 0.0, .most = 0x1.fffffffffffffp-1, .least_is_open = true},
+      {.name = "ridge", .kind = FlagKind::kReal, .value = "L",
+       .help = "l of the table above, >= 0. Default: 0",
+       .least = 0.0},
+      {.name = "scale", .kind = FlagKind::kReal, .value = "S",
+       .help = "s of the attention kernel, > 0; 1/sqrt(d) is usual.\n"
+               "Default: 1",
+       .least = 0.0, .least_is_open = true},
+      {.name = "normalization", .kind = FlagKind::kChoice, .value = "NAME",
+       .help = "of the attention kernel: none, unit-diagonal or\n"
+               "softmax-rows. Default: none",
+       .choices = {"none", "unit-diagonal", "softmax-rows"}},
+      {.name = "method", .kind = FlagKind::kChoice, .value = "NAME",
+       .help = "automatic; powers: gram, qr, svd; kernel: cholesky,\n"
+               "conjugate-gradient. Default: automatic, the server's\n"
+               "choice, told in the answer",
+       .choices = {"automatic", "gram", "qr", "svd", "cholesky",
+                   "conjugate-gradient"}},
+      {.name = "extended",
+       .help = "powers: also return x_low; x + x_low has about 32\n"
+               "digits"},
+      {.name = "time-limit", .kind = FlagKind::kDuration, .value = "5s",
+       .help = "stop after this much work and take the best x so far.\n"
+               "Default: none",
+       .least = 0.0, .least_is_open = true},
+      {.name = "max-iterations", .kind = FlagKind::kInteger, .value = "N",
+       .help = "of refinement or of the iteration, >= 1. Default: 1000",
+       .least = 1, .most = 2147483647},
+      {.name = "seed", .kind = FlagKind::kInteger, .value = "N",
+       .help = "of every random choice, >= 0. Same seed, same bits.\n"
+               "Default: the server's choice, told in the answer",
+       .least = 0},
+      {.name = "verify",
+       .help = "recompute the residual here in 80-bit arithmetic, and\n"
+               "solve with LAPACK beside it; exit 1 if what the server\n"
+               "reports does not hold"},
+      Output("write x to FILE.npy, or x, x_low, x_exponents to\n"
+             "FILE.safetensors; float64, bit for bit"),
+      Show("entries of x printed."),
+  });
+}
+
+CommandSpec SolveSpec() {
+  return {
+      .name = "solve",
+      .arguments = "A B",
+      .argument_count = 2,
+      .summary = "regressions against attention proxies, min |M x - b|",
+      .text =
+          "A is n x d. B is a vector, or a matrix with one column a problem.\n"
+          "\n"
+          "  problem             M               rows of b   rows of x\n"
+          "  gram-power          (A'A)^j         d           d\n"
+          "  left-gram-power     A (A'A)^j       n           d\n"
+          "  matrix-exponential  e^(A'A)         d           d\n"
+          "  attention-kernel    exp(s A A')     n           n\n"
+          "\n"
+          "A ridge l > 0 means (A'A + l I)^j x = b; z = argmin |Az-b|^2 +\n"
+          "l |z|^2, then (A'A + l I)^j x = z; it is refused for the\n"
+          "exponential; and is added to the kernel that --normalization\n"
+          "names: K, its unit-diagonal form G, or its row softmax P.",
+      .flags = SolveFlags(),
+      .examples =
+          "  steelyard solve a.npy b.npy --problem=left-gram-power\n"
+          "  steelyard solve a.npy b.npy --problem=gram-power --exponent=2 \\\n"
+          "      --verify --output=x.npy\n"
+          "  steelyard solve keys.npy values.npy --problem=attention-kernel \\\n"
+          "      --scale=0.177 --ridge=0.1 --normalization=unit-diagonal\n",
+  };
+}
+
+std::vector<CommandSpec> MakeCommands() {
+  return {
+      UniversalSetSpec(),
+      HeavySpec(),
+      SolveSpec(),
+      {.name = "info",
+       .arguments = "",
+       .summary = "what the server is and which limits it has",
+       .text = "Prints version, threads, processor target, BLAS, and limits.",
+       .flags = CommonFlags(),
+       .examples = "  steelyard info --server=10.0.0.7:50551\n"},
+      {.name = "health",
+       .arguments = "",
+       .summary = "whether the server serves; exit 0 if so, 5 if not",
+       .text = "Asks grpc.health.v1, once, unless --attempts says otherwise.",
+       .flags = Joined({{.name = "service", .kind = FlagKind::kText,
+                         .value = "NAME",
+                         .help = "one service instead of the whole server, as\n"
+                                 "steelyard.v1.RegressionService"}}),
+       .examples = "  steelyard health && echo ready\n"},
+  };
+}
+
+}  // namespace
+
+const std::vector<CommandSpec>& Commands() {
+  static const auto* const commands =
+      new std::vector<CommandSpec>(MakeCommands());
+  return *commands;
+}
+
+const CommandSpec* FindCommand(const std::string& name) {
+  for (const CommandSpec& command : Commands()) {
+    if (command.name == name) return &command;
+  }
+  return nullptr;
+}
+
+}  // namespace steelyard::cli

@@ -1,0 +1,15 @@
+// The subcommands. Each prints its answer or one line of error.
+#pragma once
+
+#include "client/cli/arguments.h"
+#include "client/cli/console.h"
+
+namespace steelyard::cli {
+
+ExitCode RunUniversalSet(const Arguments& arguments, const Console& console);
+ExitCode RunHeavy(const Arguments& arguments, const Console& console);
+ExitCode RunSolve(const Arguments& arguments, const Console& console);
+ExitCode RunInfo(const Arguments& arguments, const Console& console);
+ExitCode RunHealth(const Arguments& arguments, const Console& console);
+
+}  // namespace steelyard::cli

@@ -1,0 +1,133 @@
+#include "client/cli/help.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+
+namespace steelyard::cli {
+namespace {
+
+constexpr char kIntroduction[] =
+    R"(steelyard: which attention keys can ever matter, and regressions against
+attention proxies, answered by a steelyard-server, with certificates.
+
+usage: steelyard COMMAND ARGUMENTS [--flag=value ...]
+
+)";
+
+constexpr char kInputs[] = R"(
+Every command takes --help. Inputs are files:
+
+  keys.npy                            NumPy, float64, float32 or float16
+  model.safetensors:layer0.keys       one tensor of a file; bfloat16 too
+  model.safetensors:layer0.keys[3]    head 3 of it
+  keys.npy[0:1000, :16]               slices as in Python, without steps
+
+Exit codes:
+
+  0  done; with --verify: and the certificate held
+  1  --verify: the certificate did not hold
+  2  wrong flags or arguments
+  3  a file cannot be read, understood or written
+  4  the request breaks a rule or a limit of the server
+  5  no server, or it is busy, draining or out of time; health: not serving
+  6  the solve ended without convergence; the best x was still printed
+  7  a bug, of the server or of this tool
+
+Start here, with a server running (steelyard-server) and the repository's data:
+
+  steelyard health
+  steelyard universal-set tests/data/minilm_qkv.safetensors:layer0.keys[0] \
+      --epsilon=0.1 --verify
+)";
+
+constexpr char kNumbers[] = R"(
+Numbers in JSON are exact (shortest text that reads back to the same float64);
+what is not finite is null.
+)";
+
+void PrintFlag(const FlagSpec& flag, std::ostream& out) {
+  const std::string name =
+      flag.value.empty() ? absl::StrCat("--", flag.name)
+                         : absl::StrCat("--", flag.name, "=", flag.value);
+  constexpr std::size_t kColumn = 20;
+  std::string prefix = absl::StrCat("  ", name);
+  if (prefix.size() + 1 > kColumn) {
+    out << prefix << "\n";
+    prefix.clear();
+  }
+  for (const std::string& line :
+       std::vector<std::string>(absl::StrSplit(flag.help, '\n'))) {
+    prefix.resize(kColumn, ' ');
+    out << prefix << line << "\n";
+    prefix.clear();
+  }
+}
+
+const char* JsonKeysOf(const std::string& command) {
+  if (command == "universal-set") {
+    return "sets[]: head, keys, columns, rank, size, size_bound, epsilon,\n"
+           "effective_epsilon, exact, relative_score_error,\n"
+           "total_sensitivity, condition_estimate, method, indices[],\n"
+           "sensitivities[], undecided[], new_direction[]; queue_seconds,\n"
+           "compute_seconds, call_seconds; verification with --verify: held,\n"
+           "seconds, heads[]: head, held, largest_excluded,\n"
+           "largest_excluded_key, largest_member_error, attaining_queries,\n"
+           "rules[]: rule, outcome (held, broken, not_checked), detail.\n";
+  }
+  if (command == "heavy") {
+    return "epsilon; rows[]: row, indices[], scores[], normalizer,\n"
+           "normalizer_exponent, captured_mass, undefined; queue_seconds,\n"
+           "compute_seconds, call_seconds; verification with --verify: held,\n"
+           "seconds, heads[]: head, held, expected, returned, undecided,\n"
+           "largest_score_error, rules[] as in universal-set.\n";
+  }
+  if (command == "solve") {
+    return "termination, method, iterations, rank, rank_gap,\n"
+           "condition_estimate, seed, log_smallest_ridge, x_shape[], x[],\n"
+           "x_low[], x_exponents[]; one entry a right-hand side: converged[],\n"
+           "relative_residual[], excess_residual[], residual_floor[],\n"
+           "backward_error[], optimality[], forward_error[],\n"
+           "componentwise_error[]; queue_seconds, compute_seconds,\n"
+           "call_seconds; verification with --verify: held, seconds,\n"
+           "right_hand_sides[]: relative_residual, excess_residual,\n"
+           "residual_floor, backward_error, forward_error, lapack_method,\n"
+           "lapack_residual, lapack_error, difference; rules[].\n";
+  }
+  if (command == "info") {
+    return "version, workers, cpu_target, blas, request_bytes_max,\n"
+           "chunk_bytes_max, memory_budget_bytes, memory_reserved_bytes,\n"
+           "columns_max, heads_max, right_hand_sides_max, exponent_max.\n";
+  }
+  return "status (SERVING, NOT_SERVING, UNKNOWN), service.\n";
+}
+
+}  // namespace
+
+void PrintHelp(std::ostream& out) {
+  out << kIntroduction << "Commands:\n\n";
+  for (const CommandSpec& command : Commands()) {
+    out << absl::StrFormat("  %-14s  %s\n", command.name, command.summary);
+  }
+  out << absl::StrFormat("  %-14s  %s\n", "help",
+                         "this text; help COMMAND: all of its flags");
+  out << absl::StrFormat("  %-14s  %s\n", "--version", "version of this tool");
+  out << kInputs;
+}
+
+void PrintHelp(const CommandSpec& command, std::ostream& out) {
+  out << "usage: steelyard " << command.name
+      << (command.arguments.empty() ? "" : " ") << command.arguments
+      << " [--flag=value ...]\n\n"
+      << command.summary << "\n\n"
+      << command.text << "\n\nFlags:\n\n";
+  for (const FlagSpec& flag : command.flags) PrintFlag(flag, out);
+  out << "\nExamples:\n\n" << command.examples;
+  out << "\nKeys of --json:\n\n" << JsonKeysOf(command.name) << kNumbers;
+  out << "\nInputs and exit codes: steelyard help\n";
+}
+
+}  // namespace steelyard::cli

@@ -1,0 +1,177 @@
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands.h"
+#include "client/cli/connect.h"
+#include "client/cli/input_tensors.h"
+#include "client/cli/progress_bar.h"
+#include "client/cli/solve_report.h"
+#include "client/cli/stopwatch.h"
+#include "client/cli/verdict_report.h"
+#include "client/tensor_files/tensor_output.h"
+
+namespace steelyard::cli {
+namespace {
+
+using client::KernelNormalization;
+using client::Method;
+using tensor_files::StoredTensor;
+
+struct Question {
+  client::Problem problem;
+  client::SolveOptions options;
+};
+
+// Flags that belong to other problems are mistakes, not noise.
+absl::Status CheckFlagsFit(const Arguments& arguments,
+                           const std::string& problem) {
+  const bool kernel = problem == "attention-kernel";
+  const bool power = problem == "gram-power" || problem == "left-gram-power";
+  const auto refuse = [&problem](const char* flag, const char* where) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--", flag, " goes with ", where, ", not with ", problem));
+  };
+  for (const char* flag : {"scale", "normalization"}) {
+    if (arguments.Has(flag) && !kernel) return refuse(flag, "attention-kernel");
+  }
+  for (const char* flag : {"exponent", "extended"}) {
+    if (arguments.Has(flag) && !power) {
+      return refuse(flag, "gram-power and left-gram-power");
+    }
+  }
+  if (arguments.Real("ridge").value_or(0.0) > 0 && !kernel && !power) {
+    return refuse("ridge", "the powers and the kernel");
+  }
+  if (problem == "gram-power" && arguments.Integer("exponent") == 0) {
+    return absl::InvalidArgumentError(
+        "--exponent is 0; gram-power requires [1, 64]");
+  }
+  return absl::OkStatus();
+}
+
+client::Problem ProblemOf(const Arguments& arguments,
+                          const std::string& problem) {
+  const std::optional<int64_t> exponent = arguments.Integer("exponent");
+  if (problem == "gram-power") {
+    return client::GramPower{static_cast<int>(exponent.value_or(1))};
+  }
+  if (problem == "left-gram-power") {
+    return client::LeftGramPower{static_cast<int>(exponent.value_or(0))};
+  }
+  if (problem == "matrix-exponential") return client::MatrixExponential{};
+  const std::string normalization =
+      arguments.Text("normalization").value_or("none");
+  return client::AttentionKernel{
+      .scale = arguments.Real("scale").value_or(1.0),
+      .normalization =
+          normalization == "unit-diagonal" ? KernelNormalization::kUnitDiagonal
+          : normalization == "softmax-rows" ? KernelNormalization::kSoftmaxRows
+                                            : KernelNormalization::kNone};
+}
+
+Method MethodOf(const Arguments& arguments) {
+  const std::string name = arguments.Text("method").value_or("automatic");
+  if (name == "gram") return Method::kGram;
+  if (name == "qr") return Method::kQr;
+  if (name == "svd") return Method::kSvd;
+  if (name == "cholesky") return Method::kCholesky;
+  if (name == "conjugate-gradient") return Method::kConjugateGradient;
+  return Method::kAutomatic;
+}
+
+absl::StatusOr<Question> QuestionOf(const Arguments& arguments) {
+  const std::optional<std::string> problem = arguments.Text("problem");
+  if (!problem) {
+    return absl::InvalidArgumentError(
+        "'solve' needs --problem=gram-power, left-gram-power, "
+        "matrix-exponential or attention-kernel");
+  }
+  if (auto fit = CheckFlagsFit(arguments, *problem); !fit.ok()) return fit;
+  // Without exponents of their own, x_low does not fit beside x.
+  if (const auto output = arguments.Text("output")) {
+    auto good = tensor_files::CheckOutputPath(
+        *output, arguments.Has("extended") ? 2 : 1);
+    if (!good.ok()) return good;
+  }
+  Question question;
+  question.problem = ProblemOf(arguments, *problem);
+  client::SolveOptions& options = question.options;
+  options.tolerance = arguments.Real("tolerance");
+  options.ridge = arguments.Real("ridge");
+  options.method = MethodOf(arguments);
+  options.extended_output = arguments.Has("extended");
+  if (const auto most = arguments.Integer("max-iterations")) {
+    options.max_iterations = static_cast<int32_t>(*most);
+  }
+  if (const auto seed = arguments.Integer("seed")) {
+    options.seed = static_cast<uint64_t>(*seed);
+  }
+  if (const auto limit = arguments.Seconds("time-limit")) {
+    options.time_limit = client::Seconds(*limit);
+  }
+  return question;
+}
+
+ExitCode CodeOf(const SolveAnswer& answer) {
+  if (answer.check && !answer.check->verdict.held()) {
+    return ExitCode::kCertificateBroken;
+  }
+  return answer.solution.report.termination == client::Termination::kConverged
+             ? ExitCode::kOk
+             : ExitCode::kNotConverged;
+}
+
+}  // namespace
+
+ExitCode RunSolve(const Arguments& arguments, const Console& console) {
+  const auto question = QuestionOf(arguments);
+  const auto access = Connect(arguments, console);
+  for (const absl::Status& status : {question.status(), access.status()}) {
+    if (!status.ok()) {
+      return ReportUsage(std::string(status.message()), console);
+    }
+  }
+  const InputTensors inputs = LoadInputs(
+      {arguments.positional(0), arguments.positional(1)}, *access, console);
+  if (inputs.code != ExitCode::kOk) return inputs.code;
+  const StoredTensor& a = inputs.tensors[0];
+  const StoredTensor& b = inputs.tensors[1];
+
+  SolveAnswer answer;
+  const Stopwatch stopwatch;
+  {
+    ProgressBar bar(console.err, console.err_is_terminal);
+    auto solution = access->client.StreamSolve(
+        ViewOf(a), ViewOf(b), question->problem, question->options,
+        [&bar](const client::Progress& progress) { bar.Show(progress); },
+        access->call);
+    bar.Clear();
+    if (!solution.ok()) {
+      return ReportCallError(solution.status(), access->address, console);
+    }
+    answer.solution = *std::move(solution);
+  }
+  answer.call_seconds = stopwatch.seconds();
+  if (arguments.Has("verify")) {
+    const Stopwatch verify_stopwatch;
+    answer.check = verify::CheckSolve(a, b, question->problem,
+                                      question->options, answer.solution);
+    answer.verify_seconds = verify_stopwatch.seconds();
+  }
+  if (arguments.Has("json")) {
+    PrintSolveJson(answer, console.out);
+  } else {
+    PrintSolveText(answer, arguments.Integer("show").value_or(10),
+                   console.out);
+  }
+  if (const auto path = arguments.Text("output")) {
+    if (auto written = WriteSolution(*path, answer.solution); !written.ok()) {
+      return ReportError(ExitCode::kFile, std::string(written.message()),
+                         console);
+    }
+  }
+  return CodeOf(answer);
+}
+
+}  // namespace steelyard::cli

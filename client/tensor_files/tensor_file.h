@@ -1,0 +1,26 @@
+// Tensors out of .npy and .safetensors files.
+//
+// The files may come from anywhere: whatever they hold, the answer is a tensor
+// or one line that names the file and the rule it breaks. Nothing is read
+// before the header agrees with the size of the file, and memory is taken only
+// for the header and for what the slice asks for.
+//
+// ERRORS  NotFound: no such file; no such tensor in it (the message lists what
+//         is there). InvalidArgument: malformed, or of a type that is not
+//         taken, or a slice outside the shape. DataLoss: the file shrank while
+//         it was read. ResourceExhausted: no memory for it.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "client/tensor_files/stored_tensor.h"
+#include "client/tensor_files/tensor_spec.h"
+
+namespace steelyard::tensor_files {
+
+// Type and shape of what Load would return; reads the header only.
+absl::StatusOr<TensorInfo> Describe(const TensorSpec& spec);
+
+// The tensor, sliced, row-major. A column-major .npy file is transposed.
+absl::StatusOr<StoredTensor> Load(const TensorSpec& spec);
+
+}  // namespace steelyard::tensor_files

@@ -1,0 +1,147 @@
+#include "client/tensor_files/tensor_output.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace steelyard::tensor_files {
+namespace {
+
+constexpr std::size_t kAlignment = 64;  // Of the data, in both formats.
+
+absl::Span<const char> BytesOf(const NamedArray& array) {
+  if (array.type == ElementType::kInt64) {
+    return {reinterpret_cast<const char*>(array.integers.data()),
+            array.integers.size() * sizeof(int64_t)};
+  }
+  return {reinterpret_cast<const char*>(array.doubles.data()),
+          array.doubles.size() * sizeof(double)};
+}
+
+std::string NpyHeader(const NamedArray& array) {
+  const char* descr = array.type == ElementType::kInt64 ? "<i8" : "<f8";
+  std::string header = absl::StrCat(
+      "{'descr': '", descr, "', 'fortran_order': False, 'shape': (",
+      absl::StrJoin(array.shape, ", "), array.shape.size() == 1 ? "," : "",
+      "), }");
+  constexpr std::size_t kPrefix = 10;
+  const std::size_t unpadded = kPrefix + header.size() + 1;
+  header.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
+  header.push_back('\n');
+  std::string text("\x93NUMPY\x01\x00", 8);
+  text.push_back(static_cast<char>(header.size() & 0xff));
+  text.push_back(static_cast<char>(header.size() >> 8));
+  return text + header;
+}
+
+std::string SafetensorsHeader(absl::Span<const NamedArray> arrays,
+                              absl::Span<const Annotation> annotations) {
+  nlohmann::ordered_json json;
+  for (const Annotation& note : annotations) {
+    json["__metadata__"][note.key] = note.value;
+  }
+  std::size_t begin = 0;
+  for (const NamedArray& array : arrays) {
+    const std::size_t end = begin + BytesOf(array).size();
+    json[array.name] = {
+        {"dtype", array.type == ElementType::kInt64 ? "I64" : "F64"},
+        {"shape", array.shape},
+        {"data_offsets", {begin, end}}};
+    begin = end;
+  }
+  std::string header =
+      json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::size_t unpadded = sizeof(uint64_t) + header.size();
+  header.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
+  std::string text;
+  for (std::size_t i = 0; i < sizeof(uint64_t); ++i) {
+    text.push_back(static_cast<char>(header.size() >> (8 * i) & 0xff));
+  }
+  return text + header;
+}
+
+absl::Status WriteAll(int descriptor, absl::Span<const char> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t done = ::write(descriptor, bytes.data(), bytes.size());
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return absl::DataLossError(std::strerror(errno));
+    bytes.remove_prefix(static_cast<std::size_t>(done));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteParts(const std::string& path,
+                        absl::Span<const absl::Span<const char>> parts) {
+  const int descriptor = ::open(path.c_str(),
+                                O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor < 0) return absl::InvalidArgumentError(std::strerror(errno));
+  absl::Status status;
+  for (const absl::Span<const char> part : parts) {
+    if (status.ok()) status = WriteAll(descriptor, part);
+  }
+  if (::close(descriptor) != 0 && status.ok()) {
+    status = absl::DataLossError(std::strerror(errno));
+  }
+  return status;
+}
+
+}  // namespace
+
+NamedArray NamedArray::Doubles(std::string name, std::vector<double> values,
+                               std::vector<int64_t> shape) {
+  return {.name = std::move(name), .type = ElementType::kFloat64,
+          .shape = std::move(shape), .doubles = std::move(values),
+          .integers = {}};
+}
+
+NamedArray NamedArray::Integers(std::string name, std::vector<int64_t> values,
+                                std::vector<int64_t> shape) {
+  return {.name = std::move(name), .type = ElementType::kInt64,
+          .shape = std::move(shape), .doubles = {},
+          .integers = std::move(values)};
+}
+
+absl::Status CheckOutputPath(const std::string& path, std::size_t count) {
+  if (absl::EndsWith(path, ".safetensors")) return absl::OkStatus();
+  if (!absl::EndsWith(path, ".npy")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": an output ends in .npy or .safetensors"));
+  }
+  if (count == 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": a .npy file holds one array and this result has ",
+                   count, "; choose a name that ends in .safetensors"));
+}
+
+absl::Status WriteArrays(const std::string& path,
+                         absl::Span<const NamedArray> arrays,
+                         absl::Span<const Annotation> annotations) {
+  if (auto fits = CheckOutputPath(path, arrays.size()); !fits.ok()) return fits;
+  const std::string header = absl::EndsWith(path, ".npy")
+                                 ? NpyHeader(arrays[0])
+                                 : SafetensorsHeader(arrays, annotations);
+  std::vector<absl::Span<const char>> parts = {header};
+  for (const NamedArray& array : arrays) parts.push_back(BytesOf(array));
+
+  const std::string partial = absl::StrCat(path, ".", ::getpid(), ".partial");
+  absl::Status status = WriteParts(partial, parts);
+  if (status.ok() && std::rename(partial.c_str(), path.c_str()) != 0) {
+    status = absl::InvalidArgumentError(std::strerror(errno));
+  }
+  if (status.ok()) return status;
+  std::remove(partial.c_str());
+  return absl::Status(status.code(), absl::StrCat(path, ": cannot write: ",
+                                                  status.message()));
+}
+
+}  // namespace steelyard::tensor_files
