@@ -33,18 +33,29 @@ struct RightHandSides {
   std::vector<Index> positions;
 };
 
-RightHandSides LoadRightHandSides(const AnyMatrixView& b) {
+RightHandSides LoadRightHandSides(const AnyMatrixView& b,
+                                  const ComputeContext& context) {
   const Index n = Rows(b);
   const Index k = Cols(b);
+  constexpr Index kPanelRows = 256;
   std::vector<ScaledVector> all(At(k), ScaledVector(At(n)));
-  std::vector<double> row(At(k));
-  for (Index i = 0; i < n; ++i) {
-    LoadScaledRows(b, i, 1, {}, row.data());
-    for (Index c = 0; c < k; ++c) all[At(c)][At(i)] = MakeScaled(row[At(c)]);
-  }
+  context.workers.ParallelFor(
+      (n + kPanelRows - 1) / kPanelRows, context.stop, [&](Index panel) {
+        const Index first = panel * kPanelRows;
+        const Index count = std::min(kPanelRows, n - first);
+        Matrix<double> rows(count, k);
+        LoadScaledRows(b, first, count, {}, rows.data());
+        for (Index c = 0; c < k; ++c) {
+          for (Index i = 0; i < count; ++i) {
+            all[At(c)][At(first + i)] = MakeScaled(rows(i, c));
+          }
+        }
+      });
+  // Stopped, it is not known which are zero: none of them is answered.
+  const bool stopped = context.stop.stop_requested();
   RightHandSides loaded;
   for (Index c = 0; c < k; ++c) {
-    if (NormOf(all[At(c)]).zero()) continue;
+    if (!stopped && NormOf(all[At(c)]).zero()) continue;
     loaded.columns.push_back(std::move(all[At(c)]));
     loaded.positions.push_back(c);
   }
@@ -155,7 +166,7 @@ Solution Assemble(const RouteAnswer& answer,
   report.method = answer.method;
   report.condition_estimate = answer.condition;
   report.log_smallest_ridge = answer.log_smallest_ridge;
-  report.rank = n;
+  report.rank = answer.rank.value_or(n);
   report.termination = Termination::kConverged;
   std::size_t next = 0;
   for (Index c = 0; c < k; ++c) {
@@ -187,7 +198,7 @@ absl::StatusOr<Solution> SolveAttentionKernelRegression(
 
   KernelProblem problem;
   problem.options = options;
-  RightHandSides rhs = LoadRightHandSides(b);
+  RightHandSides rhs = LoadRightHandSides(b, context);
   problem.b = std::move(rhs.columns);
   RouteAnswer answer{.method = "none: every right-hand side is zero"};
   if (!problem.b.empty()) {

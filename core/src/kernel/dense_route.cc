@@ -16,8 +16,8 @@ namespace {
 
 constexpr int kRefinementsMax = 3;
 // In pairs every step also finds the couplings that underflow in S, one more
-// link of a chain of them a step.
-constexpr int kScaledRefinementsMax = 8;
+// link of a chain of them a step: rows 45 apart up to s|a|^2 of 2e6.
+constexpr int kScaledRefinementsMax = 32;
 // A componentwise error that needs no further step.
 constexpr double kOmegaGood = 4.0 * kUnitRoundoff;
 
@@ -37,7 +37,7 @@ class ScaledRoute {
         factor_(factor),
         system_(problem.rows, problem.form, product),
         context_(context),
-        rhs_(ScaleRightHandSides(problem)) {}
+        rhs_(ScaleRightHandSides(problem, context)) {}
 
   // Fills `answer` as far as it comes.
   absl::Status Run(RouteAnswer& answer) {
@@ -111,7 +111,7 @@ class ScaledRoute {
     absl::Status done = factor_.Solve(from_residual, context_);
     if (done.ok()) done = factor_.Solve(from_rounding, context_);
     if (!done.ok()) return done;
-    for (Index c = 0; c < z.rows(); ++c) {
+    context_.workers.ParallelFor(z.rows(), StopToken(), [&](Index c) {
       const auto norm = [&](const double* values) {
         return NormOf(SolutionOf(problem_, values, 0));
       };
@@ -122,7 +122,7 @@ class ScaledRoute {
           std::min({1.0, estimate,
                     RidgeErrorBound(problem_, checked.residual.row(c),
                                     checked.error.row(c), z.row(c))});
-    }
+    });
     return absl::OkStatus();
   }
 
@@ -144,6 +144,7 @@ class PairRoute {
     ResidualRows kept;
     ScaledVector correction = b;
     ScaledVector x(b.size());
+    const double floor = 8.0 * kUnitRoundoff * problem_.rows.logit_max;
     for (int step = 0; step <= kScaledRefinementsMax; ++step) {
       absl::Status done = Precondition(correction);
       if (!done.ok()) return done;
@@ -155,14 +156,18 @@ class PairRoute {
       if (!rows.ok()) return rows.status();
       const Certificate certificate = Certify(*rows);
       const double before = answer.certificate.omega;
-      if (step > 0 && !(certificate.omega < before)) break;
-      answer.x = x;
-      answer.certificate = certificate;
-      answer.iterations = step + 1;
       correction = rows->residual;
-      kept = *std::move(rows);
-      if (certificate.omega <= kOmegaGood) break;
-      if (step > 0 && certificate.omega > 0.5 * before) break;
+      if (step == 0 || certificate.omega < before) {
+        answer.x = x;
+        answer.certificate = certificate;
+        answer.iterations = step + 1;
+        kept = *std::move(rows);
+      }
+      // One wrong row keeps omega at 1 until the chain has reached it: only at
+      // the floor does a step that does not halve end it.
+      const bool at_floor = answer.certificate.omega <= floor;
+      if (answer.certificate.omega <= kOmegaGood) break;
+      if (step > 0 && at_floor && certificate.omega > 0.5 * before) break;
     }
     return EstimateError(std::move(kept), answer);
   }
@@ -226,10 +231,11 @@ absl::StatusOr<double> ConditionOf(const KernelProblem& problem,
 absl::StatusOr<RouteAnswer> IllConditioned(const KernelProblem& problem,
                                            const ComputeContext& context) {
   RouteAnswer answer = ZeroAnswer(problem, Termination::kIllConditioned);
-  const absl::StatusOr<double> log_ridge =
-      LogSmallestRidge(problem.rows, problem.form, context);
-  if (!log_ridge.ok()) return log_ridge.status();
-  answer.log_smallest_ridge = *log_ridge;
+  const absl::StatusOr<SmallestRidge> smallest =
+      FindSmallestRidge(problem.rows, problem.form, context);
+  if (!smallest.ok()) return smallest.status();
+  answer.log_smallest_ridge = smallest->log_ridge;
+  answer.rank = smallest->rank;
   answer.method = absl::StrFormat(
       "dense Cholesky of the scaled kernel, n = %d: not positive definite to "
       "working precision; smallest ridge by pivoted Cholesky",

@@ -64,10 +64,11 @@ absl::StatusOr<DenseFactor> DenseFactor::Make(const KernelRows& rows,
   const absl::StatusOr<CholeskyOutcome> outcome =
       CholeskyInPlace(factor.r_.data(), n, n, context);
   if (!outcome.ok()) return outcome.status();
-  if (!outcome->positive_definite) return factor;
+  // What failed is dropped: who looks for the reason needs the memory.
+  if (!outcome->positive_definite) return DenseFactor();
   for (Index i = 0; i < n; ++i) {
     const double pivot = factor.r_(i, i);
-    if (!(pivot * pivot > PivotFloor(rows, i))) return factor;
+    if (!(pivot * pivot > PivotFloor(rows, i))) return DenseFactor();
   }
   factor.positive_definite_ = true;
   return factor;

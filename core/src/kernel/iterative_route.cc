@@ -103,7 +103,7 @@ absl::StatusOr<RouteAnswer> SolveIterative(const KernelProblem& problem,
   KernelProduct product(problem.rows, problem.form.offsets,
                         problem.form.unit_diagonal);
   ScaledSystem system(problem.rows, problem.form, product);
-  const ScaledRightHandSides rhs = ScaleRightHandSides(problem);
+  const ScaledRightHandSides rhs = ScaleRightHandSides(problem, context);
   const absl::StatusOr<ConjugateGradientResult> solved =
       SolveConjugateGradient(system, rhs.c,
                              {.tolerance = problem.options.tolerance,

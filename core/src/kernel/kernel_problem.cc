@@ -34,14 +34,16 @@ ScaledVector TimesExpOf(const ScaledVector& v,
   return out;
 }
 
-ScaledRightHandSides ScaleRightHandSides(const KernelProblem& problem) {
-  ScaledRightHandSides scaled{Matrix<double>(problem.k(), problem.n()), {}};
-  for (Index column = 0; column < problem.k(); ++column) {
+ScaledRightHandSides ScaleRightHandSides(const KernelProblem& problem,
+                                         const ComputeContext& context) {
+  ScaledRightHandSides scaled{Matrix<double>(problem.k(), problem.n()),
+                              std::vector<std::int64_t>(problem.b.size())};
+  context.workers.ParallelFor(problem.k(), StopToken(), [&](Index column) {
     const ScaledVector c =
         TimesExpOf(problem.b[At(column)], problem.form.log_left);
-    scaled.exponent.push_back(TopExponent(c));
-    ToDoubles(c, scaled.exponent.back(), scaled.c.row(column));
-  }
+    scaled.exponent[At(column)] = TopExponent(c);
+    ToDoubles(c, scaled.exponent[At(column)], scaled.c.row(column));
+  });
   return scaled;
 }
 

@@ -43,6 +43,7 @@ struct RouteAnswer {
   std::string method;
   double condition = 0.0;
   double log_smallest_ridge = 0.0;
+  std::optional<Index> rank;  // where it was found to be below n
 };
 
 // All zero, with one termination.
@@ -56,7 +57,8 @@ struct ScaledRightHandSides {
   Matrix<double> c;                    // k x n, largest entry in [0.5, 1)
   std::vector<std::int64_t> exponent;  // of each column
 };
-ScaledRightHandSides ScaleRightHandSides(const KernelProblem& problem);
+ScaledRightHandSides ScaleRightHandSides(const KernelProblem& problem,
+                                         const ComputeContext& context);
 
 // e^{log_scale_i} v_i.
 ScaledVector TimesExpOf(const ScaledVector& v,

@@ -32,19 +32,26 @@ double Dot(const double* x, const double* y, Index d) {
 }
 
 // The median of each coordinate over rows spread evenly.
-std::vector<double> CoordinateMedians(const Matrix<double>& rows) {
+std::vector<double> CoordinateMedians(const Matrix<double>& rows,
+                                      const ComputeContext& context) {
   const Index n = rows.rows();
+  const Index d = rows.cols();
   const Index taken = std::min(n, kMedianRowsMax);
-  std::vector<double> centre(static_cast<std::size_t>(rows.cols()));
-  std::vector<double> values(static_cast<std::size_t>(taken));
-  const auto middle = values.begin() + (taken - 1) / 2;
-  for (Index c = 0; c < rows.cols(); ++c) {
-    for (Index i = 0; i < taken; ++i) {
-      values[static_cast<std::size_t>(i)] = rows(i * n / taken, c);
-    }
-    std::nth_element(values.begin(), middle, values.end());
-    centre[static_cast<std::size_t>(c)] = *middle;
-  }
+  constexpr Index kCoordinates = 16;
+  std::vector<double> centre(static_cast<std::size_t>(d));
+  context.workers.ParallelFor(
+      (d + kCoordinates - 1) / kCoordinates, context.stop, [&](Index group) {
+        std::vector<double> values(static_cast<std::size_t>(taken));
+        const auto middle = values.begin() + (taken - 1) / 2;
+        const Index last = std::min(d, (group + 1) * kCoordinates);
+        for (Index c = group * kCoordinates; c < last; ++c) {
+          for (Index i = 0; i < taken; ++i) {
+            values[static_cast<std::size_t>(i)] = rows(i * n / taken, c);
+          }
+          std::nth_element(values.begin(), middle, values.end());
+          centre[static_cast<std::size_t>(c)] = *middle;
+        }
+      });
   return centre;
 }
 
@@ -139,7 +146,7 @@ absl::StatusOr<KernelRows> LoadKernelRows(const AnyMatrixView& a, double scale,
 
   LoadPanels(a, exponent, rows, context);
   if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
-  const std::vector<double> centre = CoordinateMedians(rows.centred);
+  const std::vector<double> centre = CoordinateMedians(rows.centred, context);
   rows.centre_square = rows.scale * Dot(centre.data(), centre.data(), d);
   Centre(centre, rows, context);
   if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;

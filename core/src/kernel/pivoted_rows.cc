@@ -115,9 +115,9 @@ class PivotedCholesky {
 
 }  // namespace
 
-absl::StatusOr<double> LogSmallestRidge(const KernelRows& rows,
-                                        const SymmetricForm& form,
-                                        const ComputeContext& context) {
+absl::StatusOr<SmallestRidge> FindSmallestRidge(const KernelRows& rows,
+                                                const SymmetricForm& form,
+                                                const ComputeContext& context) {
   const Index n = rows.rows();
   std::vector<double> offsets(rows.centred_square.size());
   std::transform(rows.centred_square.begin(), rows.centred_square.end(),
@@ -131,13 +131,15 @@ absl::StatusOr<double> LogSmallestRidge(const KernelRows& rows,
   const absl::StatusOr<Index> rank = cholesky.Factor(context);
   if (!rank.ok()) return rank.status();
   // Every pivot above its floor, and yet no solution: any row may be the cause.
-  if (*rank == n) return LogSmallestRidgeBound(rows, form);
+  if (*rank == n) {
+    return SmallestRidge{LogSmallestRidgeBound(rows, form), n};
+  }
   double log_ridge = LogRidgeOfRow(rows, form, cholesky.RowAt(*rank));
   for (Index position = *rank; position < n; ++position) {
     log_ridge = std::max(log_ridge,
                          LogRidgeOfRow(rows, form, cholesky.RowAt(position)));
   }
-  return std::max(log_ridge, std::log(2.0 * form.ridge));
+  return SmallestRidge{std::max(log_ridge, std::log(2.0 * form.ridge)), *rank};
 }
 
 double LogSmallestRidgeBound(const KernelRows& rows,

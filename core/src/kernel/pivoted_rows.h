@@ -17,12 +17,16 @@
 
 namespace steelyard {
 
-// ln l_min.
+struct SmallestRidge {
+  double log_ridge = 0.0;  // ln l_min
+  Index rank = 0;          // n less the rows of F
+};
+
 // COST    n r^2 flops for rank r; 8 n^2 bytes.
 // ERRORS  Cancelled, DeadlineExceeded, Aborted: the stop token.
-absl::StatusOr<double> LogSmallestRidge(const KernelRows& rows,
-                                        const SymmetricForm& form,
-                                        const ComputeContext& context);
+absl::StatusOr<SmallestRidge> FindSmallestRidge(const KernelRows& rows,
+                                                const SymmetricForm& form,
+                                                const ComputeContext& context);
 
 // The same with every row in F: an upper estimate, O(n).
 double LogSmallestRidgeBound(const KernelRows& rows, const SymmetricForm& form);

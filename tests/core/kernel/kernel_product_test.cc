@@ -1,0 +1,131 @@
+#include "kernel/kernel_product.h"
+
+#include <cmath>
+
+#include "gtest/gtest.h"
+#include "kernel/certificate.h"
+#include "tests/support/kernel_cases.h"
+#include "tests/support/kernel_oracle.h"
+
+namespace steelyard {
+namespace {
+
+class KernelProductTest : public testing::Test {
+ protected:
+  // G of rows of this length.
+  void Load(Index n, Index d, double norm) {
+    system_.a = test::RowsOfNorm(n, d, norm, 1);
+    system_.normalization = KernelNormalization::kUnitDiagonal;
+    auto rows = LoadKernelRows(system_.a.view(), 1.0,
+                               KernelNormalization::kUnitDiagonal, context_);
+    ASSERT_TRUE(rows.ok()) << rows.status();
+    rows_ = *std::move(rows);
+  }
+
+  KernelProduct Product() const {
+    std::vector<double> offsets;
+    for (const double q : rows_.centred_square) offsets.push_back(-0.5 * q);
+    return KernelProduct(rows_, offsets, true);
+  }
+
+  // max over entries of |out - truth| / (G|v|), and that bound.
+  void ExpectClose(const Matrix<double>& v, const Matrix<double>& out,
+                   double roundoff) {
+    const Matrix<double> truth = test::UnitKernelProduct(system_, v);
+    Matrix<double> sizes(v.rows(), v.cols());
+    for (Index i = 0; i < v.size(); ++i)
+      sizes.data()[i] = std::abs(v.data()[i]);
+    const Matrix<double> scale = test::UnitKernelProduct(system_, sizes);
+    double longest = 0.0;
+    for (const double q : rows_.centred_square) longest = std::max(longest, q);
+    // Sums, dots, and 4 u s|a - c|^2 of N3 with the constant of d terms.
+    const double bound =
+        roundoff * (SumErrorConstant(v.cols()) +
+                    2.0 * DotErrorConstant(rows_.cols()) * longest);
+    for (Index i = 0; i < v.size(); ++i) {
+      EXPECT_NEAR(out.data()[i], truth.data()[i], bound * scale.data()[i]);
+    }
+  }
+
+  Workers workers_{2};
+  ComputeContext context_{.workers = workers_};
+  test::KernelSystem system_;
+  KernelRows rows_;
+};
+
+TEST_F(KernelProductTest, AgreesWithLongDoubleInBothPrecisions) {
+  for (const Index n : {1, 3, 255, 256, 300}) {
+    for (const double norm : {1e-3, 1.0, 5.0}) {
+      Load(n, 7, norm);
+      KernelProduct product = Product();
+      // More vectors than one pass takes.
+      const Matrix<double> v = test::RowsOfNorm(18, n, 1.0, 2);
+      Matrix<double> out(18, n);
+      ASSERT_TRUE(product.Multiply(v, out, context_).ok());
+      ExpectClose(v, out, kUnitRoundoff);
+      ASSERT_TRUE(product.MultiplyFloat32(v, out, context_).ok());
+      ExpectClose(v, out, 0x1p-24);
+    }
+  }
+}
+
+TEST_F(KernelProductTest, SameBitsForAnyNumberOfWorkers) {
+  Load(1100, 16, 2.0);
+  KernelProduct product = Product();
+  const Matrix<double> v = test::RowsOfNorm(2, 1100, 1.0, 3);
+  Matrix<double> two(2, 1100);
+  Matrix<double> two32(2, 1100);
+  ASSERT_TRUE(product.Multiply(v, two, context_).ok());
+  ASSERT_TRUE(product.MultiplyFloat32(v, two32, context_).ok());
+  for (const int count : {1, 3, 4}) {
+    const Workers workers(count);
+    const ComputeContext context{.workers = workers};
+    Matrix<double> out(2, 1100);
+    ASSERT_TRUE(product.Multiply(v, out, context).ok());
+    for (Index i = 0; i < out.size(); ++i) {
+      ASSERT_EQ(out.data()[i], two.data()[i]);
+    }
+    ASSERT_TRUE(product.MultiplyFloat32(v, out, context).ok());
+    for (Index i = 0; i < out.size(); ++i) {
+      ASSERT_EQ(out.data()[i], two32.data()[i]);
+    }
+  }
+}
+
+TEST_F(KernelProductTest, AfterAStopEveryWorkerEndsItsTileAndNoMore) {
+  // 15 blocks of rows: 120 tiles, several to each of the 32 slots.
+  Load(15 * 256, 4, 1.0);
+  const KernelProduct product = Product();
+  const Matrix<double> v = test::RowsOfNorm(1, 15 * 256, 1.0, 4);
+  Matrix<double> out(1, 15 * 256);
+  StopSource source;
+  source.StopAtLook(50);
+  const ComputeContext context{.workers = workers_, .stop = source.token()};
+  EXPECT_EQ(product.Multiply(v, out, context).code(),
+            absl::StatusCode::kCancelled);
+  // Each of the slots that had not begun looks once and ends; each that ran
+  // looks once more; then the caller looks.
+  EXPECT_LE(context.stop.looks_after_stop(), 32 + 2 + 3);
+}
+
+TEST_F(KernelProductTest, FilledEntriesAreThoseOfTheProduct) {
+  Load(300, 6, 2.0);
+  const KernelProduct product = Product();
+  Matrix<double> g(300, 300);
+  ASSERT_TRUE(product.FillUpper(BlockOf(g), context_).ok());
+  Matrix<double> unit(1, 300);
+  unit(0, 270) = 1.0;
+  Matrix<double> column(1, 300);
+  ASSERT_TRUE(product.Multiply(unit, column, context_).ok());
+  for (Index i = 0; i < 300; ++i) {
+    EXPECT_EQ(g(i, i), 1.0);
+    EXPECT_EQ(column(0, i), i <= 270 ? g(i, 270) : g(270, i)) << i;
+  }
+  EXPECT_EQ(g(5, 2), 0.0);
+  EXPECT_EQ(product.Diagonal(5), 1.0);
+  EXPECT_GT(KernelProduct::WorkBytes(1000, 2, 2),
+            KernelProduct::WorkBytes(1000, 1, 2));
+}
+
+}  // namespace
+}  // namespace steelyard
