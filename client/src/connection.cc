@@ -149,8 +149,8 @@ grpc::ChannelArguments ArgumentsFor(const ClientOptions& options) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectFirstMs);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMaxMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMaxMs);
-  // A broken connection is no reason to share somebody else's: two clients
-  // with different options must not meet in gRPC's global pool.
+  // A connection of its own: the large messages of another client of this
+  // process are not in the way.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return arguments;
 }
