@@ -4,6 +4,8 @@
 #include "server/handlers/find_universal_set_handler.h"
 #include "server/handlers/get_server_info_handler.h"
 #include "server/handlers/query_heavy_handler.h"
+#include "server/handlers/solve_handler.h"
+#include "server/handlers/stream_solve_handler.h"
 
 namespace steelyard::server {
 
@@ -11,6 +13,8 @@ struct Handlers {
   GetServerInfoHandler get_server_info;
   FindUniversalSetHandler find_universal_set;
   QueryHeavyHandler query_heavy;
+  SolveHandler solve;
+  StreamSolveHandler stream_solve;
 };
 
 }  // namespace steelyard::server

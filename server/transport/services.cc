@@ -1,6 +1,7 @@
 #include "server/transport/services.h"
 
 #include "server/transport/call.h"
+#include "steelyard/v1/regression_service.grpc.pb.h"
 #include "steelyard/v1/server_service.grpc.pb.h"
 #include "steelyard/v1/universal_set_service.grpc.pb.h"
 
@@ -45,6 +46,28 @@ class UniversalSetService final : public v1::UniversalSetService::Service {
   const Handlers& handlers_;
 };
 
+class RegressionService final : public v1::RegressionService::Service {
+ public:
+  explicit RegressionService(const Handlers& handlers) : handlers_(handlers) {}
+
+  grpc::Status Solve(grpc::ServerContext* context,
+                     const v1::SolveRequest* request,
+                     v1::SolveResponse* response) override {
+    return UnaryCall("/steelyard.v1.RegressionService/Solve", context, request,
+                     response, handlers_.solve);
+  }
+
+  grpc::Status StreamSolve(
+      grpc::ServerContext* context, const v1::SolveRequest* request,
+      grpc::ServerWriter<v1::SolveEvent>* writer) override {
+    return ServerStreamCall("/steelyard.v1.RegressionService/StreamSolve",
+                            context, request, writer, handlers_.stream_solve);
+  }
+
+ private:
+  const Handlers& handlers_;
+};
+
 }  // namespace
 
 std::vector<NamedService> MakeServices(const Handlers& handlers) {
@@ -53,6 +76,8 @@ std::vector<NamedService> MakeServices(const Handlers& handlers) {
                       std::make_unique<ServerService>(handlers)});
   services.push_back({v1::UniversalSetService::service_full_name(),
                       std::make_unique<UniversalSetService>(handlers)});
+  services.push_back({v1::RegressionService::service_full_name(),
+                      std::make_unique<RegressionService>(handlers)});
   return services;
 }
 

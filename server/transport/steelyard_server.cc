@@ -95,7 +95,9 @@ struct SteelyardServer::Parts {
         handlers{.get_server_info = {workers.count(), resolved.limits,
                                      gate.memory()},
                  .find_universal_set = {resolved.limits, workers.count(), gate},
-                 .query_heavy = {resolved.limits, workers.count(), gate}},
+                 .query_heavy = {resolved.limits, workers.count(), gate},
+                 .solve = {resolved.limits, workers.count(), gate},
+                 .stream_solve = {resolved.limits, workers.count(), gate}},
         services(MakeServices(handlers)) {}
 
   const ServerConfig config;

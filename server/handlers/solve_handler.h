@@ -1,0 +1,29 @@
+// One regression, one answer.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "server/admission/gate.h"
+#include "server/limits/limits.h"
+#include "server/request/request_context.h"
+#include "steelyard/v1/regression_service.pb.h"
+
+namespace steelyard::server {
+
+class SolveHandler {
+ public:
+  SolveHandler(const Limits& limits, int workers, Gate& gate)
+      : limits_(limits), workers_(workers), gate_(gate) {}
+
+  absl::Status Handle(RequestContext& context,
+                      std::shared_ptr<const v1::SolveRequest> request,
+                      v1::SolveResponse* response) const;
+
+ private:
+  const Limits limits_;
+  const int workers_;
+  Gate& gate_;
+};
+
+}  // namespace steelyard::server

@@ -1,0 +1,55 @@
+#include "server/handlers/stream_solve_handler.h"
+
+#include "absl/status/statusor.h"
+#include "server/convert/regression.h"
+#include "server/convert/solve_answer.h"
+#include "server/handlers/progress_relay.h"
+#include "server/handlers/solve_work.h"
+
+namespace steelyard::server {
+namespace {
+
+// False: the stream is broken.
+bool SendProgress(ProgressRelay& progress,
+                  absl::FunctionRef<bool(const v1::SolveEvent&)> write) {
+  const auto due = progress.Due(ProgressRelay::Clock::now());
+  if (!due.has_value()) return true;
+  v1::SolveEvent event;
+  ToProto(due->update, due->elapsed, due->time_left, &event);
+  return write(event);
+}
+
+}  // namespace
+
+absl::Status StreamSolveHandler::Handle(
+    RequestContext& context, std::shared_ptr<const v1::SolveRequest> request,
+    absl::FunctionRef<bool(const v1::SolveEvent&)> write) const {
+  const auto problem = SolveProblemFromProto(*request, limits_);
+  if (!problem.ok()) return problem.status();
+  context.set_shape(DescriptionOf(*problem));
+  context.set_time_limit(problem->time_limit());
+
+  auto ticket = gate_.Enter(CostOf(*problem, workers_), context);
+  if (!ticket.ok()) return ticket.status();
+
+  const auto progress = std::make_shared<ProgressRelay>(context.arrival());
+  SendProgress(*progress, write);
+  const auto solution = ticket->Compute(
+      context,
+      [request, problem = *problem](const ComputeContext& compute) {
+        return SolveRegression(problem, compute);
+      },
+      {.progress =
+           [progress](const ProgressUpdate& update) {
+             progress->Update(update, ProgressRelay::Clock::now());
+           },
+       .look = [&] { return SendProgress(*progress, write); }});
+  if (!solution.ok()) return AtProtoPath(solution.status(), *problem);
+
+  context.set_termination(NameOf(solution->report.termination));
+  return WriteSolution(*solution, *problem,
+                       {.seed = SeedFor(*problem), .timing = context.timing()},
+                       limits_, write);
+}
+
+}  // namespace steelyard::server
