@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -96,7 +97,11 @@ int Serve(const ServerConfig& config) {
   WaitForSignal(absl::InfiniteDuration());
   Log({.event = "draining"});
   (*server)->Drain(WaitForSignal);
-  Log({.event = "stopped"});
+  const int abandoned = (*server)->gate().running();
+  Log({.event = "stopped",
+       .fields = {{"abandoned_work", std::int64_t{abandoned}}}});
+  // Nobody waits for work that cannot be stopped; the process does not either.
+  if (abandoned > 0) std::_Exit(0);
   return 0;
 }
 

@@ -56,4 +56,17 @@ v1::SolveRequest LeastSquaresRequest(std::int64_t n, std::int64_t d) {
   return request;
 }
 
+v1::SolveRequest EndlessRequest(std::int64_t n) {
+  v1::SolveRequest request;
+  *request.mutable_a()->mutable_dense() = NormalTensor(n, 8);
+  *request.mutable_b() = NormalTensor(n, 1, 2);
+  request.mutable_attention_kernel()->set_normalization(
+      v1::KERNEL_NORMALIZATION_UNIT_DIAGONAL);
+  request.set_method(v1::METHOD_CONJUGATE_GRADIENT);
+  request.set_ridge(1e-6);
+  request.set_tolerance(1e-15);
+  request.set_max_iterations(1'000'000);
+  return request;
+}
+
 }  // namespace steelyard::test

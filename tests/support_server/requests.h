@@ -21,4 +21,8 @@ v1::FindUniversalSetRequest UniversalSetRequest(std::int64_t n, std::int64_t d);
 // Least squares: left_gram_power 0 of n x d normal numbers.
 v1::SolveRequest LeastSquaresRequest(std::int64_t n, std::int64_t d);
 
+// Attention kernel of n x 8 rows, matrix-free, with a tolerance that it does
+// not reach: minutes of work in a message of 72 n bytes.
+v1::SolveRequest EndlessRequest(std::int64_t n = 20000);
+
 }  // namespace steelyard::test
