@@ -1,0 +1,217 @@
+// The whole server under random damage: it lives, every call ends in a status
+// that the contract names, and the reserved memory returns to where it was.
+#include <grpcpp/channel.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/impl/codegen/client_unary_call.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/sync_stream.h>
+
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "steelyard/v1/error_details.pb.h"
+#include "tests/fuzz/request_mutations.h"
+#include "tests/server/convert/valid_requests.h"
+#include "tests/support_server/caller.h"
+#include "tests/support_server/running_server.h"
+
+namespace steelyard::test {
+namespace {
+
+// Sanitizers are ten times slower; they look for other things.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kMutations = 500;
+#else
+constexpr int kMutations = 5000;
+#endif
+
+// A request of this size takes microseconds; what takes longer hangs.
+constexpr std::chrono::seconds kDeadline{30};
+
+grpc::ByteBuffer BufferOf(const std::string& bytes) {
+  const grpc::Slice slice(bytes);
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+std::string BytesOf(const grpc::ByteBuffer& buffer) {
+  grpc::Slice slice;
+  if (!buffer.DumpToSingleSlice(&slice).ok()) return "";
+  return std::string(reinterpret_cast<const char*>(slice.begin()),
+                     slice.size());
+}
+
+// Sends bytes as they are, message or not.
+class RawCaller {
+ public:
+  explicit RawCaller(const std::string& address)
+      : channel_(
+            grpc::CreateChannel(address, grpc::InsecureChannelCredentials())) {}
+
+  // The answer's bytes are in `answer` when the status is OK; of a stream the
+  // last message's.
+  grpc::Status Call(const char* method, bool stream, const std::string& bytes,
+                    std::string* answer) const {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kDeadline);
+    const grpc::ByteBuffer request = BufferOf(bytes);
+    grpc::ByteBuffer response;
+    if (!stream) {
+      const grpc::Status status = grpc::internal::BlockingUnaryCall(
+          channel_.get(),
+          grpc::internal::RpcMethod(method,
+                                    grpc::internal::RpcMethod::NORMAL_RPC),
+          &context, request, &response);
+      *answer = BytesOf(response);
+      return status;
+    }
+    const std::unique_ptr<grpc::ClientReader<grpc::ByteBuffer>> reader(
+        grpc::internal::ClientReaderFactory<grpc::ByteBuffer>::Create(
+            channel_.get(),
+            grpc::internal::RpcMethod(
+                method, grpc::internal::RpcMethod::SERVER_STREAMING),
+            &context, request));
+    while (reader->Read(&response)) *answer = BytesOf(response);
+    return reader->Finish();
+  }
+
+ private:
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+bool HasErrorInfo(const grpc::Status& status) {
+  v1::RpcStatus details;
+  if (!details.ParseFromString(status.error_details())) return false;
+  v1::ErrorInfo info;
+  return details.details_size() > 0 &&
+         info.ParseFromString(details.details(0).value()) &&
+         info.domain() == "steelyard" && !info.reason().empty();
+}
+
+// No number of an answer is NaN.
+void ExpectNumbers(const google::protobuf::Message& message) {
+  using Field = google::protobuf::FieldDescriptor;
+  const auto* const reflection = message.GetReflection();
+  std::vector<const Field*> fields;
+  reflection->ListFields(message, &fields);
+  for (const Field* field : fields) {
+    const int size =
+        field->is_repeated() ? reflection->FieldSize(message, field) : 0;
+    if (field->cpp_type() == Field::CPPTYPE_DOUBLE) {
+      for (int i = 0; i < size; ++i) {
+        EXPECT_FALSE(
+            std::isnan(reflection->GetRepeatedDouble(message, field, i)))
+            << field->full_name();
+      }
+      if (!field->is_repeated()) {
+        EXPECT_FALSE(std::isnan(reflection->GetDouble(message, field)))
+            << field->full_name();
+      }
+    } else if (field->cpp_type() == Field::CPPTYPE_MESSAGE) {
+      for (int i = 0; i < size; ++i) {
+        ExpectNumbers(reflection->GetRepeatedMessage(message, field, i));
+      }
+      if (!field->is_repeated()) {
+        ExpectNumbers(reflection->GetMessage(message, field));
+      }
+    }
+  }
+}
+
+// Whether protobuf takes the bytes; what it does not take ends in gRPC's own
+// INTERNAL.
+template <typename Request, typename Response>
+void CheckOutcome(const grpc::Status& status, const std::string& bytes,
+                  const std::string& answer) {
+  Request request;
+  if (!request.ParseFromString(bytes)) {
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INTERNAL)
+        << status.error_message();
+    return;
+  }
+  switch (status.error_code()) {
+    case grpc::StatusCode::OK: {
+      Response response;
+      EXPECT_TRUE(response.ParseFromString(answer));
+      ExpectNumbers(response);
+      break;
+    }
+    case grpc::StatusCode::INVALID_ARGUMENT:
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      EXPECT_TRUE(HasErrorInfo(status)) << status.error_message();
+      EXPECT_FALSE(status.error_message().empty());
+      break;
+    default:
+      ADD_FAILURE() << "code " << status.error_code() << ": "
+                    << status.error_message() << "\n"
+                    << request.ShortDebugString().substr(0, 2000);
+  }
+}
+
+class ServerMutationsTest : public testing::Test {
+ protected:
+  template <typename Request, typename Response>
+  void SendMutated(const char* method, bool stream,
+                   const std::vector<Request>& valid) {
+    const std::int64_t reserved_before = caller_.MemoryReserved();
+    ASSERT_GE(reserved_before, 0);
+    RequestMutator mutator(20261122);
+    std::map<grpc::StatusCode, int> codes;
+    for (int i = 0; i < kMutations && !HasFailure(); ++i) {
+      Request request = valid[mutator.Below(valid.size())];
+      if (i % 2 == 0) mutator.MutateFields(&request);
+      std::string bytes = request.SerializeAsString();
+      if (i % 2 == 1) mutator.MutateBytes(&bytes);
+      std::string answer;
+      const grpc::Status status = raw_.Call(method, stream, bytes, &answer);
+      ++codes[status.error_code()];
+      CheckOutcome<Request, Response>(status, bytes, answer);
+    }
+    // Damage must be neither always fatal nor always harmless.
+    EXPECT_GT(codes[grpc::StatusCode::OK], kMutations / 50);
+    EXPECT_GT(codes[grpc::StatusCode::INVALID_ARGUMENT], kMutations / 20);
+    EXPECT_GT(codes[grpc::StatusCode::INTERNAL], kMutations / 50);
+    EXPECT_EQ(caller_.MemoryReserved(), reserved_before);
+  }
+
+  RunningServer running_;
+  const Caller caller_{running_.address()};
+  const RawCaller raw_{running_.address()};
+};
+
+TEST_F(ServerMutationsTest, FindUniversalSet) {
+  SendMutated<v1::FindUniversalSetRequest, v1::FindUniversalSetResponse>(
+      "/steelyard.v1.UniversalSetService/FindUniversalSet", false,
+      {ValidFindUniversalSetRequest()});
+}
+
+TEST_F(ServerMutationsTest, QueryHeavy) {
+  SendMutated<v1::QueryHeavyRequest, v1::QueryHeavyResponse>(
+      "/steelyard.v1.UniversalSetService/QueryHeavy", false,
+      {ValidQueryHeavyRequest()});
+}
+
+// Has no fields: bytes only, and unknown fields change nothing.
+TEST_F(ServerMutationsTest, GetServerInfo) {
+  RequestMutator mutator(20261122);
+  for (int i = 0; i < kMutations && !HasFailure(); ++i) {
+    std::string bytes = ValidFindUniversalSetRequest().SerializeAsString();
+    mutator.MutateBytes(&bytes);
+    std::string answer;
+    const grpc::Status status = raw_.Call(
+        "/steelyard.v1.ServerService/GetServerInfo", false, bytes, &answer);
+    v1::GetServerInfoRequest request;
+    EXPECT_EQ(status.error_code(), request.ParseFromString(bytes)
+                                       ? grpc::StatusCode::OK
+                                       : grpc::StatusCode::INTERNAL)
+        << status.error_message();
+  }
+}
+
+}  // namespace
+}  // namespace steelyard::test

@@ -1,0 +1,178 @@
+// FindUniversalSet and QueryHeavy: fields out of range, and keys that look
+// wrong and are not.
+#pragma once
+
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "tests/server/convert/malformed_requests_table.h"
+#include "tests/server/convert/valid_requests.h"
+
+namespace steelyard::test {
+
+inline std::vector<RequestCase> OddKeysCases() {
+  const auto keys = [](const std::string& name,
+                       const std::vector<std::int64_t>& shape,
+                       const std::vector<double>& numbers) {
+    return Answered("keys " + name, ValidFindUniversalSetRequest(),
+                    [&](v1::FindUniversalSetRequest* request) {
+                      SetTensor(shape, numbers,
+                                request->mutable_keys()->mutable_dense());
+                    });
+  };
+  std::vector<double> tiny = PlainNumbers(30);
+  std::vector<double> huge = PlainNumbers(30);
+  for (double& number : tiny) number *= 1e-300;
+  for (double& number : huge) number *= 1e300;
+  std::vector<double> mixed = PlainNumbers(30);
+  for (std::size_t i = 0; i < mixed.size(); i += 2) mixed[i] *= 1e300;
+  return {
+      keys("1 x 1", {1, 1}, {3.0}),
+      keys("1 x 1 zero", {1, 1}, {0.0}),
+      keys("n < d", {2, 7}, PlainNumbers(14)),
+      keys("all zero", {10, 3}, std::vector<double>(30, 0.0)),
+      keys("duplicated rows", {10, 3}, std::vector<double>(30, 1.5)),
+      keys("of size 1e-300", {10, 3}, tiny),
+      keys("of size 1e300", {10, 3}, huge),
+      keys("of sizes 1 and 1e300", {10, 3}, mixed),
+      keys("of one head as a batch", {1, 10, 3}, PlainNumbers(30)),
+  };
+}
+
+inline std::vector<RequestCase> UniversalSetCases() {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  const auto refused =
+      [](const std::string& name,
+         const std::function<void(v1::FindUniversalSetRequest*)>& mutate,
+         const Refusal& refusal) {
+        return Refused("set " + name, ValidFindUniversalSetRequest(), mutate,
+                       refusal);
+      };
+  const auto epsilon = [&](const std::string& name, double value,
+                           const Refusal& refusal) {
+    return refused(
+        "epsilon " + name,
+        [&](v1::FindUniversalSetRequest* request) {
+          request->set_epsilon(value);
+        },
+        refusal);
+  };
+  std::vector<RequestCase> cases = {
+      epsilon("0", 0.0, {"FIELD_REQUIRED", "epsilon", "unless top_m is set"}),
+      epsilon("-1", -1.0, {"FIELD_OUT_OF_RANGE", "epsilon", "is -1; it must"}),
+      epsilon("2", 2.0, {"FIELD_OUT_OF_RANGE", "epsilon", "is 2; it must"}),
+      epsilon("NaN", kNaN, {"FIELD_OUT_OF_RANGE", "epsilon", "is nan"}),
+      refused("epsilon -1 beside top_m",
+              [](auto* request) {
+                request->set_epsilon(-1.0);
+                request->set_top_m(3);
+              },
+              {"FIELD_OUT_OF_RANGE", "epsilon", "is -1"}),
+      refused("top_m 0", [](auto* request) { request->set_top_m(0); },
+              {"FIELD_OUT_OF_RANGE", "top_m", "is 0; it must be >= 1"}),
+      refused("top_m -5", [](auto* request) { request->set_top_m(-5); },
+              {"FIELD_OUT_OF_RANGE", "top_m", "is -5"}),
+      refused("no keys", [](auto* request) { request->clear_keys(); },
+              {"FIELD_REQUIRED", "keys", "keys is required"}),
+      refused("keys without a source",
+              [](auto* request) { request->mutable_keys()->Clear(); },
+              {"FIELD_REQUIRED", "keys.dense", "is required"}),
+      refused("function without a kind",
+              [](auto* request) { request->mutable_function(); },
+              {"FIELD_REQUIRED", "function.power", "|x|^2 only"}),
+      refused("power 4",
+              [](auto* request) {
+                request->mutable_function()->mutable_power()->set_p(4.0);
+              },
+              {"FIELD_OUT_OF_RANGE", "function.power.p", "is 4; this version"}),
+      refused(
+          "power unset",
+          [](auto* request) { request->mutable_function()->mutable_power(); },
+          {"FIELD_OUT_OF_RANGE", "function.power.p", "is 0; this version"}),
+      refused(
+          "max_response_bytes 0",
+          [](auto* request) { request->set_max_response_bytes(0); },
+          {"FIELD_OUT_OF_RANGE", "max_response_bytes", "is 0; it must be in"}),
+      refused("max_response_bytes 2^31",
+              [](auto* request) {
+                request->set_max_response_bytes(std::int64_t{1} << 31);
+              },
+              {"FIELD_OUT_OF_RANGE", "max_response_bytes", "is 2147483648"}),
+      Answered("set epsilon 1", ValidFindUniversalSetRequest(),
+               [](auto* request) { request->set_epsilon(1.0); }),
+      Answered("set top_m alone", ValidFindUniversalSetRequest(),
+               [](auto* request) {
+                 request->clear_epsilon();
+                 request->set_top_m(std::numeric_limits<std::int64_t>::max());
+               }),
+      Answered("set any seed", ValidFindUniversalSetRequest(),
+               [](auto* request) { request->set_seed(~std::uint64_t{0}); }),
+  };
+  for (const RequestCase& odd : OddKeysCases()) cases.push_back(odd);
+  return cases;
+}
+
+inline std::vector<RequestCase> HeavyCases() {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  const auto refused =
+      [](const std::string& name,
+         const std::function<void(v1::QueryHeavyRequest*)>& mutate,
+         const Refusal& refusal) {
+        return Refused("heavy " + name, ValidQueryHeavyRequest(), mutate,
+                       refusal);
+      };
+  return {
+      refused("no keys", [](auto* request) { request->clear_keys(); },
+              {"FIELD_REQUIRED", "keys", "keys is required"}),
+      refused("no queries", [](auto* request) { request->clear_queries(); },
+              {"FIELD_REQUIRED", "queries", "queries is required"}),
+      refused("queries of other columns",
+              [](auto* request) {
+                SetPlainTensor({4, 5, 2}, request->mutable_queries());
+              },
+              {"WRONG_SHAPE", "queries.shape[2]", "is 2; keys have 3 columns"}),
+      refused("query heads no multiple",
+              [](auto* request) {
+                SetPlainTensor({3, 5, 3}, request->mutable_queries());
+              },
+              {"WRONG_SHAPE", "queries.shape[0]", "is 3; keys have 2 heads"}),
+      refused("one query head for two key heads",
+              [](auto* request) {
+                SetPlainTensor({5, 3}, request->mutable_queries());
+              },
+              {"WRONG_SHAPE", "queries.shape", "keys have 2 heads"}),
+      refused(
+          "empty queries",
+          [](auto* request) { request->mutable_queries()->set_shape(1, 0); },
+          {"WRONG_SHAPE", "queries.shape[1]", "is 0; every extent"}),
+      refused("epsilon 0", [](auto* request) { request->set_epsilon(0.0); },
+              {"FIELD_REQUIRED", "epsilon", "it must be in (0, 1]"}),
+      refused("epsilon NaN", [](auto* request) { request->set_epsilon(kNaN); },
+              {"FIELD_OUT_OF_RANGE", "epsilon", "is nan"}),
+      refused("NaN in queries",
+              [](auto* request) {
+                std::vector<double> numbers = PlainNumbers(60);
+                numbers[59] = kNaN;
+                SetTensor({4, 5, 3}, numbers, request->mutable_queries());
+              },
+              {"NOT_FINITE", "queries.data", "is nan"}),
+      refused(
+          "rows over max_response_bytes",
+          [](auto* request) { request->set_max_response_bytes(50); },
+          {"RESPONSE_TOO_LARGE", "max_response_bytes", "at least 80 bytes"}),
+      Answered("heavy zero queries", ValidQueryHeavyRequest(),
+               [](auto* request) {
+                 SetTensor({4, 5, 3}, std::vector<double>(60, 0.0),
+                           request->mutable_queries());
+               }),
+      Answered("heavy zero keys", ValidQueryHeavyRequest(),
+               [](auto* request) {
+                 SetTensor({2, 10, 3}, std::vector<double>(60, 0.0),
+                           request->mutable_keys()->mutable_dense());
+               }),
+  };
+}
+
+}  // namespace steelyard::test
