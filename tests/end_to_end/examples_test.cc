@@ -1,0 +1,74 @@
+// The programs of client/examples, as a newcomer runs them.
+#include <cstdio>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/source_paths.h"
+#include "tests/support_server/running_server.h"
+
+namespace steelyard::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Outcome {
+  int status = -1;     // As of wait(2); 0: the program succeeded.
+  std::string output;  // Of both streams.
+};
+
+Outcome RunExample(const std::string& example, const std::string& argument) {
+  const std::string command = "'" + BinaryPath("client/examples/" + example) +
+                              "' " + argument + " 2>&1";
+  Outcome outcome;
+  FILE* pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) return outcome;
+  char piece[256];
+  while (fgets(piece, sizeof(piece), pipe) != nullptr) outcome.output += piece;
+  outcome.status = pclose(pipe);
+  return outcome;
+}
+
+TEST(ExamplesTest, FindUniversalSet) {
+  RunningServer server;
+  const Outcome outcome = RunExample("find_universal_set", server.address());
+  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  // Two long keys were planted: each can have all the attention.
+  EXPECT_THAT(outcome.output, HasSubstr("2 of 2000 keys"));
+  EXPECT_THAT(outcome.output, HasSubstr("key 7 up to"));
+  EXPECT_THAT(outcome.output, HasSubstr("query 1: key 1234 scores"));
+  EXPECT_THAT(outcome.output, HasSubstr("query 2: nobody"));
+}
+
+TEST(ExamplesTest, SolvePowerRegression) {
+  RunningServer server;
+  const Outcome outcome =
+      RunExample("solve_power_regression", server.address());
+  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  EXPECT_THAT(outcome.output, HasSubstr("(A'A)^2 x = b: CONVERGED"));
+  EXPECT_THAT(outcome.output, HasSubstr("x = 1 2 3 4 5 6 7 8"));
+  EXPECT_THAT(outcome.output, HasSubstr("min |A x - b|: CONVERGED"));
+}
+
+TEST(ExamplesTest, AttentionKernel) {
+  RunningServer server;
+  const Outcome outcome = RunExample("attention_kernel", server.address());
+  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  // One token stands there twice, so that K alone is singular.
+  EXPECT_THAT(outcome.output, HasSubstr("ILL_CONDITIONED after"));
+  EXPECT_THAT(outcome.output, HasSubstr("CONVERGED after"));
+}
+
+TEST(ExamplesTest, WithoutAServerOrAnAddressTheyFailAndSayWhy) {
+  for (const char* example :
+       {"find_universal_set", "solve_power_regression", "attention_kernel"}) {
+    EXPECT_THAT(RunExample(example, "").output, HasSubstr("usage: "));
+    EXPECT_NE(RunExample(example, "").status, 0);
+  }
+  const Outcome outcome = RunExample("find_universal_set", "127.0.0.1:1");
+  EXPECT_NE(outcome.status, 0);
+  EXPECT_THAT(outcome.output, HasSubstr("UNAVAILABLE"));
+}
+
+}  // namespace
+}  // namespace steelyard::test
