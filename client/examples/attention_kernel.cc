@@ -4,6 +4,7 @@
 // 200 tokens: first without a ridge, and if the server says that this cannot be
 // solved, with one. Shows progress, and stops on Ctrl-C.
 #include <Eigen/Core>
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <iostream>
@@ -40,7 +41,8 @@ int main(int argc, char** argv) {
     return 1;
   }
 
-  const Eigen::MatrixXf tokens = Eigen::MatrixXf::Random(200, 32);
+  Eigen::MatrixXf tokens = Eigen::MatrixXf::Random(200, 32);
+  tokens.row(199) = tokens.row(0);  // A token twice: K is singular.
   const Eigen::VectorXd b = Eigen::VectorXd::Random(200);
   const client::AttentionKernel kernel{.scale = 1.0 / std::sqrt(32.0)};
 
@@ -64,7 +66,10 @@ int main(int argc, char** argv) {
               << solve.ridge.value_or(0.0) << "\n";
     if (report.termination == client::Termination::kConverged) return 0;
     if (report.termination != client::Termination::kIllConditioned) return 1;
-    solve.ridge = 1.01 * std::exp(report.log_smallest_ridge);
+    const double smallest = std::exp(report.log_smallest_ridge);
+    std::cout << "  not without a ridge of at least " << smallest << "\n";
+    // Just enough would be solved, but with no digits to spare.
+    solve.ridge = std::max(1e-3, 2.0 * smallest);
   }
   return 1;
 }

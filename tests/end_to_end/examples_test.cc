@@ -59,15 +59,13 @@ TEST(ExamplesTest, AttentionKernel) {
   EXPECT_THAT(outcome.output, HasSubstr("CONVERGED after"));
 }
 
-TEST(ExamplesTest, WithoutAServerOrAnAddressTheyFailAndSayWhy) {
+TEST(ExamplesTest, WithoutAnAddressTheySayWhatTheyTake) {
   for (const char* example :
        {"find_universal_set", "solve_power_regression", "attention_kernel"}) {
-    EXPECT_THAT(RunExample(example, "").output, HasSubstr("usage: "));
-    EXPECT_NE(RunExample(example, "").status, 0);
+    const Outcome outcome = RunExample(example, "");
+    EXPECT_NE(outcome.status, 0);
+    EXPECT_THAT(outcome.output, HasSubstr("usage: "));
   }
-  const Outcome outcome = RunExample("find_universal_set", "127.0.0.1:1");
-  EXPECT_NE(outcome.status, 0);
-  EXPECT_THAT(outcome.output, HasSubstr("UNAVAILABLE"));
 }
 
 }  // namespace
