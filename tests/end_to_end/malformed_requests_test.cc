@@ -132,5 +132,33 @@ TEST(MalformedRequestsEndToEndTest, QueryHeavy) {
   ExpectPromisedStatuses(HeavyCases());
 }
 
+TEST(MalformedRequestsEndToEndTest, Solve) {
+  ExpectPromisedStatuses(SolveCases());
+}
+
+// The same refusals on the stream; limits of one message do not hold there.
+TEST(MalformedRequestsEndToEndTest, StreamSolve) {
+  RunningServer running;
+  const Caller caller(running.address());
+  for (const RequestCase& each : SolveCases()) {
+    SCOPED_TRACE(each.name);
+    grpc::ClientContext context;
+    int results = 0;
+    const grpc::Status status =
+        caller.StreamSolve(&context, std::get<v1::SolveRequest>(each.request),
+                           [&](const v1::SolveEvent& event) {
+                             results += event.has_result() ? 1 : 0;
+                             return true;
+                           });
+    if (each.reason == "RESPONSE_TOO_LARGE") {
+      EXPECT_TRUE(status.ok()) << status.error_message();
+    } else {
+      ExpectPromisedStatus(each, status);
+    }
+    EXPECT_EQ(results, status.ok() ? 1 : 0) << "nothing partial";
+  }
+  EXPECT_EQ(caller.MemoryReserved(), 0);
+}
+
 }  // namespace
 }  // namespace steelyard::test

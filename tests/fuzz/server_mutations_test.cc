@@ -196,6 +196,28 @@ TEST_F(ServerMutationsTest, QueryHeavy) {
       {ValidQueryHeavyRequest()});
 }
 
+// Each family: one of them mutates into the other only by luck.
+std::vector<v1::SolveRequest> ValidSolveRequests() {
+  v1::SolveRequest least_squares = ValidSolveRequest();
+  least_squares.mutable_left_gram_power();
+  SetPlainTensor({10, 2}, least_squares.mutable_b());
+  v1::SolveRequest exponential = ValidSolveRequest();
+  exponential.mutable_matrix_exponential();
+  return {ValidSolveRequest(), least_squares, exponential,
+          ValidKernelRequest()};
+}
+
+TEST_F(ServerMutationsTest, Solve) {
+  SendMutated<v1::SolveRequest, v1::SolveResponse>(
+      "/steelyard.v1.RegressionService/Solve", false, ValidSolveRequests());
+}
+
+TEST_F(ServerMutationsTest, StreamSolve) {
+  SendMutated<v1::SolveRequest, v1::SolveEvent>(
+      "/steelyard.v1.RegressionService/StreamSolve", true,
+      ValidSolveRequests());
+}
+
 // Has no fields: bytes only, and unknown fields change nothing.
 TEST_F(ServerMutationsTest, GetServerInfo) {
   RequestMutator mutator(20261122);

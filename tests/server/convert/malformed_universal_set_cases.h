@@ -41,65 +41,30 @@ inline std::vector<RequestCase> OddKeysCases() {
   };
 }
 
-inline std::vector<RequestCase> UniversalSetCases() {
-  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-  const auto refused =
-      [](const std::string& name,
-         const std::function<void(v1::FindUniversalSetRequest*)>& mutate,
-         const Refusal& refusal) {
-        return Refused("set " + name, ValidFindUniversalSetRequest(), mutate,
-                       refusal);
-      };
-  const auto epsilon = [&](const std::string& name, double value,
-                           const Refusal& refusal) {
-    return refused(
+inline RequestCase RefusedSet(
+    const std::string& name,
+    const std::function<void(v1::FindUniversalSetRequest*)>& mutate,
+    const Refusal& refusal) {
+  return Refused("set " + name, ValidFindUniversalSetRequest(), mutate,
+                 refusal);
+}
+
+inline std::vector<RequestCase> EpsilonCases() {
+  const auto epsilon = [](const std::string& name, double value,
+                          const Refusal& refusal) {
+    return RefusedSet(
         "epsilon " + name,
         [&](v1::FindUniversalSetRequest* request) {
           request->set_epsilon(value);
         },
         refusal);
   };
-  std::vector<RequestCase> cases = {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  return {
       epsilon("0", 0.0, {"FIELD_REQUIRED", "epsilon", "unless top_m is set"}),
       epsilon("-1", -1.0, {"FIELD_OUT_OF_RANGE", "epsilon", "is -1; it must"}),
       epsilon("2", 2.0, {"FIELD_OUT_OF_RANGE", "epsilon", "is 2; it must"}),
       epsilon("NaN", kNaN, {"FIELD_OUT_OF_RANGE", "epsilon", "is nan"}),
-      refused("epsilon -1 beside top_m",
-              [](auto* request) {
-                request->set_epsilon(-1.0);
-                request->set_top_m(3);
-              },
-              {"FIELD_OUT_OF_RANGE", "epsilon", "is -1"}),
-      refused("top_m 0", [](auto* request) { request->set_top_m(0); },
-              {"FIELD_OUT_OF_RANGE", "top_m", "is 0; it must be >= 1"}),
-      refused("top_m -5", [](auto* request) { request->set_top_m(-5); },
-              {"FIELD_OUT_OF_RANGE", "top_m", "is -5"}),
-      refused("no keys", [](auto* request) { request->clear_keys(); },
-              {"FIELD_REQUIRED", "keys", "keys is required"}),
-      refused("keys without a source",
-              [](auto* request) { request->mutable_keys()->Clear(); },
-              {"FIELD_REQUIRED", "keys.dense", "is required"}),
-      refused("function without a kind",
-              [](auto* request) { request->mutable_function(); },
-              {"FIELD_REQUIRED", "function.power", "|x|^2 only"}),
-      refused("power 4",
-              [](auto* request) {
-                request->mutable_function()->mutable_power()->set_p(4.0);
-              },
-              {"FIELD_OUT_OF_RANGE", "function.power.p", "is 4; this version"}),
-      refused(
-          "power unset",
-          [](auto* request) { request->mutable_function()->mutable_power(); },
-          {"FIELD_OUT_OF_RANGE", "function.power.p", "is 0; this version"}),
-      refused(
-          "max_response_bytes 0",
-          [](auto* request) { request->set_max_response_bytes(0); },
-          {"FIELD_OUT_OF_RANGE", "max_response_bytes", "is 0; it must be in"}),
-      refused("max_response_bytes 2^31",
-              [](auto* request) {
-                request->set_max_response_bytes(std::int64_t{1} << 31);
-              },
-              {"FIELD_OUT_OF_RANGE", "max_response_bytes", "is 2147483648"}),
       Answered("set epsilon 1", ValidFindUniversalSetRequest(),
                [](auto* request) { request->set_epsilon(1.0); }),
       Answered("set top_m alone", ValidFindUniversalSetRequest(),
@@ -110,8 +75,56 @@ inline std::vector<RequestCase> UniversalSetCases() {
       Answered("set any seed", ValidFindUniversalSetRequest(),
                [](auto* request) { request->set_seed(~std::uint64_t{0}); }),
   };
-  for (const RequestCase& odd : OddKeysCases()) cases.push_back(odd);
-  return cases;
+}
+
+inline std::vector<RequestCase> SetFieldCases() {
+  return {
+      RefusedSet("epsilon -1 beside top_m",
+                 [](auto* request) {
+                   request->set_epsilon(-1.0);
+                   request->set_top_m(3);
+                 },
+                 {"FIELD_OUT_OF_RANGE", "epsilon", "is -1"}),
+      RefusedSet("top_m 0", [](auto* request) { request->set_top_m(0); },
+                 {"FIELD_OUT_OF_RANGE", "top_m", "is 0; it must be >= 1"}),
+      RefusedSet("top_m -5", [](auto* request) { request->set_top_m(-5); },
+                 {"FIELD_OUT_OF_RANGE", "top_m", "is -5"}),
+      RefusedSet("no keys", [](auto* request) { request->clear_keys(); },
+                 {"FIELD_REQUIRED", "keys", "keys is required"}),
+      RefusedSet("keys without a source",
+                 [](auto* request) { request->mutable_keys()->Clear(); },
+                 {"FIELD_REQUIRED", "keys.dense", "is required"}),
+      RefusedSet("function without a kind",
+                 [](auto* request) { request->mutable_function(); },
+                 {"FIELD_REQUIRED", "function.power", "|x|^2 only"}),
+      RefusedSet(
+          "power 4",
+          [](auto* request) {
+            request->mutable_function()->mutable_power()->set_p(4.0);
+          },
+          {"FIELD_OUT_OF_RANGE", "function.power.p", "is 4; this version"}),
+      RefusedSet(
+          "power unset",
+          [](auto* request) { request->mutable_function()->mutable_power(); },
+          {"FIELD_OUT_OF_RANGE", "function.power.p", "is 0; this version"}),
+      RefusedSet(
+          "max_response_bytes 0",
+          [](auto* request) { request->set_max_response_bytes(0); },
+          {"FIELD_OUT_OF_RANGE", "max_response_bytes", "is 0; it must be in"}),
+      RefusedSet("max_response_bytes 2^31",
+                 [](auto* request) {
+                   request->set_max_response_bytes(std::int64_t{1} << 31);
+                 },
+                 {"FIELD_OUT_OF_RANGE", "max_response_bytes", "is 2147483648"}),
+  };
+}
+
+inline std::vector<RequestCase> UniversalSetCases() {
+  std::vector<RequestCase> all;
+  for (auto cases : {EpsilonCases(), SetFieldCases(), OddKeysCases()}) {
+    all.insert(all.end(), cases.begin(), cases.end());
+  }
+  return all;
 }
 
 inline std::vector<RequestCase> HeavyCases() {
