@@ -47,9 +47,9 @@ absl::Status ShowRegressions(Stage* stage) {
   const auto a = LoadFixture(*stage, "layer3.keys[0]");
   if (!a.ok()) return a.status();
   cli::TextTable reported({"", "termination", "residual", "floor", "backward",
-                           "forward", "method"});
-  cli::TextTable recomputed({"", "our residual", "LAPACK's", "our error",
-                             "LAPACK's ", "difference", "LAPACK by",
+                           "forward"});
+  cli::TextTable recomputed({"", "residual", "LAPACK residual", "error",
+                             "LAPACK error", "difference", "LAPACK by",
                              "checked"});
   std::string titles;
   char name = 'a';
@@ -72,7 +72,8 @@ absl::Status ShowRegressions(Stage* stage) {
                                : report.excess_residual),
                      First(report.residual_floor),
                      First(report.backward_error),
-                     First(report.forward_error), report.method});
+                     First(report.forward_error)});
+    absl::StrAppend(&titles, "      ", report.method, "\n");
     if (check.right_hand_sides.empty()) continue;
     const verify::SolveFigures& figures = check.right_hand_sides[0];
     recomputed.AddRow({label, Known(figures.judged_residual()),
