@@ -96,12 +96,12 @@ int Serve(const ServerConfig& config) {
                   {"workers", std::int64_t{(*server)->workers()}}}});
   WaitForSignal(absl::InfiniteDuration());
   Log({.event = "draining"});
-  (*server)->Drain(WaitForSignal);
+  const bool ended = (*server)->Drain(WaitForSignal);
   const int abandoned = (*server)->gate().running();
   Log({.event = "stopped",
        .fields = {{"abandoned_work", std::int64_t{abandoned}}}});
   // Nobody waits for work that cannot be stopped; the process does not either.
-  if (abandoned > 0) std::_Exit(0);
+  if (!ended || abandoned > 0) std::_Exit(0);
   return 0;
 }
 

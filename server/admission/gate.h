@@ -33,6 +33,12 @@ namespace steelyard::server {
 
 class Gate;
 
+// What a request asks for.
+struct Demand {
+  Cost cost;  // the most it takes: memory to reserve, choice of the lane
+  double least_flops = 0.0;  // no road to the answer takes fewer
+};
+
 // What a handler hears while it waits.
 struct Listener {
   // As ComputeContext.progress: called by the thread that computes, also after
@@ -96,7 +102,7 @@ class Gate {
   // ERRORS  Unavailable DRAINING. ResourceExhausted LIMIT_EXCEEDED: needs more
   //         than the whole budget. DeadlineExceeded DEADLINE_TOO_SHORT.
   //         ResourceExhausted with a retry delay, QUEUE_FULL, MEMORY_BUDGET.
-  absl::StatusOr<AdmissionTicket> Enter(const Cost& cost,
+  absl::StatusOr<AdmissionTicket> Enter(const Demand& demand,
                                         const RequestContext& context);
 
   // From now on Enter answers DRAINING.
@@ -120,9 +126,8 @@ class Gate {
   };
 
   LaneWithPlaces& LaneFor(const Cost& cost);
-  double EstimatedSeconds(const Cost& cost,
-                          const RequestContext& context) const;
-  void Observe(double flops, std::chrono::nanoseconds time);
+  double LeastSeconds(const Demand& demand,
+                      const RequestContext& context) const;
   absl::Status TakePlace(LaneWithPlaces& lane);
   void LeavePlace(LaneWithPlaces& lane);
   static std::chrono::milliseconds RetryDelay(const LaneWithPlaces& lane,
@@ -130,8 +135,8 @@ class Gate {
 
   const std::int64_t queue_length_;
   std::atomic<bool> draining_{false};
-  // Flops a second that no work has been seen to exceed by far.
-  std::atomic<double> fastest_rate_;
+  // Flops a second.
+  const double rate_of_all_workers_;
   MemoryBudget memory_;
   const Workers one_worker_{1};
   std::mutex mutex_;

@@ -23,8 +23,8 @@ void Job::Run(const Workers& workers) {
   if (stop.answer_unwanted()) return Refuse(StopStatus(stop));
   if (plan_.deadline.has_value()) {
     const double remaining = Seconds(*plan_.deadline - start);
-    if (remaining < plan_.estimated_seconds) {
-      return Refuse(DeadlineTooShortError(plan_.estimated_seconds, remaining));
+    if (remaining < plan_.least_seconds) {
+      return Refuse(DeadlineTooShortError(plan_.least_seconds, remaining));
     }
   }
   if (plan_.time_limit.has_value() &&

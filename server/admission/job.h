@@ -33,8 +33,8 @@ class Job {
     Clock::time_point arrival;
     std::optional<Clock::time_point> deadline;
     std::optional<std::chrono::nanoseconds> time_limit;
-    // A lower estimate of the work.
-    double estimated_seconds = 0.0;
+    // The work takes no less.
+    double least_seconds = 0.0;
     // Given back when the work has ended, after everything the work holds.
     std::shared_ptr<const void> reservation;
   };

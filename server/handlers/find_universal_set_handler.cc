@@ -2,6 +2,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/convert/universal_set.h"
+#include "server/handlers/least_work.h"
 #include "steelyard/universal_set.h"
 
 namespace steelyard::server {
@@ -14,7 +15,9 @@ absl::Status FindUniversalSetHandler::Handle(
   if (!problem.ok()) return problem.status();
   context.set_shape(DescriptionOf(*problem));
 
-  auto ticket = gate_.Enter(CostOf(*problem, workers_), context);
+  auto ticket = gate_.Enter(
+      {.cost = CostOf(*problem, workers_), .least_flops = LeastFlops(*problem)},
+      context);
   if (!ticket.ok()) return ticket.status();
 
   const auto sets = ticket->Compute(

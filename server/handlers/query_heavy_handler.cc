@@ -2,6 +2,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/convert/universal_set.h"
+#include "server/handlers/least_work.h"
 #include "steelyard/heavy_scores.h"
 
 namespace steelyard::server {
@@ -17,7 +18,9 @@ absl::Status QueryHeavyHandler::Handle(
   const absl::Status fits = CheckResponseSize(*problem);
   if (!fits.ok()) return fits;
 
-  auto ticket = gate_.Enter(CostOf(*problem, workers_), context);
+  auto ticket = gate_.Enter(
+      {.cost = CostOf(*problem, workers_), .least_flops = LeastFlops(*problem)},
+      context);
   if (!ticket.ok()) return ticket.status();
 
   const auto rows = ticket->Compute(

@@ -3,6 +3,7 @@
 #include "absl/status/statusor.h"
 #include "server/convert/regression.h"
 #include "server/convert/solve_answer.h"
+#include "server/handlers/least_work.h"
 #include "server/handlers/solve_work.h"
 
 namespace steelyard::server {
@@ -18,7 +19,9 @@ absl::Status SolveHandler::Handle(
   const absl::Status fits = CheckResponseSize(*problem);
   if (!fits.ok()) return fits;
 
-  auto ticket = gate_.Enter(CostOf(*problem, workers_), context);
+  auto ticket = gate_.Enter(
+      {.cost = CostOf(*problem, workers_), .least_flops = LeastFlops(*problem)},
+      context);
   if (!ticket.ok()) return ticket.status();
 
   const auto solution = ticket->Compute(

@@ -3,6 +3,7 @@
 #include "absl/status/statusor.h"
 #include "server/convert/regression.h"
 #include "server/convert/solve_answer.h"
+#include "server/handlers/least_work.h"
 #include "server/handlers/progress_relay.h"
 #include "server/handlers/solve_work.h"
 
@@ -29,7 +30,9 @@ absl::Status StreamSolveHandler::Handle(
   context.set_shape(DescriptionOf(*problem));
   context.set_time_limit(problem->time_limit());
 
-  auto ticket = gate_.Enter(CostOf(*problem, workers_), context);
+  auto ticket = gate_.Enter(
+      {.cost = CostOf(*problem, workers_), .least_flops = LeastFlops(*problem)},
+      context);
   if (!ticket.ok()) return ticket.status();
 
   const auto progress = std::make_shared<ProgressRelay>(context.arrival());

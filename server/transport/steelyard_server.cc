@@ -5,14 +5,15 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "server/config/command_line.h"
 #include "server/handlers/handlers.h"
 #include "server/observability/log.h"
@@ -35,7 +36,7 @@ constexpr int kKeepaliveTimeoutMs = 10'000;
 
 // After an interrupt, before gRPC cancels what is still there: time to send the
 // best answers so far.
-constexpr std::chrono::seconds kLastAnswers{2};
+constexpr absl::Duration kLastAnswers = absl::Seconds(2);
 
 // How often a drain looks whether it is over.
 constexpr absl::Duration kDrainLook = absl::Milliseconds(20);
@@ -109,6 +110,21 @@ struct SteelyardServer::Parts {
   bool drained = false;
   std::unique_ptr<grpc::Server> grpc;
 
+  std::atomic<bool> shut_down{false};
+  std::thread shutdown;
+
+  ~Parts() {
+    if (shutdown.joinable()) shutdown.join();
+  }
+
+  // Ends every call by `deadline`; sets shut_down.
+  void BeginShutdown(absl::Time deadline) {
+    shutdown = std::thread([this, deadline] {
+      grpc->Shutdown(absl::ToChronoTime(deadline));
+      shut_down = true;
+    });
+  }
+
   void SetServing(bool serving) {
     grpc::HealthCheckServiceInterface* health = grpc->GetHealthCheckService();
     health->SetServingStatus("", serving);
@@ -156,7 +172,7 @@ SteelyardServer::SteelyardServer(std::unique_ptr<Parts> parts)
     : parts_(std::move(parts)) {}
 
 SteelyardServer::~SteelyardServer() {
-  Drain([](absl::Duration) { return true; });
+  (void)Drain([](absl::Duration) { return true; });
 }
 
 int SteelyardServer::port() const { return parts_->port; }
@@ -165,28 +181,23 @@ Gate& SteelyardServer::gate() { return parts_->gate; }
 
 int SteelyardServer::workers() const { return parts_->workers.count(); }
 
-void SteelyardServer::Drain(const Patience& patience) {
-  if (std::exchange(parts_->drained, true)) return;
+bool SteelyardServer::Drain(const Patience& patience) {
+  if (parts_->drained) return true;
+  parts_->drained = true;
   parts_->SetServing(false);
   bool hurried = patience(parts_->config.drain_delay);
   parts_->gate.StopAdmitting();
 
-  const auto timeout = absl::ToChronoMilliseconds(parts_->config.drain_timeout);
-  const auto end = std::chrono::system_clock::now() + timeout;
-  std::mutex mutex;
-  bool over = false;
-  std::thread shutdown([&] {
-    parts_->grpc->Shutdown(end + kLastAnswers);
-    const std::lock_guard lock(mutex);
-    over = true;
-  });
-  const auto waiting = [&] {
-    const std::lock_guard lock(mutex);
-    return !over && std::chrono::system_clock::now() < end;
-  };
-  while (!hurried && waiting()) hurried = patience(kDrainLook);
+  // gRPC cancels what is left some time after the interrupt.
+  const absl::Time end = absl::Now() + parts_->config.drain_timeout;
+  parts_->BeginShutdown(end + kLastAnswers);
+  while (!hurried && !parts_->shut_down && absl::Now() < end) {
+    hurried = patience(kDrainLook);
+  }
   parts_->gate.Interrupt();
-  shutdown.join();
+  const absl::Time last = absl::Now() + kLastAnswers;
+  while (!parts_->shut_down && absl::Now() < last) absl::SleepFor(kDrainLook);
+  return parts_->shut_down;
 }
 
 bool IsLoopback(const std::string& listen) {

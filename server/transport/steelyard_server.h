@@ -39,8 +39,8 @@ class SteelyardServer {
 
   // NOT_SERVING; wait --drain-delay; refuse new requests; let the others end
   // within --drain-timeout; interrupt what is left, which then answers with its
-  // best x so far. Returns when every call has ended.
-  void Drain(const Patience& patience);
+  // best x so far. False: somebody was in a hurry and a call has not ended yet.
+  bool Drain(const Patience& patience);
 
  private:
   struct Parts;

@@ -20,8 +20,8 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-constexpr Cost kSmall{.flops = 1e3, .bytes = 10.0};
-constexpr Cost kLarge{.flops = 1e10, .bytes = 10.0};
+constexpr Demand kSmall{.cost = {.flops = 1e3, .bytes = 10.0}};
+constexpr Demand kLarge{.cost = {.flops = 1e10, .bytes = 10.0}};
 
 std::string ReasonOf(const absl::Status& status) {
   const auto detail = DetailOf(status);
@@ -62,9 +62,9 @@ struct Hold {
 // A request that computes on a thread of its own until it is let go.
 class HeldRequest {
  public:
-  HeldRequest(Gate& gate, const Cost& cost, bool stubborn = false)
+  HeldRequest(Gate& gate, const Demand& demand, bool stubborn = false)
       : context_(CallWith({}, [this] { return cancelled_.load(); })) {
-    auto ticket = gate.Enter(cost, context_);
+    auto ticket = gate.Enter(demand, context_);
     admitted_ = ticket.status();
     if (!ticket.ok()) return;
     result_ = std::async(
@@ -114,8 +114,8 @@ TEST_F(GateTest, ReturnsWhatTheWorkReturnsAndGivesTheMemoryBack) {
 
 TEST_F(GateTest, WorkNeverRunsOnTheWaitingThread) {
   RequestContext context(CallWith());
-  for (const Cost& cost : {kSmall, kLarge}) {
-    auto ticket = gate_.Enter(cost, context);
+  for (const Demand& demand : {kSmall, kLarge}) {
+    auto ticket = gate_.Enter(demand, context);
     ASSERT_TRUE(ticket.ok());
     const auto where = ticket->Compute(
         context, [](const ComputeContext&) -> absl::StatusOr<std::thread::id> {
@@ -128,8 +128,8 @@ TEST_F(GateTest, WorkNeverRunsOnTheWaitingThread) {
 
 TEST_F(GateTest, LargeWorkHasAllWorkersAndSmallWorkOne) {
   RequestContext context(CallWith());
-  const auto workers_for = [&](const Cost& cost) {
-    auto ticket = gate_.Enter(cost, context);
+  const auto workers_for = [&](const Demand& demand) {
+    auto ticket = gate_.Enter(demand, context);
     EXPECT_TRUE(ticket.ok());
     return *ticket->Compute(context,
                             [](const ComputeContext& c) -> absl::StatusOr<int> {
@@ -174,7 +174,7 @@ TEST_F(GateTest, AFullQueueRefusesWithARetryDelay) {
 }
 
 TEST_F(GateTest, MemoryThatIsTakenNowIsWorthARetry) {
-  HeldRequest running(gate_, {.flops = 1.0, .bytes = 95.5});
+  HeldRequest running(gate_, {.cost = {.flops = 1.0, .bytes = 95.5}});
   EXPECT_EQ(gate_.memory().reserved(), 96);
   RequestContext context(CallWith());
   const auto refused = gate_.Enter(kSmall, context);
@@ -189,7 +189,8 @@ TEST_F(GateTest, MemoryThatIsTakenNowIsWorthARetry) {
 TEST_F(GateTest, MoreThanTheBudgetIsNotWorthARetry) {
   RequestContext context(CallWith());
   for (const double bytes : {101.0, 1e300, std::nan("")}) {
-    const auto refused = gate_.Enter({.flops = 1.0, .bytes = bytes}, context);
+    const auto refused =
+        gate_.Enter({.cost = {.flops = 1.0, .bytes = bytes}}, context);
     EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
     EXPECT_EQ(ReasonOf(refused.status()), "LIMIT_EXCEEDED");
     EXPECT_FALSE(RetryDelayOf(refused.status()).has_value());
@@ -200,33 +201,33 @@ TEST_F(GateTest, WorkThatCannotMeetItsDeadlineIsRefusedAtOnce) {
   RequestContext context(
       CallWith(RequestContext::Clock::now() + milliseconds(500)));
   // 1e14 flops take two workers longer than half a second on any processor.
-  const auto refused = gate_.Enter({.flops = 1e14, .bytes = 1.0}, context);
+  const auto refused = gate_.Enter(
+      {.cost = {.flops = 1e14, .bytes = 1.0}, .least_flops = 1e14}, context);
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(ReasonOf(refused.status()), "DEADLINE_TOO_SHORT");
   EXPECT_EQ(DetailOf(refused.status())->metadata.count("estimated_seconds"),
             1u);
 }
 
+TEST_F(GateTest, CostAloneRefusesNoDeadline) {
+  RequestContext context(
+      CallWith(RequestContext::Clock::now() + std::chrono::seconds(100)));
+  // A million iterations at most, though three may do.
+  EXPECT_TRUE(
+      gate_
+          .Enter({.cost = {.flops = 1e20, .bytes = 1.0}, .least_flops = 1e6},
+                 context)
+          .ok());
+}
+
 TEST_F(GateTest, ATimeLimitBoundsTheEstimate) {
   RequestContext context(CallWith(RequestContext::Clock::now() + hours(1)));
   context.set_time_limit(milliseconds(1));
-  EXPECT_TRUE(gate_.Enter({.flops = 1e300, .bytes = 1.0}, context).ok());
-}
-
-TEST_F(GateTest, FastWorkTeachesTheEstimate) {
-  const Cost overestimated{.flops = 1e15, .bytes = 1.0};
-  RequestContext context(CallWith());
-  auto ticket = gate_.Enter(overestimated, context);
-  ASSERT_TRUE(ticket.ok());
-  ASSERT_TRUE(ticket
-                  ->Compute(context,
-                            [](const ComputeContext&) -> absl::StatusOr<int> {
-                              return 1;
-                            })
-                  .ok());
-  RequestContext hasty(
-      CallWith(RequestContext::Clock::now() + std::chrono::seconds(100)));
-  EXPECT_TRUE(gate_.Enter(overestimated, hasty).ok());
+  EXPECT_TRUE(
+      gate_
+          .Enter({.cost = {.flops = 1e300, .bytes = 1.0}, .least_flops = 1e300},
+                 context)
+          .ok());
 }
 
 TEST_F(GateTest, TheDeadlineCountsTheQueue) {
