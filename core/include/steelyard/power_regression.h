@@ -5,8 +5,8 @@
 //     exp    e^(A'A) x = b             b of length d
 //
 // METHOD  One factorisation R'R = A'A (ladder of N1), then level by level:
-//   y_i solves A'A y_i = y_{i-1} by R^-T, R^-1, refined with the true A; the odd
-//   family starts from y_0 = argmin ||A z - b||. Residuals that certify are
+//   y_i solves A'A y_i = y_{i-1} by R^-T, R^-1, refined with the true A; the
+//   odd family starts from y_0 = argmin ||A z - b||. Residuals that certify are
 //   computed in double-double. The exponential goes through the SVD of R.
 //
 // SOURCE  NUMERICS N1, N2; [SYZ24] arXiv 2308.14304.
@@ -52,7 +52,7 @@ struct PowerRegressionOptions {
 
 // SHAPES   a: n x d, any n, d >= 1. b: rows(M) x k. x: d x k.
 // SCALARS  any storage types; all arithmetic float64 or better.
-// COST     2 n d^2 + O(n d k) flops a refinement; memory: CostOfPowerRegression.
+// COST     2 n d^2 + O(n d k) flops a refinement; CostOfPowerRegression.
 // RANDOM   none.
 // ERRORS   InvalidArgument: a NaN or infinity (field "a" or "b").
 //          Cancelled, DeadlineExceeded: `context.stop`. A time limit or a
