@@ -69,7 +69,8 @@ struct AttentionKernelOptions {
 // SHAPES   a: n x d. b, x: n x k.
 // SCALARS  any storage types; float32 tiles only inside CG where N3 allows it.
 // COST     n^3/3 + n^2 d flops dense, n^2 (d + 2k) an iteration matrix-free;
-//          memory: CostOfAttentionKernelRegression.
+//          h more than 30 apart: 2 n^2 d a refinement and right-hand side too.
+//          Memory: CostOfAttentionKernelRegression.
 // RANDOM   none.
 // ERRORS   InvalidArgument NOT_FINITE: a NaN or infinity (field "a" or "b").
 //          InvalidArgument FIELD_OUT_OF_RANGE (field "a"): logits that float64
@@ -82,7 +83,8 @@ absl::StatusOr<Solution> SolveAttentionKernelRegression(
     const AnyMatrixView& a, const AnyMatrixView& b,
     const AttentionKernelOptions& options, const ComputeContext& context);
 
-// For A n x d and k right-hand sides.
+// For A n x d and k right-hand sides. The flops of an iteration are those of
+// `max_iterations`, far above what most take: no reason to refuse a deadline.
 Cost CostOfAttentionKernelRegression(Index n, Index d, Index k,
                                      const AttentionKernelOptions& options,
                                      int workers);

@@ -135,33 +135,41 @@ int Badness(Termination termination) {
 
 // x as float64, or as mantissas and exponents where it does not fit.
 void StoreColumns(const RouteAnswer& answer,
-                  const std::vector<Index>& positions, Solution& solution) {
+                  const std::vector<Index>& positions, const Workers& workers,
+                  Solution& solution) {
   const bool fits = std::all_of(
       answer.columns.begin(), answer.columns.end(),
       [](const ColumnAnswer& column) { return FitsDouble(column.x); });
   if (!fits) solution.x_exponents.assign(At(solution.x.size()), 0);
+  const Index n = solution.x.rows();
   const Index k = solution.x.cols();
-  for (std::size_t c = 0; c < answer.columns.size(); ++c) {
-    const ScaledVector& x = answer.columns[c].x;
-    for (Index i = 0; i < solution.x.rows(); ++i) {
-      const ScaledNumber& number = x[At(i)];
-      if (number.zero()) continue;
-      const auto exponent = static_cast<int>(number.exponent);
-      if (fits) {
-        solution.x(i, positions[c]) = std::ldexp(number.mantissa, exponent);
-      } else {
-        solution.x(i, positions[c]) = number.mantissa;
-        solution.x_exponents[At(i * k + positions[c])] = exponent;
-      }
+  constexpr Index kPanelRows = 64;
+  const auto store = [&](Index i, std::size_t c) {
+    const ScaledNumber& number = answer.columns[c].x[At(i)];
+    if (number.zero()) return;
+    const auto exponent = static_cast<int>(number.exponent);
+    if (fits) {
+      solution.x(i, positions[c]) = std::ldexp(number.mantissa, exponent);
+    } else {
+      solution.x(i, positions[c]) = number.mantissa;
+      solution.x_exponents[At(i * k + positions[c])] = exponent;
     }
-  }
+  };
+  workers.ParallelFor(
+      (n + kPanelRows - 1) / kPanelRows, StopToken(), [&](Index panel) {
+        const Index last = std::min(n, (panel + 1) * kPanelRows);
+        for (std::size_t c = 0; c < answer.columns.size(); ++c) {
+          for (Index i = panel * kPanelRows; i < last; ++i) store(i, c);
+        }
+      });
 }
 
 Solution Assemble(const RouteAnswer& answer,
-                  const std::vector<Index>& positions, Index n, Index k) {
+                  const std::vector<Index>& positions, const Workers& workers,
+                  Index n, Index k) {
   Solution solution;
   solution.x = Matrix<double>(n, k);
-  StoreColumns(answer, positions, solution);
+  StoreColumns(answer, positions, workers, solution);
   SolveReport& report = solution.report;
   report.method = answer.method;
   report.condition_estimate = answer.condition;
@@ -209,7 +217,7 @@ absl::StatusOr<Solution> SolveAttentionKernelRegression(
     answer = *std::move(solved);
   }
   context.Report({.phase = "verify", .fraction = 1.0});
-  return Assemble(answer, rhs.positions, Rows(a), Cols(b));
+  return Assemble(answer, rhs.positions, context.workers, Rows(a), Cols(b));
 }
 
 Cost CostOfAttentionKernelRegression(Index n, Index d, Index k,

@@ -39,12 +39,12 @@ bool Float32Allowed(const ScaledSystem& system) {
 }
 
 Matrix<double> Pack(const Matrix<double>& from,
-                    const std::vector<Index>& columns) {
+                    const std::vector<Index>& columns, const Workers& workers) {
   Matrix<double> packed(static_cast<Index>(columns.size()), from.cols());
-  for (std::size_t c = 0; c < columns.size(); ++c) {
-    std::copy(from.row(columns[c]), from.row(columns[c]) + from.cols(),
-              packed.row(static_cast<Index>(c)));
-  }
+  workers.ParallelFor(packed.rows(), StopToken(), [&](Index c) {
+    const double* column = from.row(columns[At(c)]);
+    std::copy(column, column + from.cols(), packed.row(c));
+  });
   return packed;
 }
 
@@ -136,7 +136,7 @@ class Solver {
     const Index n = c_.cols();
     std::vector<Index> running = open_;
     while (!running.empty()) {
-      const Matrix<double> p = Pack(direction_, running);
+      const Matrix<double> p = Pack(direction_, running, context_.workers);
       Matrix<double> sp(p.rows(), n);
       const absl::Status done = system_.Apply(p, precision_, sp, context_);
       if (!done.ok()) return done;
@@ -207,7 +207,8 @@ class Solver {
   absl::Status CheckOpen() {
     const Index n = c_.cols();
     absl::StatusOr<CheckedResidual> checked =
-        system_.Check(Pack(c_, open_), Pack(result_.z, open_), context_);
+        system_.Check(Pack(c_, open_, context_.workers),
+                      Pack(result_.z, open_, context_.workers), context_);
     if (!checked.ok()) return checked.status();
     std::vector<Index> still;
     bool failed = false;

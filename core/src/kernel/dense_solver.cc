@@ -79,18 +79,26 @@ absl::Status DenseFactor::Solve(Matrix<double>& v,
   const Index n = v.cols();
   const Index k = v.rows();
   Matrix<double> columns(n, k);
-  for (Index c = 0; c < k; ++c) {
-    for (Index i = 0; i < n; ++i) columns(i, c) = v(c, i);
-  }
+  constexpr Index kPanel = 64;
+  const Index panels = (n + kPanel - 1) / kPanel;
+  context.workers.ParallelFor(panels, context.stop, [&](Index panel) {
+    const Index last = std::min(n, (panel + 1) * kPanel);
+    for (Index c = 0; c < k; ++c) {
+      for (Index i = panel * kPanel; i < last; ++i) columns(i, c) = v(c, i);
+    }
+  });
   const Block<const double> r = BlockOf(r_);
   absl::Status done = SolveUpper(Transposed(r), BlockOf(columns), context);
   if (!done.ok()) return done;
   done = SolveUpper(Operand<double>(r), BlockOf(columns), context);
   if (!done.ok()) return done;
-  for (Index c = 0; c < k; ++c) {
-    for (Index i = 0; i < n; ++i) v(c, i) = columns(i, c);
-  }
-  return absl::OkStatus();
+  context.workers.ParallelFor(panels, context.stop, [&](Index panel) {
+    const Index last = std::min(n, (panel + 1) * kPanel);
+    for (Index c = 0; c < k; ++c) {
+      for (Index i = panel * kPanel; i < last; ++i) v(c, i) = columns(i, c);
+    }
+  });
+  return CheckStop(context.stop);
 }
 
 absl::Status DenseFactor::SolveScaled(ScaledVector& v,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "linalg/stopped.h"
+
 namespace steelyard {
 namespace {
 
@@ -44,23 +46,23 @@ absl::Status ScaledSystem::Apply(const Matrix<double>& v,
                                  TilePrecision precision, Matrix<double>& out,
                                  const ComputeContext& context) {
   Matrix<double> weighted(v.rows(), v.cols());
-  for (Index c = 0; c < v.rows(); ++c) {
+  context.workers.ParallelFor(v.rows(), context.stop, [&](Index c) {
     for (Index i = 0; i < v.cols(); ++i) {
       weighted(c, i) = form_.weight[At(i)] * v(c, i);
     }
-  }
+  });
   const absl::Status done =
       precision == TilePrecision::kFloat32
           ? product_.MultiplyFloat32(weighted, out, context)
           : product_.Multiply(weighted, out, context);
   if (!done.ok()) return done;
-  for (Index c = 0; c < v.rows(); ++c) {
+  context.workers.ParallelFor(v.rows(), context.stop, [&](Index c) {
     for (Index i = 0; i < v.cols(); ++i) {
       out(c, i) =
           form_.weight[At(i)] * out(c, i) + form_.shift[At(i)] * v(c, i);
     }
-  }
-  return absl::OkStatus();
+  });
+  return CheckStop(context.stop);
 }
 
 void ScaledSystem::CheckColumn(Index column, const Matrix<double>& c,
