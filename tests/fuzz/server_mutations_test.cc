@@ -184,16 +184,36 @@ class ServerMutationsTest : public testing::Test {
   const RawCaller raw_{running_.address()};
 };
 
+// Numbers by hand are mutated as numbers, to the edges of float64.
+v1::FindUniversalSetRequest KeysByHand() {
+  v1::FindUniversalSetRequest request = ValidFindUniversalSetRequest();
+  WriteByHand(request.mutable_keys()->mutable_dense());
+  return request;
+}
+
+v1::QueryHeavyRequest QueriesByHand() {
+  v1::QueryHeavyRequest request = ValidQueryHeavyRequest();
+  WriteByHand(request.mutable_keys()->mutable_dense());
+  WriteByHand(request.mutable_queries());
+  return request;
+}
+
+v1::SolveRequest ByHand(v1::SolveRequest request) {
+  WriteByHand(request.mutable_a()->mutable_dense());
+  WriteByHand(request.mutable_b());
+  return request;
+}
+
 TEST_F(ServerMutationsTest, FindUniversalSet) {
   SendMutated<v1::FindUniversalSetRequest, v1::FindUniversalSetResponse>(
       "/steelyard.v1.UniversalSetService/FindUniversalSet", false,
-      {ValidFindUniversalSetRequest()});
+      {ValidFindUniversalSetRequest(), KeysByHand()});
 }
 
 TEST_F(ServerMutationsTest, QueryHeavy) {
   SendMutated<v1::QueryHeavyRequest, v1::QueryHeavyResponse>(
       "/steelyard.v1.UniversalSetService/QueryHeavy", false,
-      {ValidQueryHeavyRequest()});
+      {ValidQueryHeavyRequest(), QueriesByHand()});
 }
 
 // Each family: one of them mutates into the other only by luck.
@@ -203,8 +223,14 @@ std::vector<v1::SolveRequest> ValidSolveRequests() {
   SetPlainTensor({10, 2}, least_squares.mutable_b());
   v1::SolveRequest exponential = ValidSolveRequest();
   exponential.mutable_matrix_exponential();
-  return {ValidSolveRequest(), least_squares, exponential,
-          ValidKernelRequest()};
+  return {ValidSolveRequest(),
+          least_squares,
+          exponential,
+          ValidKernelRequest(),
+          ByHand(ValidSolveRequest()),
+          ByHand(least_squares),
+          ByHand(exponential),
+          ByHand(ValidKernelRequest())};
 }
 
 TEST_F(ServerMutationsTest, Solve) {

@@ -27,18 +27,11 @@ void SetEveryField(v1::FindUniversalSetRequest* request) {
   request->set_max_response_bytes(123'456);
 }
 
-void WriteByHand(v1::Tensor* tensor) {
-  tensor->clear_data();
-  const std::vector<double> numbers =
-      test::PlainNumbers(tensor->shape(0) * tensor->shape(1));
-  tensor->mutable_values()->Add(numbers.begin(), numbers.end());
-}
-
 TEST(UniversalSetConvertTest, EveryFieldOfTheRequestReachesTheProblem) {
   v1::FindUniversalSetRequest request;
   SetEveryField(&request);
   v1::FindUniversalSetRequest by_hand = request;
-  WriteByHand(by_hand.mutable_keys()->mutable_dense());
+  test::WriteByHand(by_hand.mutable_keys()->mutable_dense());
   EXPECT_THAT(test::UnsetFields(std::vector{request, by_hand}), IsEmpty());
 
   for (const auto& each : {request, by_hand}) {
@@ -61,7 +54,7 @@ TEST(UniversalSetConvertTest, EveryFieldOfTheHeavyRequestReachesTheProblem) {
   request.set_max_response_bytes(1 << 20);
   v1::QueryHeavyRequest by_hand = request;
   test::SetPlainTensor({5, 3}, by_hand.mutable_queries());
-  WriteByHand(by_hand.mutable_queries());
+  test::WriteByHand(by_hand.mutable_queries());
   test::SetPlainTensor({10, 3}, by_hand.mutable_keys()->mutable_dense());
   EXPECT_THAT(test::UnsetFields(std::vector{request, by_hand}), IsEmpty());
 
@@ -106,7 +99,7 @@ TEST(UniversalSetConvertTest, HeadsOfQueriesAreAMultipleOfThoseOfKeys) {
 TEST(UniversalSetConvertTest, CoreErrorsGetTheirProtoPath) {
   v1::QueryHeavyRequest request = test::ValidQueryHeavyRequest();
   test::SetPlainTensor({10, 3}, request.mutable_keys()->mutable_dense());
-  WriteByHand(request.mutable_keys()->mutable_dense());
+  test::WriteByHand(request.mutable_keys()->mutable_dense());
   const auto problem = HeavyProblemFromProto(request, kLimits);
   ASSERT_TRUE(problem.ok()) << problem.status();
 

@@ -49,6 +49,14 @@ inline void SetPlainTensor(const std::vector<std::int64_t>& shape,
   SetTensor(shape, PlainNumbers(Product(shape)), tensor);
 }
 
+// The numbers of a FLOAT64 tensor move from `data` to `values`.
+inline void WriteByHand(v1::Tensor* tensor) {
+  std::vector<double> numbers(tensor->data().size() / sizeof(double));
+  std::memcpy(numbers.data(), tensor->data().data(), tensor->data().size());
+  tensor->clear_data();
+  tensor->mutable_values()->Add(numbers.begin(), numbers.end());
+}
+
 // 10 keys of 3 columns.
 inline v1::FindUniversalSetRequest ValidFindUniversalSetRequest() {
   v1::FindUniversalSetRequest request;
