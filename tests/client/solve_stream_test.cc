@@ -87,12 +87,12 @@ TEST(SolveStreamTest, StreamsThatBreakTheContractAreRefused) {
   Describe(2, "", result.mutable_result()->mutable_x());
   const std::string x = Bytes({1, 2});
   const std::vector<std::vector<v1::SolveEvent>> broken = {
-      {},                                               // No result.
-      {Chunk(0, x)},                                    // No result.
-      {result},                                         // No chunks.
-      {Chunk(8, x), result},                            // Starts late.
-      {Chunk(-8, x), result},                           // Starts early.
-      {Chunk(0, x.substr(0, 8)), Chunk(9, x), result},  // Gap.
+      {},                      // No result.
+      {Chunk(0, x)},           // No result.
+      {result},                // No chunks.
+      {Chunk(8, x), result},   // Starts late.
+      {Chunk(-8, x), result},  // Starts early.
+      {Chunk(0, x.substr(0, 8)), Chunk(9, x.substr(8)), result},  // Gap.
       {Chunk(0, x.substr(0, 8)), result},               // Too few bytes.
       {Chunk(0, x), Chunk(16, x), result},              // Too many bytes.
       {Chunk(0, x), Chunk(0, x), Chunk(0, x), result},  // A third tensor.
