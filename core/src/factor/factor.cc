@@ -135,12 +135,13 @@ bool ProvenFullRank(const Factor& factor) {
          RankThreshold(factor.r.cols()) * factor.frobenius_norm;
 }
 
-// rank, gap and condition from the singular values.
-void DecideRank(Factor& factor) {
+// rank, gap and condition from the singular values; what rounding leaves beyond
+// `most` of them is noise.
+void DecideRank(Index most, Factor& factor) {
   const std::vector<double>& s = factor.singular_values;
   const auto d = static_cast<Index>(s.size());
   const double least = RankThreshold(d) * s.front();
-  factor.rank = std::count_if(s.begin(), s.end(),
+  factor.rank = std::count_if(s.begin(), s.begin() + most,
                               [&](double value) { return value > least; });
   factor.rank_gap = 0.0;
   factor.condition = 0.0;
@@ -249,14 +250,15 @@ absl::Status FactorByQr(const ScaledProblem& problem,
 
 // After QR: is R of full rank? The SVD only where the norms cannot tell, or
 // where it is asked for.
-absl::Status SettleRank(bool svd_wanted, const ComputeContext& context,
-                        Factor& factor) {
+absl::Status SettleRank(const ScaledProblem& problem, bool svd_wanted,
+                        const ComputeContext& context, Factor& factor) {
   if (!svd_wanted && ProvenFullRank(factor)) {
     return AddCondition(context, factor);
   }
   if (absl::Status s = AddSvd(&factor, context); !s.ok()) return s;
-  DecideRank(factor);
   const Index d = factor.r.cols();
+  DecideRank(problem.ridge_diagonal.empty() ? std::min(problem.n(), d) : d,
+             factor);
   if (factor.rank < d) {
     CertifyTruncated(factor);
     absl::StrAppend(&factor.description, ", SVD of R truncated at rank ",
@@ -299,7 +301,7 @@ absl::StatusOr<Factor> FactorMatrix(const AnyMatrixView& a,
   absl::Status status = FactorByQr(problem, context, factor);
   if (!status.ok()) return status;
   const bool svd_wanted = options.method == FactorMethod::kSvd;
-  status = SettleRank(svd_wanted, context, factor);
+  status = SettleRank(problem, svd_wanted, context, factor);
   if (!status.ok()) return status;
   return factor;
 }

@@ -69,8 +69,7 @@ struct Factor {
   // Those of the matrix; with a ridge that of sqrt(l) where it is longer than
   // the column, or all there is. Everything below belongs to these.
   ColumnScales scales;
-  // d x d upper triangular, zero below; rows past min(n, d) are zero when
-  // n < d (and no ridge). Not truncated at the rank.
+  // d x d upper triangular, zero below. Not truncated at the rank.
   Matrix<double> r;
   FactorMethod method = FactorMethod::kGram;  // how R was made: kGram or kQr
   std::string description;                    // in words, with sizes

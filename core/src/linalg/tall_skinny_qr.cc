@@ -142,9 +142,10 @@ absl::StatusOr<Matrix<double>> TallSkinnyQr(const RowSource& a,
     });
   }
   if (absl::Status s = CheckStop(context.stop); !s.ok()) return s;
+  // All d rows, also of fewer keys: where leading columns depend on each other
+  // the rows of R that count are not the first n.
   Matrix<double> r(d, d);
-  const Index rows = diagonal.empty() ? std::min(cut.n, d) : d;
-  std::copy(triangles.data(), triangles.data() + rows * d, r.data());
+  std::copy(triangles.data(), triangles.data() + d * d, r.data());
   FixSigns(r);
   return r;
 }

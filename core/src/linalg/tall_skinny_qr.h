@@ -37,8 +37,8 @@ struct RowSource {
 // SHAPES   a: n x d, entries such that squares neither overflow nor matter when
 //          they underflow (columns scaled to norms near 1). `diagonal`: empty,
 //          or d numbers: R is that of [A; diag(diagonal)].
-//          R: d x d, upper, non-negative diagonal, zeros below; rows past n are
-//          zero when n < d and there is no diagonal.
+//          R: d x d, upper, non-negative diagonal, zeros below; of rank at most
+//          n without a diagonal, up to rounding.
 // COST     2 n d^2 flops and 2 d^3 for each of log2(slots) levels of the tree;
 //          memory: CostOfTallSkinnyQr.
 // RANDOM   none.

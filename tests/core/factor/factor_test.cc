@@ -246,9 +246,8 @@ TEST(FactorRankTest, FewerRowsThanColumns) {
     ASSERT_TRUE(factor.ok());
     EXPECT_EQ(factor->rank, n);
     ExpectUpperWithPositiveDiagonal(factor->r);
-    for (Index i = n; i < 8; ++i) {
-      for (Index j = 0; j < 8; ++j) EXPECT_EQ(factor->r(i, j), 0.0);
-    }
+    // Rows past the rank hold rounding only.
+    EXPECT_LE(factor->rank_gap, test::HouseholderBound(8, factor->condition));
     // R'R = A'A, entry by entry.
     for (Index j = 0; j < 8; ++j) {
       for (Index k = 0; k < 8; ++k) {
