@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "linalg/blas.h"
 #include "linalg/stopped.h"
@@ -67,6 +68,31 @@ void SplitByRowSpace(const Factor& factor, const StopToken& stop,
   }
 }
 
+// A key shorter than this, beside columns of norm 1, is weighed by itself: its
+// square may have left the range of float64.
+constexpr double kShort = 0x1p-400;
+
+// Row `row` of the scaled keys times 2^-exponent, its largest entry in [1, 2);
+// returns the exponent. The rank rule of N4 does not depend on the length of a
+// key, however short. A key of zeros stays one.
+int LoadNearOne(const AnyMatrixView& keys, Index row,
+                const std::vector<int>& scales, double* out) {
+  const Index d = Cols(keys);
+  LoadScaledRows(keys, row, 1, {}, out);
+  int largest = std::numeric_limits<int>::min();
+  for (Index c = 0; c < d; ++c) {
+    if (out[c] == 0.0) continue;
+    largest = std::max(
+        largest, std::ilogb(out[c]) - scales[static_cast<std::size_t>(c)]);
+  }
+  if (largest == std::numeric_limits<int>::min()) return 0;
+  for (Index c = 0; c < d; ++c) {
+    out[c] = std::ldexp(out[c],
+                        -scales[static_cast<std::size_t>(c)] - largest);
+  }
+  return largest;
+}
+
 // tau of a block of keys, rank r < d; is_new[i] by the rank rule of N4:
 // ||k - V_r V_r'k|| > 4 d u ||k|| + theta_r sigma_1 sqrt(tau).
 // `work` holds 2 rows x d.
@@ -84,9 +110,14 @@ void ScoreDeficient(const AnyMatrixView& keys, const Factor& factor,
   LoadScaledRows(keys, block.first, block.count, factor.scales.exponents,
                  loaded);
   std::vector<double> norms(static_cast<std::size_t>(block.count));
+  std::vector<int> exponents(static_cast<std::size_t>(block.count), 0);
   for (Index i = 0; i < block.count; ++i) {
-    norms[static_cast<std::size_t>(i)] =
-        std::sqrt(SquaredNorm(loaded + i * d, d));
+    double& norm = norms[static_cast<std::size_t>(i)];
+    norm = std::sqrt(SquaredNorm(loaded + i * d, d));
+    if (norm >= kShort) continue;
+    exponents[static_cast<std::size_t>(i)] = LoadNearOne(
+        keys, block.first + i, factor.scales.exponents, loaded + i * d);
+    norm = std::sqrt(SquaredNorm(loaded + i * d, d));
   }
   SplitByRowSpace(factor, stop, {loaded, block.count, d, d},
                   {projected, block.count, d, d});
@@ -103,7 +134,9 @@ void ScoreDeficient(const AnyMatrixView& keys, const Factor& factor,
                             norms[static_cast<std::size_t>(i)];
     const bool leaves = outside > rounding + theta * sigma_1 * std::sqrt(score);
     is_new[i] = leaves ? 1 : 0;
-    tau[i] = leaves ? 1.0 : std::min(1.0, score);
+    const double at_full_length =
+        std::ldexp(score, 2 * exponents[static_cast<std::size_t>(i)]);
+    tau[i] = leaves ? 1.0 : std::min(1.0, at_full_length);
   }
 }
 

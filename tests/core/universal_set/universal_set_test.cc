@@ -274,6 +274,36 @@ TEST(UniversalSetEdgeTest, ATinyKeyAloneInItsDirectionIsAMember) {
   }
 }
 
+// So short that their squares, or they themselves beside the column norms, leave
+// the range of float64: alone in their directions they still score 1.
+TEST(UniversalSetEdgeTest, AKeyBelowTheRangeOfSquaresIsAMember) {
+  for (const double length : {1e-170, 1e-290, 1e-307}) {
+    Matrix<double> keys = test::NormalMatrix(50, 3, Seed{16});
+    for (Index i = 0; i < 50; ++i) {
+      for (Index c = 0; c < 3; ++c) keys(i, c) *= 1e300;
+      // (1, -1, 0) is in nobody's row space but that of key 7.
+      keys(i, 1) = keys(i, 0);
+    }
+    for (Index c = 0; c < 3; ++c) keys(7, c) = keys(9, c) = 0.0;
+    keys(7, 0) = length;
+    keys(7, 1) = -length;
+    const UniversalSet set = Find(keys.view(), {.epsilon = 0.9});
+    EXPECT_THAT(set.indices, ElementsAre(7)) << length;
+    EXPECT_THAT(set.new_direction, ElementsAre(7)) << length;
+    EXPECT_EQ(set.rank, 2);
+  }
+}
+
+TEST(UniversalSetEdgeTest, FewKeysWhoseLeadingColumnsVanishKeepTheirRank) {
+  Matrix<double> keys(2, 4);
+  keys(0, 3) = 2.0;
+  keys(1, 2) = 3.0;
+  const UniversalSet set = Find(keys.view(), {.epsilon = 0.5});
+  EXPECT_EQ(set.rank, 2);
+  EXPECT_THAT(set.indices, ElementsAre(0, 1));
+  EXPECT_THAT(set.new_direction, ElementsAre());
+}
+
 TEST(UniversalSetEdgeTest, IllConditionedKeysStayCertified) {
   for (const double cond : {1e8, 1e11}) {
     const auto keys = KeysWithSpectrum<double>(
