@@ -18,6 +18,12 @@ constexpr std::size_t kFunctionLinesMax = 60;
 // Sources whose test has another name, because the noun is tested where it is
 // seen.
 const std::vector<std::pair<std::string, std::string>> kTestedElsewhere = {
+    {"client/examples/attention_kernel.cc",
+     "tests/end_to_end/examples_test.cc"},
+    {"client/examples/find_universal_set.cc",
+     "tests/end_to_end/examples_test.cc"},
+    {"client/examples/solve_power_regression.cc",
+     "tests/end_to_end/examples_test.cc"},
     {"core/src/parallel/tbb_arena.cc", "tests/core/parallel/workers_test.cc"},
     {"core/src/universal_set/leverage.cc",
      "tests/core/universal_set/universal_set_test.cc"},
