@@ -127,6 +127,8 @@ ExitCode ReportCallError(const absl::Status& status,
                     "; is steelyard-server running there? See --server");
   } else if (status.code() == absl::StatusCode::kDeadlineExceeded) {
     absl::StrAppend(&line, "; see --timeout");
+  } else if (status.code() == absl::StatusCode::kUnimplemented) {
+    absl::StrAppend(&line, "this server does not know the call");
   }
   return ReportError(code, line, console);
 }

@@ -85,8 +85,8 @@ void PrintRightHandSides(const SolveReport& report, std::ostream& out) {
 }
 
 void PrintLapack(const std::vector<SolveFigures>& figures, std::ostream& out) {
-  TextTable table({"column", "our residual", "LAPACK's", "our error",
-                   "LAPACK's ", "difference", "LAPACK by"});
+  TextTable table({"column", "residual", "LAPACK residual", "error",
+                   "LAPACK error", "difference", "LAPACK by"});
   for (std::size_t k = 0; k < std::min(figures.size(), kRowsMax); ++k) {
     const SolveFigures& one = figures[k];
     table.AddRow({absl::StrCat(k), Known(one.judged_residual()),

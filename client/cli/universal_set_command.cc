@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "client/cli/commands.h"
 #include "client/cli/connect.h"
 #include "client/cli/input_tensors.h"
@@ -147,7 +148,7 @@ void PrintText(const Answer& answer, int64_t show, std::ostream& out) {
     table.AddRow({absl::StrCat(set.head), absl::StrCat(set.keys),
                   absl::StrCat(answer.columns), absl::StrCat(set.rank),
                   absl::StrCat(set.indices.size()), Brief(set.size_bound),
-                  Brief(set.effective_epsilon),
+                  absl::StrFormat("%.6g", set.effective_epsilon),
                   Brief(set.relative_score_error),
                   set.exact ? "exact"
                             : absl::StrCat(set.undecided.size(),

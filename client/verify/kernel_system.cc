@@ -15,6 +15,7 @@ constexpr double kWideLogitMax = 11000.0;  // e^11000 fits 80 bits.
 constexpr double kLogitMax = 700.0;        // e^700 fits float64.
 constexpr Eigen::Index kRowsMax = 16384;   // Of a recomputed residual.
 constexpr Eigen::Index kLapackRowsMax = 4096;
+constexpr Eigen::Index kCachedRowsMax = 2048;  // 16 bytes an entry.
 
 using Normalization = client::KernelNormalization;
 
@@ -31,8 +32,7 @@ KernelSystem::KernelSystem(RowMatrix a, const client::AttentionKernel& problem,
   if (in_range && a_.rows() <= kLapackRowsMax) Factor();
 }
 
-// Row i of K, G or P, without the ridge.
-WideVector KernelSystem::KernelRow(Eigen::Index i) const {
+WideVector KernelSystem::ComputeRow(Eigen::Index i) const {
   const auto scale = static_cast<long double>(problem_.scale);
   WideVector row(a_.rows());
   for (Eigen::Index j = 0; j < a_.rows(); ++j) {
@@ -61,6 +61,15 @@ WideVector KernelSystem::KernelRow(Eigen::Index i) const {
   return row;
 }
 
+WideVector KernelSystem::KernelRow(Eigen::Index i) const {
+  if (a_.rows() > kCachedRowsMax) return ComputeRow(i);
+  std::vector<WideVector>& rows = *rows_;
+  if (rows.empty()) rows.resize(static_cast<std::size_t>(a_.rows()));
+  WideVector& row = rows[static_cast<std::size_t>(i)];
+  if (row.size() == 0) row = ComputeRow(i);
+  return row;
+}
+
 KernelSystem::Products KernelSystem::Apply(const WideVector& x) const {
   const auto ridge = static_cast<long double>(ridge_);
   const WideVector magnitudes = x.cwiseAbs();
@@ -74,13 +83,32 @@ KernelSystem::Products KernelSystem::Apply(const WideVector& x) const {
   return products;
 }
 
+// As anyone would form it in float64, from one matrix product.
+Eigen::MatrixXd KernelSystem::Float64Kernel() const {
+  Eigen::MatrixXd logits = problem_.scale * (a_ * a_.transpose());
+  switch (problem_.normalization) {
+    case Normalization::kNone:
+      break;
+    case Normalization::kUnitDiagonal:
+      logits.colwise() -= half_logits_;
+      logits.rowwise() -= half_logits_.transpose();
+      break;
+    case Normalization::kSoftmaxRows:
+      logits.colwise() -= Eigen::VectorXd(logits.rowwise().maxCoeff());
+      break;
+  }
+  Eigen::MatrixXd matrix = logits.array().exp();
+  if (problem_.normalization == Normalization::kSoftmaxRows) {
+    const Eigen::VectorXd sums = matrix.rowwise().sum();
+    matrix.array().colwise() /= sums.array();
+  }
+  return matrix;
+}
+
 void KernelSystem::Factor() {
   const auto n = static_cast<lapack_int>(a_.rows());
-  Eigen::MatrixXd matrix(n, n);
-  for (Eigen::Index i = 0; i < n; ++i) {
-    matrix.row(i) = KernelRow(i).cast<double>();
-    matrix(i, i) += ridge_;
-  }
+  Eigen::MatrixXd matrix = Float64Kernel();
+  matrix.diagonal().array() += ridge_;
   if (problem_.normalization == Normalization::kSoftmaxRows) {
     pivots_.resize(static_cast<std::size_t>(n));
     if (LAPACKE_dgetrf(LAPACK_COL_MAJOR, n, n, matrix.data(), n,

@@ -12,6 +12,7 @@
 // SOURCE  NUMERICS N3.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,10 @@ class KernelSystem {
     WideVector absolute_sum;  // (M + l I) |x|
   };
 
+  // Row i of K, G or P, without the ridge; kept where memory allows.
   WideVector KernelRow(Eigen::Index i) const;
+  WideVector ComputeRow(Eigen::Index i) const;
+  Eigen::MatrixXd Float64Kernel() const;
   Products Apply(const WideVector& x) const;
   void Factor();
   WideVector LapackSolve(const WideVector& b) const;
@@ -55,6 +59,8 @@ class KernelSystem {
   Eigen::VectorXd half_logits_;  // s |a_i|^2 / 2
   Eigen::MatrixXd factor_;       // Of dpotrf or dgetrf; empty: none.
   std::vector<int> pivots_;
+  std::shared_ptr<std::vector<WideVector>> rows_ =
+      std::make_shared<std::vector<WideVector>>();
   std::string lapack_method_;
 };
 

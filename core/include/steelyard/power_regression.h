@@ -45,7 +45,9 @@ struct PowerRegressionOptions {
   // l >= 0: (A'A + l I)^j x = b; odd: z = argmin |Az-b|^2 + l |z|^2 first.
   // 0 for kMatrixExponential.
   double ridge = 0.0;
-  // Also x_low, so that x + x_low holds about 106 bits. Not for
+  // Also x_low, so that x + x_low holds about 106 bits; phi is then that of 106
+  // bits, an unset tolerance stays that of float64. Rank < d: the row space is
+  // known to float64 only, and forward_error says so. Not for
   // kMatrixExponential.
   bool extended_output = false;
 };

@@ -30,6 +30,7 @@ constexpr double kLargestValue = 1e150;
 constexpr double kGramSquareMax = 4.0;
 // ln 2 in two parts (Higham's double-double constants are computed by MPFR).
 constexpr DoubleDouble kLn2{0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
+constexpr double kWholeMax = 0x1p40;
 // 8 (j + 1) of the powers with j = 1.
 constexpr int kFloorExponent = 1;
 
@@ -42,11 +43,10 @@ struct Power2 {
 Power2 ExpOfMinusSquare(double s) {
   const DoubleDouble square = TwoProduct(s, s);
   const double whole = std::nearbyint(square.hi / kLn2.hi);
+  // No exponent of ours holds it: AssembleX will say so.
+  if (whole > kWholeMax) return {1.0, -static_cast<std::int64_t>(kWholeMax)};
   const DoubleDouble rest = Subtract(square, Multiply(whole, kLn2));
-  // 2^62 stands for "beyond every exponent".
-  const double limit = 0x1p62;
-  return {std::exp(-rest.hi),
-          -static_cast<std::int64_t>(std::min(whole, limit))};
+  return {std::exp(-rest.hi), -static_cast<std::int64_t>(whole)};
 }
 
 // log of sum of e^(2 l) to the power 1/2.

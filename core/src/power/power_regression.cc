@@ -125,9 +125,12 @@ class PowerRegression {
     report.rank_gap = factor_.rank_gap;
     report.condition_estimate = factor_.condition;
     report.method = absl::StrCat(
-        factor_.description, "; ", options_.exponent, " levels of R^-1 R^-T",
-        options_.extended_output ? " refined in double-double"
-                                 : " refined with the true A",
+        factor_.description, odd_ ? "; least squares by R^-1 R^-T A'b" : "",
+        options_.exponent > 0
+            ? absl::StrCat("; ", options_.exponent, " levels of R^-1 R^-T")
+            : "",
+        options_.extended_output ? ", refined in double-double"
+                                 : ", refined with the true A",
         solver_->truncated() ? ", minimum norm" : "");
     return solution;
   }

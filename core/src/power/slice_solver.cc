@@ -87,10 +87,21 @@ class SliceSolver {
         Certify(problem_, levels_, {log2_unit, goal_.log2_norm}, context);
     if (!certificate.ok()) return certificate.status();
     certificate_ = *std::move(certificate);
+    AddErrorOfRowSpace();
     log2_unit_ = log2_unit;
     const std::vector<double>& judged = Judged();
     Report("verify", 1.0, *std::max_element(judged.begin(), judged.end()));
     return absl::OkStatus();
+  }
+
+  // Rank < d: the computed row space is turned by about u kappa (Wedin), and
+  // what x loses by that A cannot see.
+  void AddErrorOfRowSpace() {
+    if (!problem_.solver.truncated()) return;
+    for (std::size_t c = 0; c < levels_.b_squares.size(); ++c) {
+      if (levels_.b_squares[c] == 0.0) continue;
+      certificate_.forward_error[c] += kUnitRoundoff * goal_.condition;
+    }
   }
 
   // Odd: the excess decides.

@@ -117,6 +117,9 @@ TEST(MatrixExponentialTest, HugeEntriesAreIllConditionedNotWrong) {
   ASSERT_TRUE(solution.ok()) << solution.status();
   EXPECT_EQ(solution->report.termination, Termination::kIllConditioned);
   EXPECT_FALSE(solution->report.converged[0]);
+  for (Index i = 0; i < 2; ++i) {
+    EXPECT_TRUE(std::isfinite(solution->x(i, 0)));
+  }
 }
 
 TEST(MatrixExponentialTest, ZeroMatrixIsTheIdentity) {

@@ -128,6 +128,22 @@ TEST(PowerEdgesTest, DuplicatedColumnsGiveTheMinimumNorm) {
   }
 }
 
+// The row space has rounding errors that no residual shows.
+TEST(PowerEdgesTest, RankDeficientAnswersClaimNoMoreThanFloat64) {
+  const Matrix<double> half = MatrixOfCondition(15, 3, 1e4);
+  Matrix<double> a(15, 4);
+  for (Index i = 0; i < 15; ++i) {
+    for (Index j = 0; j < 4; ++j) a(i, j) = half(i, j % 3);
+  }
+  auto options = Odd(0);
+  options.extended_output = true;
+  const auto solution = SolvePower(a, NormalMatrix(15, 1, Seed{6}), options);
+  ASSERT_TRUE(solution.ok()) << solution.status();
+  ASSERT_EQ(solution->report.rank, 3);
+  EXPECT_GE(solution->report.forward_error[0],
+            kUnitRoundoff * solution->report.condition_estimate);
+}
+
 TEST(PowerEdgesTest, FewerRowsThanColumns) {
   const Matrix<double> a = NormalMatrix(3, 7, Seed{4});
   // b in the row space: A x = b' has solutions, and the residual is 0.
