@@ -28,8 +28,8 @@ struct CommandSpec {
   std::string name;
   std::string arguments;  // "KEYS QUERIES", as the usage line shows them.
   std::size_t argument_count = 0;
-  std::string summary;    // One line.
-  std::string text;       // What it does; paragraphs.
+  std::string summary;  // One line.
+  std::string text;     // What it does; paragraphs.
   std::vector<FlagSpec> flags;
   std::string examples;
 };

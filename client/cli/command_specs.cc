@@ -1,52 +1,74 @@
 #include "client/cli/command_spec.h"
 
+#include <utility>
+
 namespace steelyard::cli {
 namespace {
 
 // Flags that every command has.
 std::vector<FlagSpec> CommonFlags() {
   return {
-      {.name = "server", .kind = FlagKind::kText, .value = "HOST:PORT",
-       .help = "the server. Default: $STEELYARD_SERVER, else "
+      {.name = "server",
+       .kind = FlagKind::kText,
+       .value = "HOST:PORT",
+       .help = "the server. Default: $STEELYARD_SERVER, else\n"
                "127.0.0.1:50551"},
-      {.name = "timeout", .kind = FlagKind::kDuration, .value = "30s",
+      {.name = "timeout",
+       .kind = FlagKind::kDuration,
+       .value = "30s",
        .help = "of the whole call, retries included: 500ms, 30s, 5m.\n"
                "Default: 60s; solve: 1h; info and health: 5s",
-       .least = 0.0, .least_is_open = true},
-      {.name = "attempts", .kind = FlagKind::kInteger, .value = "N",
+       .least = 0.0,
+       .least_is_open = true},
+      {.name = "attempts",
+       .kind = FlagKind::kInteger,
+       .value = "N",
        .help = "how often a busy or absent server is tried, with a\n"
                "growing pause between. In [1, 100]. Default: 4",
-       .least = 1, .most = 100},
+       .least = 1,
+       .most = 100},
       {.name = "json",
        .help = "one JSON object on standard output, keys as below"},
       {.name = "tls",
        .help = "encrypt; the server's certificate must be signed by\n"
                "an authority that the system trusts"},
-      {.name = "tls-ca", .kind = FlagKind::kText, .value = "FILE",
+      {.name = "tls-ca",
+       .kind = FlagKind::kText,
+       .value = "FILE",
        .help = "PEM certificates to trust instead; implies --tls"},
-      {.name = "tls-cert", .kind = FlagKind::kText, .value = "FILE",
+      {.name = "tls-cert",
+       .kind = FlagKind::kText,
+       .value = "FILE",
        .help = "PEM certificate of the client, with --tls-key"},
-      {.name = "tls-key", .kind = FlagKind::kText, .value = "FILE",
+      {.name = "tls-key",
+       .kind = FlagKind::kText,
+       .value = "FILE",
        .help = "PEM key of that certificate"},
-      {.name = "tls-server-name", .kind = FlagKind::kText, .value = "NAME",
+      {.name = "tls-server-name",
+       .kind = FlagKind::kText,
+       .value = "NAME",
        .help = "name in the server's certificate, where it is not\n"
                "the host of --server"},
   };
 }
 
 FlagSpec Output(const char* help) {
-  return {.name = "output", .kind = FlagKind::kText, .value = "FILE",
-          .help = help};
+  return {
+      .name = "output", .kind = FlagKind::kText, .value = "FILE", .help = help};
 }
 
 FlagSpec Show(const char* what) {
-  return {.name = "show", .kind = FlagKind::kInteger, .value = "N",
-          .help = std::string(what) + " In [0, 1000000]. Default: 10",
-          .least = 0, .most = 1e6};
+  return {.name = "show",
+          .kind = FlagKind::kInteger,
+          .value = "N",
+          .help = std::string(what) + "\nIn [0, 1000000]. Default: 10",
+          .least = 0,
+          .most = 1e6};
 }
 
 std::vector<FlagSpec> Joined(std::vector<FlagSpec> own) {
-  for (FlagSpec& flag : CommonFlags()) own.push_back(std::move(flag));
+  std::vector<FlagSpec> common = CommonFlags();
+  for (FlagSpec& flag : common) own.push_back(std::move(flag));
   return own;
 }
 
@@ -62,11 +84,17 @@ CommandSpec UniversalSetSpec() {
           "every key that some query gives a score >= epsilon; its size is at\n"
           "most rank / epsilon, whatever n is. It may be empty.",
       .flags = Joined({
-          {.name = "epsilon", .kind = FlagKind::kReal, .value = "X",
+          {.name = "epsilon",
+           .kind = FlagKind::kReal,
+           .value = "X",
            .help = "smallest score that must not be missed, no unit, in\n"
                    "(0, 1]. Needed unless --top-m is given",
-           .least = 0.0, .most = 1.0, .least_is_open = true},
-          {.name = "top-m", .kind = FlagKind::kInteger, .value = "M",
+           .least = 0.0,
+           .most = 1.0,
+           .least_is_open = true},
+          {.name = "top-m",
+           .kind = FlagKind::kInteger,
+           .value = "M",
            .help = "at most M keys a head, the most sensitive. >= 1",
            .least = 1},
           {.name = "verify",
@@ -94,13 +122,18 @@ CommandSpec HeavySpec() {
       .summary = "every attention score >= epsilon of the given queries",
       .text =
           "KEYS is n x d, or H x n x d; QUERIES m x d, or G x m x d with G a\n"
-          "multiple of H (query head g reads key head floor(g H / G)). Answers\n"
+          "multiple of H (query head g reads key head floor(g H / G)). "
+          "Answers\n"
           "come row by row: row g m + i is query i of head g.",
       .flags = Joined({
-          {.name = "epsilon", .kind = FlagKind::kReal, .value = "X",
+          {.name = "epsilon",
+           .kind = FlagKind::kReal,
+           .value = "X",
            .help = "smallest score to report, no unit, in (0, 1].\n"
                    "Default: 0.01",
-           .least = 0.0, .most = 1.0, .least_is_open = true},
+           .least = 0.0,
+           .most = 1.0,
+           .least_is_open = true},
           {.name = "verify",
            .help = "compute all n scores of every query here and compare;\n"
                    "exit 1 if one is missing, wrong or too many"},
@@ -115,33 +148,59 @@ CommandSpec HeavySpec() {
   };
 }
 
-std::vector<FlagSpec> SolveFlags() {
-  return Joined({
-      {.name = "problem", .kind = FlagKind::kChoice, .value = "NAME",
+// What is solved.
+std::vector<FlagSpec> ProblemFlags() {
+  return {
+      {.name = "problem",
+       .kind = FlagKind::kChoice,
+       .value = "NAME",
        .help = "gram-power, left-gram-power, matrix-exponential or\n"
                "attention-kernel. Required",
        .choices = {"gram-power", "left-gram-power", "matrix-exponential",
                    "attention-kernel"}},
-      {.name = "exponent", .kind = FlagKind::kInteger, .value = "J",
+      {.name = "exponent",
+       .kind = FlagKind::kInteger,
+       .value = "J",
        .help = "j of the powers. gram-power: in [1, 64], default 1;\n"
                "left-gram-power: in [0, 64], default 0",
-       .least = 0, .most = 64},
-      {.name = "tolerance", .kind = FlagKind::kReal, .value = "X",
+       .least = 0,
+       .most = 64},
+      {.name = "tolerance",
+       .kind = FlagKind::kReal,
+       .value = "X",
        .help = "goal on the relative residual, in (0, 1). Default:\n"
                "1e-8 for attention-kernel, else what float64 allows",
-       .least = 0.0, .most = 0x1.fffffffffffffp-1, .least_is_open = true},
-      {.name = "ridge", .kind = FlagKind::kReal, .value = "L",
+       .least = 0.0,
+       .most = 0x1.fffffffffffffp-1,
+       .least_is_open = true},
+      {.name = "ridge",
+       .kind = FlagKind::kReal,
+       .value = "L",
        .help = "l of the table above, >= 0. Default: 0",
        .least = 0.0},
-      {.name = "scale", .kind = FlagKind::kReal, .value = "S",
+      {.name = "scale",
+       .kind = FlagKind::kReal,
+       .value = "S",
        .help = "s of the attention kernel, > 0; 1/sqrt(d) is usual.\n"
                "Default: 1",
-       .least = 0.0, .least_is_open = true},
-      {.name = "normalization", .kind = FlagKind::kChoice, .value = "NAME",
+       .least = 0.0,
+       .least_is_open = true},
+      {.name = "normalization",
+       .kind = FlagKind::kChoice,
+       .value = "NAME",
        .help = "of the attention kernel: none, unit-diagonal or\n"
                "softmax-rows. Default: none",
        .choices = {"none", "unit-diagonal", "softmax-rows"}},
-      {.name = "method", .kind = FlagKind::kChoice, .value = "NAME",
+  };
+}
+
+// How, and what becomes of the answer.
+std::vector<FlagSpec> SolveFlags() {
+  std::vector<FlagSpec> flags = ProblemFlags();
+  std::vector<FlagSpec> rest = Joined({
+      {.name = "method",
+       .kind = FlagKind::kChoice,
+       .value = "NAME",
        .help = "automatic; powers: gram, qr, svd; kernel: cholesky,\n"
                "conjugate-gradient. Default: automatic, the server's\n"
                "choice, told in the answer",
@@ -150,14 +209,22 @@ std::vector<FlagSpec> SolveFlags() {
       {.name = "extended",
        .help = "powers: also return x_low; x + x_low has about 32\n"
                "digits"},
-      {.name = "time-limit", .kind = FlagKind::kDuration, .value = "5s",
+      {.name = "time-limit",
+       .kind = FlagKind::kDuration,
+       .value = "5s",
        .help = "stop after this much work and take the best x so far.\n"
                "Default: none",
-       .least = 0.0, .least_is_open = true},
-      {.name = "max-iterations", .kind = FlagKind::kInteger, .value = "N",
+       .least = 0.0,
+       .least_is_open = true},
+      {.name = "max-iterations",
+       .kind = FlagKind::kInteger,
+       .value = "N",
        .help = "of refinement or of the iteration, >= 1. Default: 1000",
-       .least = 1, .most = 2147483647},
-      {.name = "seed", .kind = FlagKind::kInteger, .value = "N",
+       .least = 1,
+       .most = 2147483647},
+      {.name = "seed",
+       .kind = FlagKind::kInteger,
+       .value = "N",
        .help = "of every random choice, >= 0. Same seed, same bits.\n"
                "Default: the server's choice, told in the answer",
        .least = 0},
@@ -169,6 +236,8 @@ std::vector<FlagSpec> SolveFlags() {
              "FILE.safetensors; float64, bit for bit"),
       Show("entries of x printed."),
   });
+  for (FlagSpec& flag : rest) flags.push_back(std::move(flag));
+  return flags;
 }
 
 CommandSpec SolveSpec() {
@@ -195,7 +264,8 @@ CommandSpec SolveSpec() {
           "  steelyard solve a.npy b.npy --problem=left-gram-power\n"
           "  steelyard solve a.npy b.npy --problem=gram-power --exponent=2 \\\n"
           "      --verify --output=x.npy\n"
-          "  steelyard solve keys.npy values.npy --problem=attention-kernel \\\n"
+          "  steelyard solve keys.npy values.npy --problem=attention-kernel "
+          "\\\n"
           "      --scale=0.177 --ridge=0.1 --normalization=unit-diagonal\n",
   };
 }
@@ -215,7 +285,8 @@ std::vector<CommandSpec> MakeCommands() {
        .arguments = "",
        .summary = "whether the server serves; exit 0 if so, 5 if not",
        .text = "Asks grpc.health.v1, once, unless --attempts says otherwise.",
-       .flags = Joined({{.name = "service", .kind = FlagKind::kText,
+       .flags = Joined({{.name = "service",
+                         .kind = FlagKind::kText,
                          .value = "NAME",
                          .help = "one service instead of the whole server, as\n"
                                  "steelyard.v1.RegressionService"}}),

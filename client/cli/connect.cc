@@ -103,12 +103,12 @@ absl::StatusOr<ServerAccess> Connect(const Arguments& arguments,
   if (const auto timeout = arguments.Seconds("timeout")) {
     call.deadline = client::Seconds(*timeout);
   }
-  return ServerAccess{.client = *std::move(client), .address = address,
-                      .call = call};
+  return ServerAccess{
+      .client = *std::move(client), .address = address, .call = call};
 }
 
-ExitCode ReportCallError(const absl::Status& status,
-                         const std::string& address, const Console& console) {
+ExitCode ReportCallError(const absl::Status& status, const std::string& address,
+                         const Console& console) {
   const ExitCode code = CodeOf(status);
   std::string line = absl::StrCat(absl::StatusCodeToString(status.code()),
                                   " from ", address, ": ", status.message());
@@ -123,8 +123,7 @@ ExitCode ReportCallError(const absl::Status& status,
     }
   }
   if (status.code() == absl::StatusCode::kUnavailable) {
-    absl::StrAppend(&line,
-                    "; is steelyard-server running there? See --server");
+    absl::StrAppend(&line, "; is steelyard-server running there? See --server");
   } else if (status.code() == absl::StatusCode::kDeadlineExceeded) {
     absl::StrAppend(&line, "; see --timeout");
   } else if (status.code() == absl::StatusCode::kUnimplemented) {

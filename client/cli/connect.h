@@ -22,13 +22,12 @@ struct ServerAccess {
 // ERRORS  InvalidArgument: flags that do not go together, a certificate file
 //   that cannot be read.
 absl::StatusOr<ServerAccess> Connect(const Arguments& arguments,
-                                     const Console& console,
-                                     int attempts = 4);
+                                     const Console& console, int attempts = 4);
 
 // One line to console.err, and the exit code that goes with the status of a
 // call.
-ExitCode ReportCallError(const absl::Status& status,
-                         const std::string& address, const Console& console);
+ExitCode ReportCallError(const absl::Status& status, const std::string& address,
+                         const Console& console);
 
 // One line to console.err: "steelyard: MESSAGE".
 ExitCode ReportError(ExitCode code, const std::string& message,

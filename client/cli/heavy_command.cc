@@ -35,8 +35,7 @@ struct Answer {
 };
 
 Verification Verify(const StoredTensor& keys, const StoredTensor& queries,
-                    double epsilon,
-                    const std::vector<client::HeavyRow>& rows) {
+                    double epsilon, const std::vector<client::HeavyRow>& rows) {
   const Stopwatch stopwatch;
   Verification result;
   const std::vector<verify::Rows> key_heads = verify::HeadsOf(keys);
@@ -64,14 +63,13 @@ void PrintJson(const Answer& answer, std::ostream& out) {
   json["rows"] = nlohmann::ordered_json::array();
   for (std::size_t r = 0; r < answer.scores.rows.size(); ++r) {
     const client::HeavyRow& row = answer.scores.rows[r];
-    json["rows"].push_back(
-        {{"row", r},
-         {"indices", row.indices},
-         {"scores", row.scores},
-         {"normalizer", row.normalizer},
-         {"normalizer_exponent", row.normalizer_exponent},
-         {"captured_mass", row.captured_mass},
-         {"undefined", row.undefined}});
+    json["rows"].push_back({{"row", r},
+                            {"indices", row.indices},
+                            {"scores", row.scores},
+                            {"normalizer", row.normalizer},
+                            {"normalizer_exponent", row.normalizer_exponent},
+                            {"captured_mass", row.captured_mass},
+                            {"undefined", row.undefined}});
   }
   json["queue_seconds"] = answer.scores.queue_time.count();
   json["compute_seconds"] = answer.scores.compute_time.count();
@@ -162,12 +160,10 @@ absl::Status WriteScores(const std::string& path,
   const auto row_count = static_cast<int64_t>(rows.size());
   return tensor_files::WriteArrays(
       path,
-      {NamedArray::Integers("row_offsets", std::move(offsets),
-                            {row_count + 1}),
+      {NamedArray::Integers("row_offsets", std::move(offsets), {row_count + 1}),
        NamedArray::Integers("indices", std::move(indices), {count}),
        NamedArray::Doubles("scores", std::move(scores), {count}),
-       NamedArray::Doubles("captured_mass", std::move(captured),
-                           {row_count})},
+       NamedArray::Doubles("captured_mass", std::move(captured), {row_count})},
       {{"content", "steelyard heavy"}});
 }
 
@@ -193,9 +189,8 @@ ExitCode RunHeavy(const Arguments& arguments, const Console& console) {
   Answer answer;
   answer.epsilon = arguments.Real("epsilon").value_or(0.01);
   const Stopwatch stopwatch;
-  auto scores =
-      access->client.QueryHeavy(ViewOf(keys), ViewOf(queries),
-                                {.epsilon = answer.epsilon}, access->call);
+  auto scores = access->client.QueryHeavy(
+      ViewOf(keys), ViewOf(queries), {.epsilon = answer.epsilon}, access->call);
   if (!scores.ok()) {
     return ReportCallError(scores.status(), access->address, console);
   }
@@ -217,8 +212,7 @@ ExitCode RunHeavy(const Arguments& arguments, const Console& console) {
                          console);
     }
   }
-  return answer.verification ? CodeOf(answer.verification->all)
-                             : ExitCode::kOk;
+  return answer.verification ? CodeOf(answer.verification->all) : ExitCode::kOk;
 }
 
 }  // namespace steelyard::cli

@@ -50,9 +50,9 @@ what is not finite is null.
 )";
 
 void PrintFlag(const FlagSpec& flag, std::ostream& out) {
-  const std::string name =
-      flag.value.empty() ? absl::StrCat("--", flag.name)
-                         : absl::StrCat("--", flag.name, "=", flag.value);
+  const std::string name = flag.value.empty()
+                               ? absl::StrCat("--", flag.name)
+                               : absl::StrCat("--", flag.name, "=", flag.value);
   constexpr std::size_t kColumn = 20;
   std::string prefix = absl::StrCat("  ", name);
   if (prefix.size() + 1 > kColumn) {

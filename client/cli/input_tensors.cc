@@ -42,7 +42,8 @@ ExitCode CheckSize(const std::vector<std::string>& texts, int64_t bytes,
     call.deadline = client::Seconds(5.0);
   }
   const auto info = access.client.GetServerInfo(call);
-  if (!info.ok()) return ReportCallError(info.status(), access.address, console);
+  if (!info.ok())
+    return ReportCallError(info.status(), access.address, console);
   if (bytes + kEnvelopeBytes <= info->request_bytes_max) return ExitCode::kOk;
   return ReportError(
       ExitCode::kRefused,
@@ -64,8 +65,8 @@ InputTensors LoadInputs(const std::vector<std::string>& texts,
   std::vector<TensorSpec> specs;
   int64_t bytes = 0;
   const auto fail = [&](const absl::Status& status) {
-    inputs.code = ReportError(ExitCode::kFile, std::string(status.message()),
-                              console);
+    inputs.code =
+        ReportError(ExitCode::kFile, std::string(status.message()), console);
     return std::move(inputs);
   };
   for (const std::string& text : texts) {

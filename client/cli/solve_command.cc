@@ -29,8 +29,8 @@ absl::Status CheckFlagsFit(const Arguments& arguments,
   const bool kernel = problem == "attention-kernel";
   const bool power = problem == "gram-power" || problem == "left-gram-power";
   const auto refuse = [&problem](const char* flag, const char* where) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--", flag, " goes with ", where, ", not with ", problem));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", flag, " goes with ", where, ", not with ", problem));
   };
   for (const char* flag : {"scale", "normalization"}) {
     if (arguments.Has(flag) && !kernel) return refuse(flag, "attention-kernel");
@@ -65,7 +65,7 @@ client::Problem ProblemOf(const Arguments& arguments,
   return client::AttentionKernel{
       .scale = arguments.Real("scale").value_or(1.0),
       .normalization =
-          normalization == "unit-diagonal" ? KernelNormalization::kUnitDiagonal
+          normalization == "unit-diagonal"  ? KernelNormalization::kUnitDiagonal
           : normalization == "softmax-rows" ? KernelNormalization::kSoftmaxRows
                                             : KernelNormalization::kNone};
 }
@@ -162,8 +162,7 @@ ExitCode RunSolve(const Arguments& arguments, const Console& console) {
   if (arguments.Has("json")) {
     PrintSolveJson(answer, console.out);
   } else {
-    PrintSolveText(answer, arguments.Integer("show").value_or(10),
-                   console.out);
+    PrintSolveText(answer, arguments.Integer("show").value_or(10), console.out);
   }
   if (const auto path = arguments.Text("output")) {
     if (auto written = WriteSolution(*path, answer.solution); !written.ok()) {

@@ -92,21 +92,18 @@ void PrintLapack(const std::vector<SolveFigures>& figures, std::ostream& out) {
     table.AddRow({absl::StrCat(k), Known(one.judged_residual()),
                   Known(one.lapack_residual), Known(one.forward_error),
                   Known(one.lapack_error), Known(one.difference),
-                  one.lapack_method.empty() ? one.remark
-                                            : one.lapack_method});
+                  one.lapack_method.empty() ? one.remark : one.lapack_method});
   }
   out << "\nRecomputed here in 80-bit arithmetic, LAPACK beside it:\n";
   table.Print(out);
 }
 
 void PrintEntries(const Solution& solution, int64_t show, std::ostream& out) {
-  const Eigen::Index count =
-      std::min<Eigen::Index>(solution.x.rows(), show);
+  const Eigen::Index count = std::min<Eigen::Index>(solution.x.rows(), show);
   if (count == 0) return;
   out << "\nx is " << solution.x.rows() << " x " << solution.x.cols()
-      << (solution.x_exponents.empty()
-              ? "\n"
-              : "; an entry is number * 2^exponent\n");
+      << (solution.x_exponents.empty() ? "\n"
+                                       : "; an entry is number * 2^exponent\n");
   for (Eigen::Index i = 0; i < count; ++i) {
     std::string line = absl::StrFormat("  %6d ", i);
     const Eigen::Index columns = std::min<Eigen::Index>(solution.x.cols(), 4);
@@ -188,9 +185,8 @@ void PrintSolveText(const SolveAnswer& answer, int64_t show,
       << "  rank        " << report.rank << "\n"
       << "  condition   " << Brief(report.condition_estimate) << "\n"
       << "  iterations  " << report.iterations << "\n"
-      << "  time        " << BriefSeconds(answer.call_seconds)
-      << ", of which " << BriefSeconds(report.compute_time.count())
-      << " compute\n";
+      << "  time        " << BriefSeconds(answer.call_seconds) << ", of which "
+      << BriefSeconds(report.compute_time.count()) << " compute\n";
   if (report.log_smallest_ridge != 0.0) {
     out << "  needs       a ridge of at least e^"
         << Brief(report.log_smallest_ridge) << " = "

@@ -22,8 +22,7 @@ struct SolveAnswer {
 void PrintSolveJson(const SolveAnswer& answer, std::ostream& out);
 
 // `show`: how many entries of x.
-void PrintSolveText(const SolveAnswer& answer, int64_t show,
-                    std::ostream& out);
+void PrintSolveText(const SolveAnswer& answer, int64_t show, std::ostream& out);
 
 // x into a .npy file; x, x_low, x_exponents and the report into a
 // .safetensors file.

@@ -56,8 +56,7 @@ bool AsksForHelp(absl::Span<const std::string> words) {
   return false;
 }
 
-ExitCode Dispatch(absl::Span<const std::string> words,
-                  const Console& console) {
+ExitCode Dispatch(absl::Span<const std::string> words, const Console& console) {
   if (words.empty()) {
     PrintHelp(console.err);
     return ExitCode::kUsage;

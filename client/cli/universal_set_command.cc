@@ -57,8 +57,8 @@ Verification Verify(const StoredTensor& keys,
                  absl::StrCat(sets.size(), " of ", heads.size()));
   for (std::size_t h = 0; h < std::min(heads.size(), sets.size()); ++h) {
     const verify::LeverageReference reference(heads[h]);
-    result.heads.push_back(verify::CheckUniversalSet(heads[h], reference,
-                                                     options, sets[h]));
+    result.heads.push_back(
+        verify::CheckUniversalSet(heads[h], reference, options, sets[h]));
     result.all.Append(result.heads.back().verdict);
   }
   result.seconds = stopwatch.seconds();
@@ -129,7 +129,8 @@ void PrintMembers(const client::UniversalSet& set, int64_t show,
   const std::size_t count =
       std::min(order.size(), static_cast<std::size_t>(show));
   if (count == 0) return;
-  out << "\nhead " << set.head << ": the keys that can get the largest scores\n";
+  out << "\nhead " << set.head
+      << ": the keys that can get the largest scores\n";
   TextTable table({"key", "largest score"});
   for (std::size_t i = 0; i < count; ++i) {
     table.AddRow({absl::StrCat(set.indices[order[i]]),
@@ -150,9 +151,9 @@ void PrintText(const Answer& answer, int64_t show, std::ostream& out) {
                   absl::StrCat(set.indices.size()), Brief(set.size_bound),
                   absl::StrFormat("%.6g", set.effective_epsilon),
                   Brief(set.relative_score_error),
-                  set.exact ? "exact"
-                            : absl::StrCat(set.undecided.size(),
-                                           " undecided")});
+                  set.exact
+                      ? "exact"
+                      : absl::StrCat(set.undecided.size(), " undecided")});
   }
   table.Print(out);
   out << "No query gives a key outside U a score above 'outside at most'.\n"
@@ -201,8 +202,7 @@ absl::Status WriteSets(const std::string& path,
 }
 
 // The heads of the keys, when --output can hold their answer.
-absl::Status CheckOutput(const Arguments& arguments,
-                         const StoredTensor& keys) {
+absl::Status CheckOutput(const Arguments& arguments, const StoredTensor& keys) {
   const std::optional<std::string> path = arguments.Text("output");
   if (!path) return absl::OkStatus();
   const bool one = keys.shape().size() < 3 || keys.shape()[0] == 1;
@@ -229,8 +229,8 @@ ExitCode RunUniversalSet(const Arguments& arguments, const Console& console) {
 
   Answer answer;
   const Stopwatch stopwatch;
-  auto sets = access->client.FindUniversalSet(ViewOf(keys), *options,
-                                              access->call);
+  auto sets =
+      access->client.FindUniversalSet(ViewOf(keys), *options, access->call);
   if (!sets.ok()) {
     return ReportCallError(sets.status(), access->address, console);
   }
@@ -251,8 +251,7 @@ ExitCode RunUniversalSet(const Arguments& arguments, const Console& console) {
                          console);
     }
   }
-  return answer.verification ? CodeOf(answer.verification->all)
-                             : ExitCode::kOk;
+  return answer.verification ? CodeOf(answer.verification->all) : ExitCode::kOk;
 }
 
 }  // namespace steelyard::cli

@@ -61,9 +61,8 @@ void PrintOutcome(const verify::Verdict& all, double seconds,
   out << (broken == 0 ? "certificate held"
                       : absl::StrCat("CERTIFICATE DID NOT HOLD: ", broken,
                                      " rules broken"))
-      << " (" << all.findings.size()
-      << " rules, recomputed by brute force in " << BriefSeconds(seconds)
-      << ")\n";
+      << " (" << all.findings.size() << " rules, recomputed by brute force in "
+      << BriefSeconds(seconds) << ")\n";
 }
 
 ExitCode CodeOf(const verify::Verdict& verdict) {

@@ -16,8 +16,7 @@ namespace steelyard::tensor_files {
 namespace {
 
 absl::Status ErrorOf(const std::string& path, int error) {
-  const std::string message =
-      absl::StrCat(path, ": ", std::strerror(error));
+  const std::string message = absl::StrCat(path, ": ", std::strerror(error));
   if (error == ENOENT) return absl::NotFoundError(message);
   if (error == EACCES) return absl::PermissionDeniedError(message);
   return absl::InvalidArgumentError(message);
@@ -62,8 +61,8 @@ absl::Status InputFile::Read(int64_t offset, int64_t count, char* out) const {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ErrorOf(path_, errno);
     if (got == 0) {
-      return absl::DataLossError(absl::StrCat(
-          path_, ": ends at byte ", offset, ", ", count, " bytes too early"));
+      return absl::DataLossError(absl::StrCat(path_, ": ends at byte ", offset,
+                                              ", ", count, " bytes too early"));
     }
     offset += got;
     count -= got;

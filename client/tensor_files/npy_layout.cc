@@ -1,5 +1,6 @@
 // The header of a .npy file is a Python literal. This reads the part of Python
-// that NumPy writes, strictly: quoted strings, True, False, a tuple of integers.
+// that NumPy writes, strictly: quoted strings, True, False, a tuple of
+// integers.
 #include <charconv>
 #include <cstring>
 #include <string>
@@ -11,8 +12,8 @@
 namespace steelyard::tensor_files {
 namespace {
 
-constexpr int64_t kPrefixBytes = 8;            // Magic and version.
-constexpr int64_t kHeaderBytesMax = 1 << 16;   // NumPy itself stops at 10,000.
+constexpr int64_t kPrefixBytes = 8;           // Magic and version.
+constexpr int64_t kHeaderBytesMax = 1 << 16;  // NumPy itself stops at 10,000.
 constexpr std::size_t kExtentsMax = 8;
 
 struct NpyFields {
@@ -99,8 +100,8 @@ class LiteralReader {
       fields->shape.emplace();
       return TakeShape(&*fields->shape);
     }
-    return Fail(absl::StrCat("the header has an unknown key '",
-                             Printable(key), "'"));
+    return Fail(
+        absl::StrCat("the header has an unknown key '", Printable(key), "'"));
   }
 
   bool TakeShape(std::vector<int64_t>* shape) {
@@ -114,7 +115,8 @@ class LiteralReader {
       if (error == std::errc::result_out_of_range) {
         return Fail("an extent does not fit in 63 bits");
       }
-      if (error != std::errc()) return Fail("the shape is no tuple of integers");
+      if (error != std::errc())
+        return Fail("the shape is no tuple of integers");
       if (extent < 0) {
         return Fail(absl::StrCat("the shape has a negative extent ", extent));
       }
@@ -156,10 +158,11 @@ absl::StatusOr<LayoutEntry> EntryOf(const InputFile& file,
   LiteralReader reader(header);
   if (!reader.TakeDictionary(&fields)) return file.Malformed(reader.problem());
   if (!fields.descr || !fields.fortran_order || !fields.shape) {
-    return file.Malformed(absl::StrCat(
-        "the header lacks '",
-        !fields.descr ? "descr" : !fields.shape ? "shape" : "fortran_order",
-        "'"));
+    return file.Malformed(absl::StrCat("the header lacks '",
+                                       !fields.descr   ? "descr"
+                                       : !fields.shape ? "shape"
+                                                       : "fortran_order",
+                                       "'"));
   }
   const absl::StatusOr<ElementType> type = TypeOf(file, *fields.descr);
   if (!type.ok()) return type.status();
@@ -177,8 +180,8 @@ absl::StatusOr<int64_t> HeaderLength(const InputFile& file, int major) {
   if (file.size() < kPrefixBytes + length_bytes) {
     return file.Malformed("ends inside the header's length");
   }
-  if (auto status = file.Read(kPrefixBytes, length_bytes,
-                              reinterpret_cast<char*>(bytes));
+  if (auto status =
+          file.Read(kPrefixBytes, length_bytes, reinterpret_cast<char*>(bytes));
       !status.ok()) {
     return status;
   }
@@ -187,8 +190,8 @@ absl::StatusOr<int64_t> HeaderLength(const InputFile& file, int major) {
   const int64_t room = file.size() - kPrefixBytes - length_bytes;
   if (length > room) {
     return file.Malformed(absl::StrCat("the header should have ", length,
-                                       " bytes, but the file ends after ",
-                                       room, " of them"));
+                                       " bytes, but the file ends after ", room,
+                                       " of them"));
   }
   if (length > kHeaderBytesMax) {
     return file.Malformed(absl::StrCat("the header has ", length,
@@ -213,8 +216,8 @@ absl::StatusOr<FileLayout> ReadNpyLayout(const InputFile& file) {
   }
   const int major = static_cast<unsigned char>(prefix[6]);
   if (major < 1 || major > 3) {
-    return file.Malformed(absl::StrCat("format version ", major,
-                                       "; versions 1 to 3 are read"));
+    return file.Malformed(
+        absl::StrCat("format version ", major, "; versions 1 to 3 are read"));
   }
   const absl::StatusOr<int64_t> length = HeaderLength(file, major);
   if (!length.ok()) return length.status();
@@ -237,9 +240,8 @@ absl::StatusOr<FileLayout> ReadNpyLayout(const InputFile& file) {
   const int64_t data = file.size() - entry->offset;
   if (*bytes != data) {
     return file.Malformed(absl::StrCat(
-        "the header says ", NameOf(*entry->type), " ",
-        ShapeText(entry->shape), ", ", *bytes, " bytes, but ", data,
-        " bytes follow"));
+        "the header says ", NameOf(*entry->type), " ", ShapeText(entry->shape),
+        ", ", *bytes, " bytes, but ", data, " bytes follow"));
   }
   FileLayout layout;
   layout.entries.push_back(*std::move(entry));

@@ -29,11 +29,21 @@ constexpr StoredType kTypes[] = {
     {"F32", 32, ElementType::kFloat32},
     {"F16", 16, ElementType::kFloat16},
     {"BF16", 16, ElementType::kBfloat16},
-    {"BOOL", 8, {}},      {"U8", 8, {}},        {"I8", 8, {}},
-    {"F8_E4M3", 8, {}},   {"F8_E5M2", 8, {}},   {"F8_E8M0", 8, {}},
-    {"F4", 4, {}},        {"F6_E2M3", 6, {}},   {"F6_E3M2", 6, {}},
-    {"I16", 16, {}},      {"U16", 16, {}},      {"I32", 32, {}},
-    {"U32", 32, {}},      {"I64", 64, {}},      {"U64", 64, {}},
+    {"BOOL", 8, {}},
+    {"U8", 8, {}},
+    {"I8", 8, {}},
+    {"F8_E4M3", 8, {}},
+    {"F8_E5M2", 8, {}},
+    {"F8_E8M0", 8, {}},
+    {"F4", 4, {}},
+    {"F6_E2M3", 6, {}},
+    {"F6_E3M2", 6, {}},
+    {"I16", 16, {}},
+    {"U16", 16, {}},
+    {"I32", 32, {}},
+    {"U32", 32, {}},
+    {"I64", 64, {}},
+    {"U64", 64, {}},
     {"C64", 64, {}},
 };
 
@@ -61,8 +71,8 @@ class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
     if (list_ != nullptr) return Fail(Where("holds an object in a list"));
     if (depth_ == 2) return Fail(Where("is nested too deeply"));
     if (++depth_ == 2 && !in_metadata()) {
-      entries_.push_back({.name = top_key_, .dtype = {}, .shape = {},
-                          .offsets = {}});
+      entries_.push_back(
+          {.name = top_key_, .dtype = {}, .shape = {}, .offsets = {}});
     }
     return true;
   }
@@ -108,8 +118,8 @@ class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
       return Fail(Where("holds a number where none belongs"));
     }
     if (list_->size() == kExtentsMax) {
-      return Fail(Where(absl::StrCat("has more than ", kExtentsMax,
-                                     " numbers in ", field_)));
+      return Fail(Where(
+          absl::StrCat("has more than ", kExtentsMax, " numbers in ", field_)));
     }
     list_->push_back(number);
     return true;
@@ -128,8 +138,8 @@ class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
   bool binary(nlohmann::json::binary_t&) override { return Fail("binary"); }
   bool parse_error(std::size_t position, const std::string&,
                    const nlohmann::json::exception&) override {
-    return Fail(absl::StrCat("the header is not valid JSON at its byte ",
-                             position));
+    return Fail(
+        absl::StrCat("the header is not valid JSON at its byte ", position));
   }
 
  private:
@@ -139,8 +149,8 @@ class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
     return false;
   }
   bool UnknownField() {
-    return Fail(Where(absl::StrCat("has an unknown field '",
-                                   Printable(field_), "'")));
+    return Fail(
+        Where(absl::StrCat("has an unknown field '", Printable(field_), "'")));
   }
   std::string Where(const std::string& what) const {
     if (depth_ == 0) return "the header is no JSON object";
@@ -173,16 +183,17 @@ absl::StatusOr<PlacedEntry> Place(const InputFile& file, const RawEntry& raw,
                                   DataRange range) {
   const std::string who = absl::StrCat("tensor '", Printable(raw.name), "' ");
   if (!raw.dtype || !raw.shape || !raw.offsets) {
-    return file.Malformed(absl::StrCat(
-        who, "has no ",
-        !raw.dtype ? "dtype" : !raw.shape ? "shape" : "data_offsets"));
+    return file.Malformed(absl::StrCat(who, "has no ",
+                                       !raw.dtype   ? "dtype"
+                                       : !raw.shape ? "shape"
+                                                    : "data_offsets"));
   }
   if (raw.offsets->size() != 2 || (*raw.offsets)[0] > (*raw.offsets)[1]) {
     return file.Malformed(
         absl::StrCat(who, "needs data_offsets [begin, end], begin <= end"));
   }
-  PlacedEntry placed{.entry = {}, .begin = (*raw.offsets)[0],
-                     .end = (*raw.offsets)[1]};
+  PlacedEntry placed{
+      .entry = {}, .begin = (*raw.offsets)[0], .end = (*raw.offsets)[1]};
   if (placed.end > static_cast<uint64_t>(range.data_bytes)) {
     return file.Malformed(absl::StrCat(who, "ends at byte ", placed.end,
                                        " of the data, which has ",
@@ -205,8 +216,8 @@ absl::StatusOr<PlacedEntry> Place(const InputFile& file, const RawEntry& raw,
   const auto given = static_cast<int64_t>(placed.end - placed.begin);
   if (!bytes || *bytes != given) {
     return file.Malformed(absl::StrCat(
-        who, "of type ", entry.type_name, " and shape ",
-        ShapeText(entry.shape), " needs ",
+        who, "of type ", entry.type_name, " and shape ", ShapeText(entry.shape),
+        " needs ",
         bytes ? absl::StrCat(*bytes, " bytes") : "more than 2^63 bytes",
         ", but its data_offsets span ", given));
   }
@@ -220,11 +231,11 @@ absl::Status CheckCover(const InputFile& file,
   uint64_t covered = 0;
   for (const PlacedEntry& tensor : placed) {
     if (tensor.begin != covered) {
-      return file.Malformed(absl::StrCat(
-          "tensor '", Printable(tensor.entry.name), "' begins at byte ",
-          tensor.begin, " of the data, ",
-          tensor.begin < covered ? "inside another tensor"
-                                 : "and leaves a gap before it"));
+      return file.Malformed(
+          absl::StrCat("tensor '", Printable(tensor.entry.name),
+                       "' begins at byte ", tensor.begin, " of the data, ",
+                       tensor.begin < covered ? "inside another tensor"
+                                              : "and leaves a gap before it"));
     }
     covered = tensor.end;
   }
@@ -241,8 +252,7 @@ absl::StatusOr<int64_t> HeaderLength(const InputFile& file) {
     return file.Malformed("too short to be a .safetensors file");
   }
   unsigned char bytes[kLengthBytes] = {};
-  if (auto status =
-          file.Read(0, kLengthBytes, reinterpret_cast<char*>(bytes));
+  if (auto status = file.Read(0, kLengthBytes, reinterpret_cast<char*>(bytes));
       !status.ok()) {
     return status;
   }

@@ -17,10 +17,10 @@ namespace {
 // Part of an entry, in elements: `strides` are those of the file.
 struct Selection {
   LayoutEntry entry;
-  TensorInfo info;                // Of the result.
-  std::vector<int64_t> extents;   // Per axis of the file; dropped axes are 1.
+  TensorInfo info;               // Of the result.
+  std::vector<int64_t> extents;  // Per axis of the file; dropped axes are 1.
   std::vector<int64_t> strides;
-  int64_t first = 0;              // Element at which it starts.
+  int64_t first = 0;  // Element at which it starts.
 };
 
 absl::Status Wrong(const TensorSpec& spec, const std::string& rule) {
@@ -52,9 +52,9 @@ absl::StatusOr<LayoutEntry> Choose(const TensorSpec& spec,
   for (const LayoutEntry& entry : layout.entries) {
     if (entry.name == spec.tensor) return entry;
   }
-  return absl::NotFoundError(absl::StrCat(
-      spec.path, ": no tensor '", spec.tensor, "'; there is: ",
-      Listing(layout)));
+  return absl::NotFoundError(absl::StrCat(spec.path, ": no tensor '",
+                                          spec.tensor,
+                                          "'; there is: ", Listing(layout)));
 }
 
 std::vector<int64_t> StridesOf(const LayoutEntry& entry) {
@@ -78,12 +78,13 @@ absl::Status Cut(const TensorSpec& spec, std::size_t axis, Selection* part) {
   const int64_t begin = slice.begin ? absolute(*slice.begin) : 0;
   const bool starts_inside = begin >= 0 && begin < extent;
   const int64_t end = slice.single && starts_inside ? begin + 1
-                      : slice.end ? absolute(*slice.end)
-                                  : extent;
+                      : slice.end                   ? absolute(*slice.end)
+                                                    : extent;
   if (!starts_inside || end <= begin || end > extent) {
-    return Wrong(spec, absl::StrCat("the slice of axis ", axis, " must lie within ",
-                                    "0:", extent, "; the shape is ",
-                                    ShapeText(part->entry.shape)));
+    return Wrong(spec,
+                 absl::StrCat("the slice of axis ", axis, " must lie within ",
+                              "0:", extent, "; the shape is ",
+                              ShapeText(part->entry.shape)));
   }
   part->first += begin * part->strides[axis];
   part->extents[axis] = end - begin;
@@ -93,9 +94,9 @@ absl::Status Cut(const TensorSpec& spec, std::size_t axis, Selection* part) {
 absl::StatusOr<Selection> Select(const TensorSpec& spec,
                                  const LayoutEntry& entry) {
   if (!entry.type) {
-    return Wrong(spec, absl::StrCat("the element type is ",
-                                    Printable(entry.type_name),
-                                    "; needed is F64, F32, F16 or BF16"));
+    return Wrong(
+        spec, absl::StrCat("the element type is ", Printable(entry.type_name),
+                           "; needed is F64, F32, F16 or BF16"));
   }
   if (entry.shape.empty()) {
     return Wrong(spec, "a single number without a shape");
@@ -106,8 +107,8 @@ absl::StatusOr<Selection> Select(const TensorSpec& spec,
   }
   if (spec.slices.size() > entry.shape.size()) {
     return Wrong(spec, absl::StrCat(spec.slices.size(), " slices, but only ",
-                                    entry.shape.size(), " axes: ",
-                                    ShapeText(entry.shape)));
+                                    entry.shape.size(),
+                                    " axes: ", ShapeText(entry.shape)));
   }
   Selection part;
   part.entry = entry;

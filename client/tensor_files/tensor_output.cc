@@ -30,10 +30,10 @@ absl::Span<const char> BytesOf(const NamedArray& array) {
 
 std::string NpyHeader(const NamedArray& array) {
   const char* descr = array.type == ElementType::kInt64 ? "<i8" : "<f8";
-  std::string header = absl::StrCat(
-      "{'descr': '", descr, "', 'fortran_order': False, 'shape': (",
-      absl::StrJoin(array.shape, ", "), array.shape.size() == 1 ? "," : "",
-      "), }");
+  std::string header = absl::StrCat("{'descr': '", descr,
+                                    "', 'fortran_order': False, 'shape': (",
+                                    absl::StrJoin(array.shape, ", "),
+                                    array.shape.size() == 1 ? "," : "", "), }");
   constexpr std::size_t kPrefix = 10;
   const std::size_t unpadded = kPrefix + header.size() + 1;
   header.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
@@ -82,8 +82,8 @@ absl::Status WriteAll(int descriptor, absl::Span<const char> bytes) {
 
 absl::Status WriteParts(const std::string& path,
                         absl::Span<const absl::Span<const char>> parts) {
-  const int descriptor = ::open(path.c_str(),
-                                O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const int descriptor =
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor < 0) return absl::InvalidArgumentError(std::strerror(errno));
   absl::Status status;
   for (const absl::Span<const char> part : parts) {
@@ -99,15 +99,19 @@ absl::Status WriteParts(const std::string& path,
 
 NamedArray NamedArray::Doubles(std::string name, std::vector<double> values,
                                std::vector<int64_t> shape) {
-  return {.name = std::move(name), .type = ElementType::kFloat64,
-          .shape = std::move(shape), .doubles = std::move(values),
+  return {.name = std::move(name),
+          .type = ElementType::kFloat64,
+          .shape = std::move(shape),
+          .doubles = std::move(values),
           .integers = {}};
 }
 
 NamedArray NamedArray::Integers(std::string name, std::vector<int64_t> values,
                                 std::vector<int64_t> shape) {
-  return {.name = std::move(name), .type = ElementType::kInt64,
-          .shape = std::move(shape), .doubles = {},
+  return {.name = std::move(name),
+          .type = ElementType::kInt64,
+          .shape = std::move(shape),
+          .doubles = {},
           .integers = std::move(values)};
 }
 
@@ -140,8 +144,8 @@ absl::Status WriteArrays(const std::string& path,
   }
   if (status.ok()) return status;
   std::remove(partial.c_str());
-  return absl::Status(status.code(), absl::StrCat(path, ": cannot write: ",
-                                                  status.message()));
+  return absl::Status(status.code(),
+                      absl::StrCat(path, ": cannot write: ", status.message()));
 }
 
 }  // namespace steelyard::tensor_files

@@ -40,8 +40,7 @@ ExponentialSystem::ExponentialSystem(RowMatrix a) : a_(std::move(a)) {
   const double squared = values_[0] * values_[0];
   const double steps = std::max(1.0, std::ceil(squared));
   affordable_ = steps <= kStepsMax &&
-                steps * 25 * 2 * static_cast<double>(a_.size()) <=
-                    kProductsMax;
+                steps * 25 * 2 * static_cast<double>(a_.size()) <= kProductsMax;
   if (affordable_) steps_ = static_cast<int>(steps);
 }
 
@@ -64,8 +63,7 @@ ScaledVector ExponentialSystem::Apply(ScaledVector v) const {
 
 // V e^(-S^2) V'c; what lies outside float64 stays in the exponent.
 ScaledVector ExponentialSystem::Solve(const ScaledVector& c) const {
-  const Eigen::VectorXd t =
-      vectors_.transpose() * c.mantissa.cast<double>();
+  const Eigen::VectorXd t = vectors_.transpose() * c.mantissa.cast<double>();
   const double least = values_.array().square().minCoeff();
   Eigen::VectorXd damped(t.size());
   for (Eigen::Index i = 0; i < t.size(); ++i) {
@@ -119,9 +117,9 @@ SolveFigures ExponentialSystem::Examine(const WideVector& b,
   figures.lapack_error = RelativeDistance(lapack, reference);
   // Rounding of the steps, each relative to e^(A'A) x: b's own size, but
   // amplified for the parts of x along small singular values.
-  figures.reference_error =
-      last + kWideUnit * static_cast<double>(steps_ * 30) *
-                 std::exp(std::min(700.0, log_ratio));
+  figures.reference_error = last + kWideUnit *
+                                       static_cast<double>(steps_ * 30) *
+                                       std::exp(std::min(700.0, log_ratio));
   return figures;
 }
 

@@ -39,10 +39,10 @@ class Check {
     for (int64_t i = 0; i < queries_.rows(); ++i) {
       CheckRow(i, rows[static_cast<std::size_t>(i)]);
     }
-    Report("every score >= epsilon is returned", missed_,
-           absl::StrFormat("%d expected, %d returned, %d undecided",
-                           result_.expected, result_.returned,
-                           result_.undecided));
+    Report(
+        "every score >= epsilon is returned", missed_,
+        absl::StrFormat("%d expected, %d returned, %d undecided",
+                        result_.expected, result_.returned, result_.undecided));
     Report("nothing below epsilon is returned", surplus_, "");
     Report("every score is the brute-force score", wrong_score_,
            absl::StrFormat("largest relative difference %.2g",
@@ -71,8 +71,8 @@ class Check {
                           absl::StrFormat("query %d", place.query));
     } else {
       result_.verdict.Add(
-          rule, false, absl::StrFormat("query %d, key %d", place.query,
-                                       place.key));
+          rule, false,
+          absl::StrFormat("query %d, key %d", place.query, place.key));
     }
   }
 
@@ -131,8 +131,8 @@ class Check {
     }
     CheckMembership(i, row, all);
     CheckScores(i, row, all);
-    const double normalizer = std::ldexp(
-        row.normalizer, row.normalizer_exponent - 2 * exponent);
+    const double normalizer =
+        std::ldexp(row.normalizer, row.normalizer_exponent - 2 * exponent);
     if (!(std::abs(normalizer - all.normalizer) <=
           2 * normalizer_error_ * all.normalizer)) {
       Mark(&wrong_sum_, i, -1);
@@ -143,8 +143,7 @@ class Check {
                        const BruteForce& all) {
     std::size_t next = 0;
     for (int64_t l = 0; l < keys_.rows(); ++l) {
-      const bool returned =
-          next < row.indices.size() && row.indices[next] == l;
+      const bool returned = next < row.indices.size() && row.indices[next] == l;
       if (returned) ++next;
       const double product = std::abs(all.products[l]);
       const double slack = 2 * all.slack[l];
@@ -171,10 +170,10 @@ class Check {
       const double score = product * product / all.normalizer;
       mass += score;
       const double error = std::abs(row.scores[m] - score);
-      const double allowed =
-          2 * normalizer_error_ * score +
-          4 * all.slack[l] * (std::abs(product) + all.slack[l]) /
-              all.normalizer;
+      const double allowed = 2 * normalizer_error_ * score +
+                             4 * all.slack[l] *
+                                 (std::abs(product) + all.slack[l]) /
+                                 all.normalizer;
       if (!(error <= allowed)) Mark(&wrong_score_, i, l);
       if (score > 0) {
         result_.largest_score_error =

@@ -15,8 +15,8 @@ namespace steelyard::verify {
 struct HeavyCheck {
   Verdict verdict;
   int64_t queries = 0;
-  int64_t returned = 0;   // Scores in the answer.
-  int64_t expected = 0;   // Scores >= epsilon by brute force.
+  int64_t returned = 0;  // Scores in the answer.
+  int64_t expected = 0;  // Scores >= epsilon by brute force.
   // Of those, on which side of epsilon rounding hides; and returned or not.
   int64_t undecided = 0;
   // Largest |reported - recomputed| / recomputed.

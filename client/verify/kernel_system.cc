@@ -177,8 +177,8 @@ SolveFigures KernelSystem::Examine(const WideVector& b,
   WideVector flat = x.mantissa;
   bool in_range = std::abs(x.exponent) < 4000;
   for (long double& entry : flat) {
-    entry = std::ldexp(entry, static_cast<int>(
-                                  std::clamp<int64_t>(x.exponent, -4000, 4000)));
+    entry = std::ldexp(
+        entry, static_cast<int>(std::clamp<int64_t>(x.exponent, -4000, 4000)));
   }
   in_range = in_range && (problem_.normalization != Normalization::kNone ||
                           largest_logit_ <= kWideLogitMax);

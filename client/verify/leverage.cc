@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include <Eigen/Cholesky>
 #include <lapacke.h>
+#include <Eigen/Cholesky>
 
 namespace steelyard::verify {
 namespace {
@@ -45,8 +45,8 @@ Eigen::VectorXi ColumnExponents(const Rows& matrix) {
   for (int64_t first = 0; first < matrix.rows(); first += step) {
     const RowMatrix block =
         matrix.Block(first, std::min(step, matrix.rows() - first));
-    largest = largest.cwiseMax(
-        block.cwiseAbs().colwise().maxCoeff().transpose());
+    largest =
+        largest.cwiseMax(block.cwiseAbs().colwise().maxCoeff().transpose());
   }
   Eigen::VectorXi exponents(matrix.columns());
   for (Eigen::Index c = 0; c < exponents.size(); ++c) {
@@ -111,8 +111,8 @@ LeverageReference::LeverageReference(const Rows& keys) {
         cholesky.matrixL().solve(whitening_.transpose()).transpose().eval();
     defect = ScorePass(keys, &gram);
   }
-  const double g = static_cast<double>(keys.columns() + 2) * kUnit *
-                   frobenius_condition_;
+  const double g =
+      static_cast<double>(keys.columns() + 2) * kUnit * frobenius_condition_;
   score_error_ = (defect < 1 ? defect / (1 - defect) : 1.0) + 2 * g;
 }
 
@@ -135,8 +135,7 @@ void LeverageReference::Factor(const Rows& keys) {
 }
 
 // Fills scores_, returns ||X'X - I||_F, X = K W.
-double LeverageReference::ScorePass(const Rows& keys,
-                                    Eigen::MatrixXd* gram) {
+double LeverageReference::ScorePass(const Rows& keys, Eigen::MatrixXd* gram) {
   *gram = Eigen::MatrixXd::Zero(rank_, rank_);
   double keys_squared = 0.0;
   const int64_t step = BlockRows(keys);

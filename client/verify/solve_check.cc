@@ -28,7 +28,7 @@ using Examiner =
 // A problem as the rules see it.
 struct Family {
   Examiner examine;
-  double floors = 8.0;       // Floors within which a residual counts as one.
+  double floors = 8.0;  // Floors within which a residual counts as one.
   bool is_kernel = false;
   int64_t solution_rows = 0;
   int64_t target_rows = 0;
@@ -145,18 +145,16 @@ class Check {
  private:
   void Compare(const std::string& what, double reported, double recomputed,
                double allowed) {
-    verdict_->Add(what + label_,
-                  std::abs(reported - recomputed) <= allowed,
+    verdict_->Add(what + label_, std::abs(reported - recomputed) <= allowed,
                   absl::StrFormat("reported %.3g, recomputed %.3g", reported,
                                   recomputed));
   }
 
   void CheckTermination(std::size_t k, double residual, double phi) {
     const double floor_slack = family_.floors * std::max(phi, kUnit);
-    const double tolerance =
-        options_.tolerance ? *options_.tolerance
-        : family_.is_kernel ? kDefaultKernelTolerance
-                            : floor_slack;
+    const double tolerance = options_.tolerance  ? *options_.tolerance
+                             : family_.is_kernel ? kDefaultKernelTolerance
+                                                 : floor_slack;
     if (report_.converged[k]) {
       verdict_->Add("converged: the residual is within the tolerance" + label_,
                     residual <= tolerance + floor_slack,
@@ -178,9 +176,8 @@ class Check {
     const std::string rule =
         "the solution is as near as its forward error says" + label_;
     if (std::isnan(figures.forward_error) || !(reported < 0.1)) {
-      verdict_->AddUnchecked(
-          rule, reported < 0.1 ? "no reference solution"
-                               : "no digit is certified");
+      verdict_->AddUnchecked(rule, reported < 0.1 ? "no reference solution"
+                                                  : "no digit is certified");
       return;
     }
     // The last rounding of x itself is no part of the estimate.
@@ -221,14 +218,13 @@ SolveCheck CheckSolve(const StoredTensor& a, const StoredTensor& b,
   const Family family = FamilyOf(matrix, problem, options.ridge.value_or(0.0));
   const int64_t columns = b.shape().size() > 1 ? b.shape()[1] : 1;
   const bool odd = std::holds_alternative<client::LeftGramPower>(problem);
-  const bool fit =
-      ShapesFit(solution, family, columns) &&
-      b.shape()[0] == family.target_rows &&
-      (!odd || solution.report.excess_residual.size() ==
-                   static_cast<std::size_t>(columns));
-  check.verdict.Add("one column of x and one entry of the report a column of b",
-                    fit, absl::StrFormat("x is %d x %d", solution.x.rows(),
-                                         solution.x.cols()));
+  const bool fit = ShapesFit(solution, family, columns) &&
+                   b.shape()[0] == family.target_rows &&
+                   (!odd || solution.report.excess_residual.size() ==
+                                static_cast<std::size_t>(columns));
+  check.verdict.Add(
+      "one column of x and one entry of the report a column of b", fit,
+      absl::StrFormat("x is %d x %d", solution.x.rows(), solution.x.cols()));
   if (!fit) return check;
   const std::vector<double> numbers = b.Doubles();
   Check rules(options, solution, family);

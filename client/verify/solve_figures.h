@@ -15,7 +15,7 @@ inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 struct SolveFigures {
   // As in client::SolveReport, in 80-bit arithmetic.
   double relative_residual = kUnknown;
-  double excess_residual = kUnknown;      // Odd powers only.
+  double excess_residual = kUnknown;  // Odd powers only.
   double residual_floor = kUnknown;
   double backward_error = kUnknown;       // Powers and exponential only.
   double componentwise_error = kUnknown;  // Kernel only.

@@ -60,12 +60,13 @@ class Check {
 
   void CheckCounts() {
     const bool same = set_.rank == reference_.rank();
-    const std::string detail = absl::StrFormat(
-        "rank %d, recomputed %d", set_.rank, reference_.rank());
+    const std::string detail =
+        absl::StrFormat("rank %d, recomputed %d", set_.rank, reference_.rank());
     if (same || !reference_.rank_is_borderline()) {
       verdict().Add("the rank", same, detail);
     } else {
-      verdict().AddUnchecked("the rank", absl::StrCat(detail, ", a borderline"));
+      verdict().AddUnchecked("the rank",
+                             absl::StrCat(detail, ", a borderline"));
     }
     const auto size = static_cast<double>(set_.indices.size());
     verdict().Add("|U| is within its bound", size <= set_.size_bound,
@@ -96,10 +97,9 @@ class Check {
     verdict().Add(
         "every key outside scores at most effective_epsilon", first_above < 0,
         first_above < 0
-            ? absl::StrFormat("largest %.6g of key %d <= %.6g",
-                              result_.largest_excluded,
-                              result_.largest_excluded_key,
-                              set_.effective_epsilon)
+            ? absl::StrFormat(
+                  "largest %.6g of key %d <= %.6g", result_.largest_excluded,
+                  result_.largest_excluded_key, set_.effective_epsilon)
             : absl::StrFormat("key %d scores %.17g", first_above,
                               reference_.scores()[first_above]));
     // With top_m, a key above epsilon may have to stay outside.
@@ -136,23 +136,21 @@ class Check {
         below_epsilon = j;
       }
     }
-    verdict().Add("every member's score lies in its interval",
-                  outside_interval < 0,
-                  outside_interval < 0
-                      ? absl::StrFormat("largest relative difference %.2g",
-                                        result_.largest_member_error)
-                      : absl::StrFormat("key %d: recomputed %.17g",
-                                        outside_interval,
-                                        reference_.scores()[outside_interval]));
+    verdict().Add(
+        "every member's score lies in its interval", outside_interval < 0,
+        outside_interval < 0
+            ? absl::StrFormat("largest relative difference %.2g",
+                              result_.largest_member_error)
+            : absl::StrFormat("key %d: recomputed %.17g", outside_interval,
+                              reference_.scores()[outside_interval]));
     if (!asked_.epsilon) return;
-    verdict().Add("every decided member scores at least epsilon",
-                  below_epsilon < 0,
-                  below_epsilon < 0
-                      ? absl::StrFormat("%d members, %d undecided",
-                                        set_.indices.size(),
-                                        set_.undecided.size())
-                      : absl::StrFormat("key %d scores %.17g", below_epsilon,
-                                        reference_.scores()[below_epsilon]));
+    verdict().Add(
+        "every decided member scores at least epsilon", below_epsilon < 0,
+        below_epsilon < 0
+            ? absl::StrFormat("%d members, %d undecided", set_.indices.size(),
+                              set_.undecided.size())
+            : absl::StrFormat("key %d scores %.17g", below_epsilon,
+                              reference_.scores()[below_epsilon]));
   }
 
   void CheckTop() {
@@ -188,13 +186,13 @@ class Check {
     const auto rank_of = [this](int64_t j) {
       return Contains(set_.indices, j) ? 2.0 : reference_.scores()[j];
     };
-    std::partial_sort(
-        order.begin(), order.begin() + static_cast<std::ptrdiff_t>(most),
-        order.end(), [&rank_of](int64_t a, int64_t b) {
-          const double left = rank_of(a);
-          const double right = rank_of(b);
-          return left != right ? left > right : a < b;
-        });
+    std::partial_sort(order.begin(),
+                      order.begin() + static_cast<std::ptrdiff_t>(most),
+                      order.end(), [&rank_of](int64_t a, int64_t b) {
+                        const double left = rank_of(a);
+                        const double right = rank_of(b);
+                        return left != right ? left > right : a < b;
+                      });
     order.resize(most);
     return order;
   }
@@ -210,7 +208,8 @@ class Check {
     }
     result_.attaining_queries = count;
     if (!queries.allFinite()) {
-      verdict().AddUnchecked("attaining queries", "out of the range of float64");
+      verdict().AddUnchecked("attaining queries",
+                             "out of the range of float64");
       return;
     }
     // score of key j = <k_j, y>^2 / sum_l <k_l, y>^2

@@ -6,8 +6,7 @@
 namespace steelyard::verify {
 
 void Verdict::Add(std::string rule, bool held, std::string detail) {
-  findings.push_back({std::move(rule),
-                      held ? Outcome::kHeld : Outcome::kBroken,
+  findings.push_back({std::move(rule), held ? Outcome::kHeld : Outcome::kBroken,
                       std::move(detail)});
 }
 
@@ -16,8 +15,7 @@ void Verdict::AddUnchecked(std::string rule, std::string why) {
 }
 
 void Verdict::Append(const Verdict& other) {
-  findings.insert(findings.end(), other.findings.begin(),
-                  other.findings.end());
+  findings.insert(findings.end(), other.findings.begin(), other.findings.end());
 }
 
 int Verdict::broken() const {

@@ -13,7 +13,7 @@ enum class Outcome {
 };
 
 struct Finding {
-  std::string rule;    // "every key outside scores below epsilon"
+  std::string rule;  // "every key outside scores below epsilon"
   Outcome outcome = Outcome::kHeld;
   std::string detail;  // The numbers behind it.
 };

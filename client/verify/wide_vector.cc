@@ -12,8 +12,8 @@ namespace {
 constexpr int64_t kExponentSpan = 40000;
 
 WideVector Shifted(const WideVector& vector, int64_t by) {
-  const int shift = static_cast<int>(
-      std::clamp(by, -kExponentSpan, kExponentSpan));
+  const int shift =
+      static_cast<int>(std::clamp(by, -kExponentSpan, kExponentSpan));
   WideVector result = vector;
   for (long double& entry : result) entry = std::ldexp(entry, shift);
   return result;
@@ -85,9 +85,16 @@ WideVector MultiplyTransposed(const RowMatrix& a, const WideVector& v) {
 }
 
 double NormRatio(const ScaledVector& a, const ScaledVector& b) {
-  const double top = a.LogNorm();
-  if (std::isinf(top) && top < 0) return 0.0;
-  return std::exp(top - b.LogNorm());
+  ScaledVector top = a;
+  ScaledVector bottom = b;
+  top.Normalize();
+  bottom.Normalize();
+  const long double norm = top.mantissa.norm();
+  if (norm == 0) return 0.0;
+  const int64_t shift =
+      std::clamp(top.exponent - bottom.exponent, -kExponentSpan, kExponentSpan);
+  return static_cast<double>(
+      std::ldexp(norm / bottom.mantissa.norm(), static_cast<int>(shift)));
 }
 
 double RelativeDistance(const ScaledVector& a, const ScaledVector& b) {

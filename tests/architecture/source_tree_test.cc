@@ -45,6 +45,22 @@ const std::vector<std::pair<std::string, std::string>> kTestedElsewhere = {
      "tests/end_to_end/regression_service_test.cc"},
     {"server/transport/steelyard_server.cc",
      "tests/end_to_end/server_start_test.cc"},
+    {"client/cli/main.cc", "tests/end_to_end/cli_test.cc"},
+    {"client/cli/connect.cc", "tests/end_to_end/cli_test.cc"},
+    {"client/cli/heavy_command.cc", "tests/end_to_end/cli_test.cc"},
+    {"client/cli/input_tensors.cc", "tests/end_to_end/cli_test.cc"},
+    {"client/cli/server_commands.cc", "tests/end_to_end/cli_test.cc"},
+    {"client/cli/solve_command.cc", "tests/end_to_end/cli_test.cc"},
+    {"client/cli/solve_report.cc", "tests/end_to_end/cli_test.cc"},
+    {"client/cli/tool.cc", "tests/end_to_end/cli_test.cc"},
+    {"client/cli/universal_set_command.cc", "tests/end_to_end/cli_test.cc"},
+    {"client/cli/verdict_report.cc", "tests/end_to_end/cli_test.cc"},
+    {"client/examples/demo/main.cc", "tests/end_to_end/demo_test.cc"},
+    {"client/examples/demo/section.cc", "tests/end_to_end/demo_test.cc"},
+    {"client/examples/demo/real_keys.cc",
+     "tests/end_to_end/demo_test.cc"},
+    {"client/examples/demo/regressions.cc",
+     "tests/end_to_end/demo_test.cc"},
 };
 
 const std::vector<SourceFile>& Checkout() {

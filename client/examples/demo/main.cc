@@ -12,17 +12,8 @@
 #include "client/cli/stopwatch.h"
 #include "client/cli/text_table.h"
 #include "client/examples/demo/section.h"
-#include "client/tensor_files/tensor_file.h"
 
 namespace steelyard::demo {
-
-absl::StatusOr<tensor_files::StoredTensor> LoadFixture(
-    const Stage& stage, const std::string& name) {
-  const auto spec = tensor_files::ParseTensorSpec(stage.fixture + ":" + name);
-  if (!spec.ok()) return spec.status();
-  return tensor_files::Load(*spec);
-}
-
 namespace {
 
 absl::Status RunAll(Stage* stage) {
@@ -56,12 +47,12 @@ int Run(const std::string& server, const std::string& fixture) {
     std::cerr << "steelyard-demo: " << client.status().message() << "\n";
     return 2;
   }
-  Stage stage{.client = *std::move(client), .fixture = fixture,
-              .out = std::cout};
+  Stage stage{
+      .client = *std::move(client), .fixture = fixture, .out = std::cout};
   const cli::Stopwatch stopwatch;
   if (const absl::Status status = RunAll(&stage); !status.ok()) {
-    std::cerr << "steelyard-demo: " << absl::StatusCodeToString(status.code()) << ": "
-              << status.message() << "\n";
+    std::cerr << "steelyard-demo: " << absl::StatusCodeToString(status.code())
+              << ": " << status.message() << "\n";
     return 3;
   }
   const int broken = stage.verdict.broken();

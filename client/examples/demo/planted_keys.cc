@@ -93,31 +93,29 @@ absl::Status ShowOne(const Trial& trial, double epsilon, Stage* stage,
   const auto sets = stage->client.FindUniversalSet(keys, {.epsilon = epsilon});
   if (!sets.ok()) return sets.status();
   const double seconds = stopwatch.seconds();
-  const auto scores = stage->client.QueryHeavy(
-      keys, cli::ViewOf(trial.queries), {.epsilon = epsilon});
+  const auto scores = stage->client.QueryHeavy(keys, cli::ViewOf(trial.queries),
+                                               {.epsilon = epsilon});
   if (!scores.ok()) return scores.status();
 
   const client::UniversalSet& set = sets->heads[0];
-  const auto check =
-      verify::CheckUniversalSet(trial.keys, trial.reference,
-                                {.epsilon = epsilon}, set, kAttainingFlops);
-  const auto heavy = verify::CheckHeavyRows(
-      trial.keys, trial.reference, verify::HeadsOf(trial.queries)[0], epsilon,
-      scores->rows);
+  const auto check = verify::CheckUniversalSet(
+      trial.keys, trial.reference, {.epsilon = epsilon}, set, kAttainingFlops);
+  const auto heavy = verify::CheckHeavyRows(trial.keys, trial.reference,
+                                            verify::HeadsOf(trial.queries)[0],
+                                            epsilon, scores->rows);
   verify::Verdict verdict = check.verdict;
   verdict.Append(heavy.verdict);
   const auto size = static_cast<int64_t>(set.indices.size());
   verdict.Add("U is the planted keys above epsilon",
               size == PlantedAbove(epsilon), absl::StrCat(size));
   stage->verdict.Append(verdict);
-  table->AddRow({absl::StrCat(set.keys), Brief(epsilon),
-                 absl::StrCat(set.rank), absl::StrCat(size),
-                 absl::StrCat(PlantedAbove(epsilon)), Brief(set.size_bound),
-                 absl::StrFormat("%.6f", check.largest_excluded),
-                 absl::StrCat(heavy.returned, " of ", heavy.expected),
-                 cli::BriefSeconds(sets->compute_time.count()),
-                 cli::BriefSeconds(seconds),
-                 verdict.held() ? "held" : "BROKEN"});
+  table->AddRow(
+      {absl::StrCat(set.keys), Brief(epsilon), absl::StrCat(set.rank),
+       absl::StrCat(size), absl::StrCat(PlantedAbove(epsilon)),
+       Brief(set.size_bound), absl::StrFormat("%.6f", check.largest_excluded),
+       absl::StrCat(heavy.returned, " of ", heavy.expected),
+       cli::BriefSeconds(sets->compute_time.count()),
+       cli::BriefSeconds(seconds), verdict.held() ? "held" : "BROKEN"});
   return absl::OkStatus();
 }
 
@@ -142,8 +140,8 @@ PlantedKeys MakePlantedKeys(int64_t n, uint64_t seed) {
   PlantedKeys planted;
   const int64_t d = kPlantedColumns;
   const double sigma = 1 / std::sqrt(static_cast<double>(d));
-  auto bytes = std::make_unique<char[]>(
-      static_cast<std::size_t>(n * d) * sizeof(Eigen::half));
+  auto bytes = std::make_unique<char[]>(static_cast<std::size_t>(n * d) *
+                                        sizeof(Eigen::half));
   const auto put = [&bytes](int64_t at, double number) {
     const Eigen::half half(static_cast<float>(number));
     std::memcpy(bytes.get() + static_cast<std::size_t>(at) * sizeof(half),
@@ -167,7 +165,8 @@ PlantedKeys MakePlantedKeys(int64_t n, uint64_t seed) {
 
 absl::Status ShowPlantedKeys(Stage* stage) {
   stage->out
-      << "\n2. Does |U| grow with n? Normal keys with 32 orthogonal ones among\n"
+      << "\n2. Does |U| grow with n? Normal keys with 32 orthogonal ones "
+         "among\n"
          "   them: 8 just above each epsilon, 8 just below 0.1, float16.\n\n";
   cli::TextTable table({"n", "epsilon", "rank", "|U|", "planted", "bound",
                         "outside", "heavy", "compute", "call", "checked"});
@@ -176,7 +175,8 @@ absl::Status ShowPlantedKeys(Stage* stage) {
     const verify::Rows keys = verify::HeadsOf(planted.keys)[0];
     verify::LeverageReference reference(keys);
     StoredTensor queries = QueriesFor(planted, keys, reference);
-    Trial trial{.planted = std::move(planted), .keys = keys,
+    Trial trial{.planted = std::move(planted),
+                .keys = keys,
                 .reference = std::move(reference),
                 .queries = std::move(queries)};
     // The tensor has moved; its numbers have not.

@@ -23,8 +23,8 @@ inline constexpr int64_t kPlantedColumns = 32;
 inline constexpr int64_t kPlantedEach = 8;
 
 struct PlantedKeys {
-  tensor_files::StoredTensor keys;   // n x 32, float16.
-  std::vector<int64_t> positions;    // Of the planted keys; the last 8 below.
+  tensor_files::StoredTensor keys;  // n x 32, float16.
+  std::vector<int64_t> positions;   // Of the planted keys; the last 8 below.
 };
 
 // n >= 1000 d.

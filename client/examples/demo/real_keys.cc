@@ -75,7 +75,8 @@ absl::StatusOr<Answers> Ask(const Stage& stage, const Layer& layer,
   auto attained = stage.client.QueryHeavy(keys, cli::ViewOf(layer.attaining),
                                           {.epsilon = epsilon});
   if (!attained.ok()) return attained.status();
-  return Answers{.sets = *std::move(sets), .real = *std::move(real),
+  return Answers{.sets = *std::move(sets),
+                 .real = *std::move(real),
                  .attained = *std::move(attained)};
 }
 
@@ -87,8 +88,8 @@ void CheckLayer(const Layer& layer, double epsilon, const Answers& answers,
   for (std::size_t h = 0; h < keys.size(); ++h) {
     const client::UniversalSet& set = answers.sets.heads[h];
     const verify::LeverageReference& reference = layer.references[h];
-    const auto check = verify::CheckUniversalSet(
-        keys[h], reference, {.epsilon = epsilon}, set);
+    const auto check = verify::CheckUniversalSet(keys[h], reference,
+                                                 {.epsilon = epsilon}, set);
     const auto rows = static_cast<std::size_t>(keys[h].rows());
     const auto part = [&](const client::HeavyScores& scores) {
       return absl::MakeSpan(scores.rows).subspan(h * rows, rows);
@@ -101,13 +102,12 @@ void CheckLayer(const Layer& layer, double epsilon, const Answers& answers,
     head.Append(real.verdict);
     head.Append(attained.verdict);
     verdict->Append(head);
-    table->AddRow({absl::StrCat(layer.number), absl::StrCat(h),
-                   absl::StrCat(set.keys), absl::StrCat(keys[h].columns()),
-                   absl::StrCat(set.rank), absl::StrCat(set.indices.size()),
-                   Brief(set.size_bound),
-                   absl::StrFormat("%.6f", check.largest_excluded),
-                   FoundOf(real), FoundOf(attained),
-                   head.held() ? "held" : "BROKEN"});
+    table->AddRow(
+        {absl::StrCat(layer.number), absl::StrCat(h), absl::StrCat(set.keys),
+         absl::StrCat(keys[h].columns()), absl::StrCat(set.rank),
+         absl::StrCat(set.indices.size()), Brief(set.size_bound),
+         absl::StrFormat("%.6f", check.largest_excluded), FoundOf(real),
+         FoundOf(attained), head.held() ? "held" : "BROKEN"});
   }
 }
 
@@ -120,7 +120,8 @@ void PrintLargest(const std::vector<Layer>& layers, std::ostream& out) {
     }
   }
   out << "\nThe largest score that any query can give any of these keys is "
-      << Brief(largest) << ".\nWhere epsilon is above that, U is empty, and "
+      << Brief(largest)
+      << ".\nWhere epsilon is above that, U is empty, and "
          "that is certified too.\n";
 }
 
@@ -129,13 +130,12 @@ absl::Status ShowRealQueries(const std::vector<Layer>& layers, Stage* stage) {
   constexpr double kEpsilon = 0.02;
   stage->out << "\nepsilon = " << Brief(kEpsilon)
              << ", the real queries of all heads\n";
-  cli::TextTable table({"layer", "queries", "scores >= epsilon", "found",
-                        "checked"});
+  cli::TextTable table(
+      {"layer", "queries", "scores >= epsilon", "found", "checked"});
   for (const Layer& layer : layers) {
-    const auto scores =
-        stage->client.QueryHeavy(cli::ViewOf(layer.keys),
-                                 cli::ViewOf(layer.queries),
-                                 {.epsilon = kEpsilon});
+    const auto scores = stage->client.QueryHeavy(cli::ViewOf(layer.keys),
+                                                 cli::ViewOf(layer.queries),
+                                                 {.epsilon = kEpsilon});
     if (!scores.ok()) return scores.status();
     const auto keys = verify::HeadsOf(layer.keys);
     const auto queries = verify::HeadsOf(layer.queries);
@@ -152,9 +152,9 @@ absl::Status ShowRealQueries(const std::vector<Layer>& layers, Stage* stage) {
       all.Append(check.verdict);
     }
     stage->verdict.Append(all);
-    table.AddRow({absl::StrCat(layer.number),
-                  absl::StrCat(scores->rows.size()), absl::StrCat(expected),
-                  absl::StrCat(found), all.held() ? "held" : "BROKEN"});
+    table.AddRow({absl::StrCat(layer.number), absl::StrCat(scores->rows.size()),
+                  absl::StrCat(expected), absl::StrCat(found),
+                  all.held() ? "held" : "BROKEN"});
   }
   table.Print(stage->out);
   return absl::OkStatus();

@@ -28,7 +28,8 @@ TEST(InputFileTest, ReadsByPositionAndNotBeyondTheEnd) {
   EXPECT_EQ(middle, "cde");
   const absl::Status beyond = file->Read(4, 3, middle.data());
   EXPECT_EQ(beyond.code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(MessageOf(beyond), HasSubstr("ends at byte 6, 1 bytes too early"));
+  EXPECT_THAT(MessageOf(beyond),
+              HasSubstr("ends at byte 6, 1 bytes too early"));
 }
 
 TEST(InputFileTest, AFileThatShrinksIsAnErrorAndNoSignal) {

@@ -63,15 +63,15 @@ std::string With(const std::string& header, std::size_t data_bytes) {
 }
 
 std::string WithShape(const std::string& shape, std::size_t data_bytes) {
-  return With("{'descr': '<f8', 'fortran_order': False, 'shape': " + shape +
-                  ", }\n",
-              data_bytes);
+  return With(
+      "{'descr': '<f8', 'fortran_order': False, 'shape': " + shape + ", }\n",
+      data_bytes);
 }
 
 std::string WithDescr(const std::string& descr, std::size_t data_bytes) {
-  return With("{'descr': " + descr +
-                  ", 'fortran_order': False, 'shape': (1,), }\n",
-              data_bytes);
+  return With(
+      "{'descr': " + descr + ", 'fortran_order': False, 'shape': (1,), }\n",
+      data_bytes);
 }
 
 const Malformed kMalformed[] = {
@@ -142,8 +142,7 @@ TEST_P(NpyMalformedTest, OneLineThatNamesTheFileAndTheRule) {
   EXPECT_EQ(message.find('\n'), std::string::npos);
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, NpyMalformedTest,
-                         testing::ValuesIn(kMalformed),
+INSTANTIATE_TEST_SUITE_P(Table, NpyMalformedTest, testing::ValuesIn(kMalformed),
                          [](const auto& row) { return row.param.name; });
 
 TEST(NpyLayoutTest, EveryPrefixOfAFileIsRefused) {

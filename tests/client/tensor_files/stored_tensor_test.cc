@@ -3,9 +3,9 @@
 #include <cstring>
 #include <limits>
 
-#include <Eigen/Core>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <Eigen/Core>
 
 namespace steelyard::tensor_files {
 namespace {

@@ -149,9 +149,9 @@ TEST(TensorFileTest, ChoosesATensorByNameOrSaysWhatThereIs) {
 }
 
 TEST(TensorFileTest, ReadsTheFixture) {
-  const auto keys = LoadText(
-      test::SourcePath("tests/data/minilm_qkv.safetensors") +
-      ":layer3.keys[11]");
+  const auto keys =
+      LoadText(test::SourcePath("tests/data/minilm_qkv.safetensors") +
+               ":layer3.keys[11]");
   ASSERT_TRUE(keys.ok()) << keys.status();
   EXPECT_EQ(keys->info().text(), "float16 [512, 32]");
 }

@@ -20,9 +20,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 // Numbers of which no bit may be lost.
-const std::vector<double> kNumbers = {
-    0.1, -0.0, std::numeric_limits<double>::denorm_min(),
-    std::numeric_limits<double>::max(), std::nextafter(1.0, 2.0), M_PI};
+const std::vector<double> kNumbers = {0.1,
+                                      -0.0,
+                                      std::numeric_limits<double>::denorm_min(),
+                                      std::numeric_limits<double>::max(),
+                                      std::nextafter(1.0, 2.0),
+                                      M_PI};
 
 absl::StatusOr<StoredTensor> LoadText(const std::string& text) {
   const auto spec = ParseTensorSpec(text);
@@ -38,9 +41,9 @@ void ExpectSameBits(const std::vector<double>& a,
 
 TEST(TensorOutputTest, NpyRoundTrip) {
   const test::ScratchFile file(".npy");
-  ASSERT_TRUE(WriteArrays(file.path(),
-                          {NamedArray::Doubles("x", kNumbers, {2, 3})})
-                  .ok());
+  ASSERT_TRUE(
+      WriteArrays(file.path(), {NamedArray::Doubles("x", kNumbers, {2, 3})})
+          .ok());
   const auto back = LoadText(file.path());
   ASSERT_TRUE(back.ok()) << back.status();
   EXPECT_THAT(back->shape(), ElementsAre(2, 3));
@@ -87,8 +90,8 @@ TEST(TensorOutputTest, PathsThatCannotHoldTheResultAreRefused) {
 }
 
 TEST(TensorOutputTest, AFailedWriteLeavesNothingBehind) {
-  const absl::Status status = WriteArrays(
-      "/nowhere/x.npy", {NamedArray::Doubles("x", kNumbers, {6})});
+  const absl::Status status =
+      WriteArrays("/nowhere/x.npy", {NamedArray::Doubles("x", kNumbers, {6})});
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("/nowhere/x.npy: cannot write"));

@@ -41,8 +41,7 @@ std::vector<client::HeavyRow> RightRows(const Matrix<double>& queries,
       }
     }
     int exponent = 0;
-    row.normalizer =
-        static_cast<double>(std::frexp(normalizer, &exponent));
+    row.normalizer = static_cast<double>(std::frexp(normalizer, &exponent));
     row.normalizer_exponent = exponent;
     row.undefined = normalizer == 0;
     rows.push_back(std::move(row));
@@ -112,20 +111,15 @@ TEST_F(HeavyCheckTest, EveryKindOfWrongRowIsNoticed) {
               row->scores.push_back(row->scores.back());
             }),
             "nothing below epsilon is returned");
-  EXPECT_EQ(BrokenBy([](client::HeavyRow* row) {
-              row->scores[0] *= 1 + 1e-9;
-            }),
+  EXPECT_EQ(BrokenBy([](client::HeavyRow* row) { row->scores[0] *= 1 + 1e-9; }),
             "every score is the brute-force score");
   EXPECT_EQ(BrokenBy([](client::HeavyRow* row) { row->scores.clear(); }),
             "every score is the brute-force score");
-  EXPECT_EQ(BrokenBy([](client::HeavyRow* row) {
-              row->captured_mass += 1e-6;
-            }),
+  EXPECT_EQ(BrokenBy([](client::HeavyRow* row) { row->captured_mass += 1e-6; }),
             "normalisers and captured mass");
-  EXPECT_EQ(BrokenBy([](client::HeavyRow* row) {
-              row->normalizer_exponent += 1;
-            }),
-            "normalisers and captured mass");
+  EXPECT_EQ(
+      BrokenBy([](client::HeavyRow* row) { row->normalizer_exponent += 1; }),
+      "normalisers and captured mass");
   EXPECT_EQ(BrokenBy([](client::HeavyRow* row) { row->undefined = true; }),
             "undefined rows");
 }

@@ -17,14 +17,12 @@ void ExpectLeverages(const Matrix<double>& keys, Index rank) {
   const auto exact = test::LongDoubleLeverages(keys.view(), rank);
   EXPECT_EQ(reference.rank(), rank);
   // The bound that the reference itself states, plus that of the oracle.
-  const double bound =
-      reference.score_error() +
-      test::OracleBound(keys.cols(), reference.condition());
+  const double bound = reference.score_error() +
+                       test::OracleBound(keys.cols(), reference.condition());
   double sum = 0.0;
   for (Index j = 0; j < keys.rows(); ++j) {
     const double score = reference.scores()[j];
-    const auto truth =
-        static_cast<double>(exact[static_cast<std::size_t>(j)]);
+    const auto truth = static_cast<double>(exact[static_cast<std::size_t>(j)]);
     EXPECT_NEAR(score, truth, bound * truth + test::kUnitRoundoff) << j;
     sum += score;
   }
@@ -36,10 +34,9 @@ void ExpectLeverages(const Matrix<double>& keys, Index rank) {
 TEST(LeverageReferenceTest, AgreesWithLongDoubleForAnyCondition) {
   for (const double cond : {1.0, 1e3, 1e6, 1e9}) {
     SCOPED_TRACE(cond);
-    ExpectLeverages(
-        test::MatrixWithSingularValues(
-            90, test::GeometricValues(7, cond), Seed{11}),
-        7);
+    ExpectLeverages(test::MatrixWithSingularValues(
+                        90, test::GeometricValues(7, cond), Seed{11}),
+                    7);
   }
 }
 

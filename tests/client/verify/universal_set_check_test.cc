@@ -29,8 +29,8 @@ client::UniversalSet RightAnswer(const LeverageReference& reference) {
       set.indices.push_back(j);
       set.sensitivities.push_back(score);
     } else {
-      set.effective_epsilon = std::max(
-          set.effective_epsilon, score * (1 + set.relative_score_error));
+      set.effective_epsilon = std::max(set.effective_epsilon,
+                                       score * (1 + set.relative_score_error));
     }
   }
   return set;
@@ -38,9 +38,9 @@ client::UniversalSet RightAnswer(const LeverageReference& reference) {
 
 class UniversalSetCheckTest : public testing::Test {
  protected:
-  UniversalSetCheck Run(
-      const client::UniversalSet& set,
-      const client::UniversalSetOptions& asked = {.epsilon = kEpsilon}) const {
+  UniversalSetCheck Run(const client::UniversalSet& set,
+                        const client::UniversalSetOptions& asked = {
+                            .epsilon = kEpsilon}) const {
     return CheckUniversalSet(keys_, reference_, asked, set);
   }
 
@@ -125,10 +125,9 @@ TEST_F(UniversalSetCheckTest, ListsOutOfFormAreNoticed) {
               std::swap(set->indices[0], set->indices[1]);
             }),
             form);
-  EXPECT_EQ(BrokenBy([](client::UniversalSet* set) {
-              set->indices.back() = 200;
-            }),
-            form);
+  EXPECT_EQ(
+      BrokenBy([](client::UniversalSet* set) { set->indices.back() = 200; }),
+      form);
   EXPECT_EQ(BrokenBy([](client::UniversalSet* set) {
               set->sensitivities.pop_back();
             }),
@@ -146,11 +145,12 @@ TEST_F(UniversalSetCheckTest, TopKeysThatAreNotTheTopAreNoticed) {
   set.size_bound = 200.0;
   // The two most sensitive of the members.
   while (set.indices.size() > 2) {
-    const auto weakest = std::min_element(set.sensitivities.begin(),
-                                          set.sensitivities.end()) -
-                         set.sensitivities.begin();
-    set.effective_epsilon = set.sensitivities[
-        static_cast<std::size_t>(weakest)] * (1 + set.relative_score_error);
+    const auto weakest =
+        std::min_element(set.sensitivities.begin(), set.sensitivities.end()) -
+        set.sensitivities.begin();
+    set.effective_epsilon =
+        set.sensitivities[static_cast<std::size_t>(weakest)] *
+        (1 + set.relative_score_error);
     set.indices.erase(set.indices.begin() + weakest);
     set.sensitivities.erase(set.sensitivities.begin() + weakest);
   }
