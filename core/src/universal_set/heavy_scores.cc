@@ -38,6 +38,21 @@ struct QueryBlock {
   double delta[kQueryBlock] = {};  // true Z lies within 1 + delta of z
 };
 
+// The sensitivity that no key left out may reach, so that no score of epsilon
+// is missed. Full rank: epsilon. Rank r < d: a key may leave the row space by
+//   |k_out| <= 4 d u |k| + theta s_1 sqrt(tau)
+// before the rank rule of N4 sees it, and a query near the null space weighs
+// that: with Z > (4 d u ||K|| ||q||)^2 (else the row is undefined)
+//   |<q, k>| <= sqrt(tau Z) + |k_out| ||q||
+//            <= sqrt(tau Z) (2 + theta / (4 d u)).
+double EpsilonOfMembers(const Factor& factor, double epsilon) {
+  const auto d = static_cast<double>(factor.r.cols());
+  if (factor.rank == factor.r.cols()) return epsilon;
+  const double theta = std::max(30.0, 2.0 * std::sqrt(d));  // over u
+  const double most = 2.0 + theta / (4.0 * d);
+  return epsilon / (most * most);
+}
+
 double Norm(const double* x, Index length) {
   double square = 0.0;
   for (Index c = 0; c < length; ++c) square += x[c] * x[c];
@@ -210,7 +225,9 @@ absl::StatusOr<std::vector<HeavyRow>> FindHeavyScores(
         const AnyMatrixView& view = key_heads[static_cast<std::size_t>(h)];
         absl::StatusOr<FactoredKeys> factored = FactorKeys(view, h, quiet);
         if (!factored.ok()) return factored.status();
-        UniversalSet set = SelectSet(*factored, {.epsilon = options.epsilon});
+        UniversalSet set = SelectSet(
+            *factored,
+            {.epsilon = EpsilonOfMembers(factored->factor, options.epsilon)});
         factored->scores.tau = {};
         return HeavyKeys{view, *std::move(factored), std::move(set.indices)};
       });

@@ -127,6 +127,25 @@ TEST(HeavyScoresEdgeTest, QueriesInTheNullSpaceHaveNoScores) {
                          test::HouseholderBound(4, 10.0));
 }
 
+// Twelve of a hundred keys leave the row space of (1, 1) by 51 u, too little for
+// the rank rule (53 u); the query (1, -1) sees nothing but that.
+TEST(HeavyScoresEdgeTest, QueriesNearTheNullSpaceOfDeficientKeysMissNothing) {
+  Matrix<double> keys(100, 2);
+  for (Index i = 0; i < 100; ++i) {
+    keys(i, 0) = 1.0;
+    keys(i, 1) = i < 12 ? 1.0 + 36.0 * 0x1p-52 : 1.0;
+  }
+  Matrix<double> queries(1, 2);
+  queries(0, 0) = 1.0;
+  queries(0, 1) = -1.0;
+  const auto rows = Find({keys.view()}, {queries.view()}, 0.05);
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_FALSE(rows[0].undefined);
+  for (Index j = 0; j < 12; ++j) {
+    EXPECT_THAT(rows[0].indices, testing::Contains(j));  // scores 1 / 12
+  }
+}
+
 TEST(HeavyScoresEdgeTest, NormalizersOutsideFloat64CarryAnExponent) {
   Matrix<double> keys(2, 1);
   keys(0, 0) = 3e300;
