@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "steelyard/matrix_view.h"
@@ -31,6 +32,24 @@ struct CacheAlignedAllocator {
 template <typename T>
 using AlignedVector = std::vector<T, CacheAlignedAllocator<T>>;
 
+// The same, whose elements have no value until they are given one.
+template <typename T>
+struct UnsetAllocator : CacheAlignedAllocator<T> {
+  template <typename U>
+  struct rebind {
+    using other = UnsetAllocator<U>;
+  };
+  template <typename U, typename... Arguments>
+  void construct(U* element, Arguments&&... arguments) {
+    if constexpr (sizeof...(Arguments) == 0) {
+      ::new (static_cast<void*>(element)) U;
+    } else {
+      ::new (static_cast<void*>(element))
+          U(std::forward<Arguments>(arguments)...);
+    }
+  }
+};
+
 // rows x cols, row-major, zero at birth. Extents may be 0 (no answer yet).
 template <typename T>
 class Matrix {
@@ -39,7 +58,18 @@ class Matrix {
   Matrix(Index rows, Index cols)
       : rows_(rows),
         cols_(cols),
-        data_(static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols)) {
+        data_(static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols),
+              T{}) {}
+
+  // Not zeroed: for matrices so large that filling them with zeros would hold
+  // up a stop. Whoever makes one writes before reading.
+  static Matrix Unset(Index rows, Index cols) {
+    Matrix matrix;
+    matrix.rows_ = rows;
+    matrix.cols_ = cols;
+    matrix.data_.resize(static_cast<std::size_t>(rows) *
+                        static_cast<std::size_t>(cols));
+    return matrix;
   }
 
   Index rows() const { return rows_; }
@@ -62,7 +92,7 @@ class Matrix {
  private:
   Index rows_ = 0;
   Index cols_ = 0;
-  AlignedVector<T> data_;
+  std::vector<T, UnsetAllocator<T>> data_;
 };
 
 }  // namespace steelyard

@@ -56,7 +56,8 @@ absl::StatusOr<DenseFactor> DenseFactor::Make(const KernelRows& rows,
   const Index n = rows.rows();
   DenseFactor factor;
   if (form.degenerate) return factor;
-  factor.r_ = Matrix<double>(n, n);
+  // Only the upper triangle is written and read.
+  factor.r_ = Matrix<double>::Unset(n, n);
   absl::Status done = product.FillUpper(BlockOf(factor.r_), context);
   if (!done.ok()) return done;
   ScaleUpper(form, factor.r_, context);

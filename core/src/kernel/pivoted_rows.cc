@@ -123,7 +123,8 @@ absl::StatusOr<SmallestRidge> FindSmallestRidge(const KernelRows& rows,
   std::transform(rows.centred_square.begin(), rows.centred_square.end(),
                  offsets.begin(), [](double q) { return -0.5 * q; });
   const KernelProduct product(rows, std::move(offsets), true);
-  Matrix<double> g(n, n);
+  // Only the upper triangle counts; below it is whatever was there.
+  auto g = Matrix<double>::Unset(n, n);
   if (absl::Status done = product.FillUpper(BlockOf(g), context); !done.ok()) {
     return done;
   }
