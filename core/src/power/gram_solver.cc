@@ -12,6 +12,11 @@
 namespace steelyard {
 namespace {
 
+constexpr double kUnitRoundoff = 0x1p-53;
+// Below this nothing is left of a singular value but rounding, and the square
+// of its inverse still is a number.
+constexpr double kLeastValue = 0x1p-300;
+
 // One tile of a product: some 1e9 flops at d = 8192 and k = 64.
 constexpr Index kTileRows = 256;
 
@@ -85,6 +90,12 @@ absl::Status GramSolver::Truncate(const ComputeContext& context) {
   Matrix<double> b;
   auto svd = LeadingVectors(std::move(rows), rank_, b);
   if (!svd.ok()) return svd.status();
+  // V_r is turned by about u kappa (Wedin), which S V_r shows magnified by
+  // ||S|| / sigma_r(S V_r) at most: ||S|| is 1 here.
+  const double least =
+      svd->singular_values[static_cast<std::size_t>(rank_ - 1)];
+  row_space_error_ = 4.0 * std::sqrt(static_cast<double>(d)) * kUnitRoundoff *
+                     factor_->condition / least;
   // [R S B, 0] = U diag(s) W'.
   Matrix<double> root;
   absl::Status done =
@@ -100,6 +111,7 @@ absl::Status GramSolver::Truncate(const ComputeContext& context) {
   if (!svd.ok()) return svd.status();
   values_.assign(svd->singular_values.begin(),
                  svd->singular_values.begin() + rank_);
+  for (double& value : values_) value = std::max(value, kLeastValue);
   Matrix<double> w_square(rank_, rank_);
   std::copy_n(w.data(), rank_ * rank_, w_square.data());
   done = Product(BlockOf(std::as_const(b)), w_square, basis_, context);

@@ -29,6 +29,9 @@ class GramSolver {
 
   Index rank() const { return rank_; }
   bool truncated() const { return truncated_; }
+  // Rank < d: about how far the computed row space is turned from that of A,
+  // relative to 1 (infinite: not known at all). 0 for full rank.
+  double row_space_error() const { return row_space_error_; }
 
   // w -> z. COST 2 d^2 k.
   absl::Status Solve(Matrix<double>& block,
@@ -50,6 +53,7 @@ class GramSolver {
   const Factor* factor_;
   Index rank_ = 0;
   bool truncated_ = false;
+  double row_space_error_ = 0.0;
   int top_exponent_ = 0;         // S below is divided by 2^top_exponent
   Matrix<double> basis_;         // B W, d x r
   Matrix<double> scaled_basis_;  // S B W, d x r

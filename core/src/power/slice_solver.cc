@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -20,6 +21,7 @@ constexpr double kPolishGoal = 0x1p-60;
 // Flops that may still be spent when time is up: some 20 ms on one core.
 constexpr double kFinishFlops = 5e8;
 constexpr double kUncertifiable = 0.1;
+constexpr double kLargest = std::numeric_limits<double>::max();
 
 class SliceSolver {
  public:
@@ -87,21 +89,38 @@ class SliceSolver {
         Certify(problem_, levels_, {log2_unit, goal_.log2_norm}, context);
     if (!certificate.ok()) return certificate.status();
     certificate_ = *std::move(certificate);
-    AddErrorOfRowSpace();
+    absl::Status done = AddErrorOfRowSpace(context);
+    if (!done.ok()) return done;
     log2_unit_ = log2_unit;
     const std::vector<double>& judged = Judged();
     Report("verify", 1.0, *std::max_element(judged.begin(), judged.end()));
     return absl::OkStatus();
   }
 
-  // Rank < d: the computed row space is turned by about u kappa (Wedin), and
-  // what x loses by that A cannot see.
-  void AddErrorOfRowSpace() {
-    if (!problem_.solver.truncated()) return;
-    for (std::size_t c = 0; c < levels_.b_squares.size(); ++c) {
-      if (levels_.b_squares[c] == 0.0) continue;
-      certificate_.forward_error[c] += kUnitRoundoff * goal_.condition;
+  // Rank < d: what x loses by a turned row space A cannot see. Even: the part
+  // of b that counts may be small beside b.
+  absl::Status AddErrorOfRowSpace(const ComputeContext& context) {
+    const GramSolver& solver = problem_.solver;
+    row_space_error_.assign(levels_.b_squares.size(), 0.0);
+    if (!solver.truncated() || solver.rank() == 0) return absl::OkStatus();
+    ScaledBlock counts = start_;
+    if (!problem_.odd) {
+      absl::Status done = solver.Project(counts, context);
+      if (!done.ok()) return done;
+      ScaleRows(problem_.a.exponents, 1, counts);
     }
+    const std::vector<double> log2_norms = Log2Norms(counts);
+    for (std::size_t c = 0; c < levels_.b_squares.size(); ++c) {
+      const double square = levels_.b_squares[c];
+      if (square == 0.0) continue;
+      const double whole = 0.5 * std::log2(square);
+      const double magnified =
+          problem_.odd ? 1.0 : std::exp2(std::max(0.0, whole - log2_norms[c]));
+      row_space_error_[c] = solver.row_space_error() * magnified;
+      double& error = certificate_.forward_error[c];
+      error = std::min(error + row_space_error_[c], kLargest);
+    }
+    return absl::OkStatus();
   }
 
   // Odd: the excess decides.
@@ -118,7 +137,8 @@ class SliceSolver {
     return ToleranceOf(goal_.tolerance, problem_.exponent, phi);
   }
 
-  bool BeyondFormat() const {
+  bool BeyondFormat(std::size_t c) const {
+    if (row_space_error_[c] >= kUncertifiable) return true;
     return !goal_.extended_output &&
            std::max(problem_.exponent, 1) * goal_.condition * kUnitRoundoff >=
                kUncertifiable;
@@ -126,10 +146,9 @@ class SliceSolver {
 
   // Some column is above its tolerance, and more work may help it.
   bool WantsPolish() const {
-    if (BeyondFormat()) return false;
     for (std::size_t c = 0; c < levels_.limited.size(); ++c) {
-      if (levels_.b_squares[c] > 0.0 && !levels_.limited[c] &&
-          !(Judged()[c] <= Tolerance(c))) {
+      if (!BeyondFormat(c) && levels_.b_squares[c] > 0.0 &&
+          !levels_.limited[c] && !(Judged()[c] <= Tolerance(c))) {
         return true;
       }
     }
@@ -174,7 +193,7 @@ class SliceSolver {
                          .judged_residual = Judged()[c],
                          .residual_floor = certificate_.residual_floor[c],
                          .forward_error = certificate_.forward_error[c],
-                         .beyond_format = BeyondFormat(),
+                         .beyond_format = BeyondFormat(c),
                          .limited = levels_.limited[c],
                          .stopped = why},
                         Tolerance(c), problem_.exponent));
@@ -193,6 +212,7 @@ class SliceSolver {
   ScaledBlock start_;
   Levels levels_;
   Certificate certificate_;
+  std::vector<double> row_space_error_;  // a column
   double log2_unit_ = kLog2Unit;  // of the certificate
 };
 

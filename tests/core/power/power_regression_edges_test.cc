@@ -144,6 +144,60 @@ TEST(PowerEdgesTest, RankDeficientAnswersClaimNoMoreThanFloat64) {
             kUnitRoundoff * solution->report.condition_estimate);
 }
 
+// (s, 0, 1) and (0, 1, 1) span the rows, (1, s, -s) nothing: what x has of it is
+// the turn of the computed row space in the coordinates of A, which grows with
+// the column scales. Where it leaves no digit the answer says so.
+TEST(PowerEdgesTest, ColumnScalesOfADeficientMatrixShowInTheForwardError) {
+  const Matrix<double> mix = NormalMatrix(9, 2, Seed{8});
+  for (const int shift : {0, 20, 40, 60}) {
+    const double s = std::ldexp(1.0, shift);
+    Matrix<double> a(9, 3);
+    for (Index i = 0; i < 9; ++i) {
+      // Few bits, so that the sum is exact.
+      const double x = std::round(8.0 * mix(i, 0));
+      const double y = std::round(8.0 * mix(i, 1));
+      a(i, 0) = s * x;
+      a(i, 1) = y;
+      a(i, 2) = x + y;
+    }
+    const auto solution =
+        SolvePower(a, NormalMatrix(3, 1, Seed{9}), Even(1));
+    ASSERT_TRUE(solution.ok()) << solution.status();
+    const SolveReport& report = solution->report;
+    ASSERT_EQ(report.rank, 2);
+    const Matrix<double>& x = solution->x;
+    const double null[] = {1.0, s, -s};
+    double dot = 0.0;
+    double square = 0.0;
+    for (Index i = 0; i < 3; ++i) {
+      dot += x(i, 0) * null[i];
+      square += x(i, 0) * x(i, 0);
+    }
+    const double length = std::hypot(null[0], null[1], null[2]);
+    EXPECT_LE(std::abs(dot) / length / std::sqrt(square),
+              report.forward_error[0])
+        << shift;
+    const bool certified = report.forward_error[0] < 0.1;
+    EXPECT_EQ(certified, shift < 60) << report.forward_error[0];
+    EXPECT_EQ(report.termination == Termination::kConverged, certified);
+  }
+}
+
+// Nothing of b lies in the row space, so x has no digit of its own.
+TEST(PowerEdgesTest, RightSideOutsideTheRowSpaceIsNotCertified) {
+  Matrix<double> a(2, 2);
+  a(0, 0) = a(0, 1) = 1.0;
+  a(1, 0) = a(1, 1) = 3.0;
+  Matrix<double> b(2, 1);
+  b(0, 0) = 1.0;
+  b(1, 0) = -1.0;
+  const auto solution = SolvePower(a, b, Even(3));
+  ASSERT_TRUE(solution.ok()) << solution.status();
+  EXPECT_EQ(solution->report.rank, 1);
+  EXPECT_EQ(solution->report.termination, Termination::kIllConditioned);
+  EXPECT_GE(solution->report.forward_error[0], 0.1);
+}
+
 TEST(PowerEdgesTest, FewerRowsThanColumns) {
   const Matrix<double> a = NormalMatrix(3, 7, Seed{4});
   // b in the row space: A x = b' has solutions, and the residual is 0.
