@@ -31,6 +31,8 @@ constexpr double kGramSquareMax = 4.0;
 // ln 2 in two parts (Higham's double-double constants are computed by MPFR).
 constexpr DoubleDouble kLn2{0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
 constexpr double kWholeMax = 0x1p40;
+// Logarithms below this are units in which residuals are compared.
+constexpr double kLogUnits = 600.0;
 // 8 (j + 1) of the powers with j = 1.
 constexpr int kFloorExponent = 1;
 
@@ -187,42 +189,61 @@ class MatrixExponential {
     return logs;
   }
 
-  void AddColumn(Index c, SolveReport& report) {
+  // What one column measured. `judged` is in units of e^excess, in which
+  // residual and floor lie within float64; the reported ones end at its edge.
+  struct ColumnMeasures {
+    Measured judged;
+    double excess = 0.0;
+    double residual = 0.0;
+    double floor = 0.0;
+    double backward = 0.0;
+    double optimality = 0.0;
+  };
+
+  ColumnMeasures Measure(Index c) const {
     const std::vector<double> b = Column(c_, c);
     const std::vector<double> x = Column(x_, c);
     const double b_norm =
         std::sqrt(std::inner_product(b.begin(), b.end(), b.begin(), 0.0));
     const double x_norm =
         std::sqrt(std::inner_product(x.begin(), x.end(), x.begin(), 0.0));
-    Measured measured{.zero_right_side = b_norm == 0.0,
-                      .beyond_format = BeyondFormat()};
-    double backward = 0.0;
-    double optimality = 0.0;
-    if (b_norm > 0.0) {
-      const double log_b = std::log(b_norm);
-      std::vector<double> logs = LogResidual(c);
-      const double log_r = LogNorm(logs) - log_b;
-      // log of ||M|| ||x|| / ||b||, and of that + 1.
-      const double growth = shifts_.front() + std::log(x_norm) - log_b;
-      const double scale =
-          growth > 40.0 ? growth : std::log1p(std::exp(growth));
-      for (std::size_t i = 0; i < logs.size(); ++i) {
-        logs[i] -= (s_.front() - s_[i]) * (s_.front() + s_[i]);
-      }
-      measured.judged_residual = Ratio(log_r);
-      measured.residual_floor = kUnitRoundoff * Ratio(growth);
-      measured.forward_error = ExponentialError(s_, shifts_, b, x_norm);
-      backward = Ratio(log_r - scale);
-      optimality = Ratio(LogNorm(logs) - log_b - scale);
+    ColumnMeasures all{.judged = {.zero_right_side = b_norm == 0.0,
+                                  .beyond_format = BeyondFormat()}};
+    if (b_norm == 0.0) return all;
+    const double log_b = std::log(b_norm);
+    std::vector<double> logs = LogResidual(c);
+    const double log_r = LogNorm(logs) - log_b;
+    // log of ||M|| ||x|| / ||b||, and of that + 1.
+    const double growth = shifts_.front() + std::log(x_norm) - log_b;
+    const double scale = growth > 40.0 ? growth : std::log1p(std::exp(growth));
+    const double log_floor = growth + std::log(kUnitRoundoff);
+    for (std::size_t i = 0; i < logs.size(); ++i) {
+      logs[i] -= (s_.front() - s_[i]) * (s_.front() + s_[i]);
     }
-    const double tolerance = ToleranceOf(options_.tolerance, kFloorExponent,
-                                         measured.residual_floor);
-    terminations_.push_back(TerminationOf(measured, tolerance, kFloorExponent));
-    report.relative_residual.push_back(measured.judged_residual);
-    report.residual_floor.push_back(measured.residual_floor);
-    report.backward_error.push_back(backward);
-    report.optimality.push_back(optimality);
-    report.forward_error.push_back(measured.forward_error);
+    all.excess = std::max({0.0, log_r - kLogUnits, log_floor - kLogUnits});
+    all.judged.judged_residual = Ratio(log_r - all.excess);
+    all.judged.residual_floor = Ratio(log_floor - all.excess);
+    all.judged.forward_error = ExponentialError(s_, shifts_, b, x_norm);
+    all.residual = Ratio(log_r);
+    all.floor = Ratio(log_floor);
+    all.backward = Ratio(log_r - scale);
+    all.optimality = Ratio(LogNorm(logs) - log_b - scale);
+    return all;
+  }
+
+  void AddColumn(Index c, SolveReport& report) {
+    const ColumnMeasures all = Measure(c);
+    const double tolerance =
+        options_.tolerance
+            ? *options_.tolerance * std::exp(-all.excess)
+            : ToleranceOf({}, kFloorExponent, all.judged.residual_floor);
+    terminations_.push_back(
+        TerminationOf(all.judged, tolerance, kFloorExponent));
+    report.relative_residual.push_back(all.residual);
+    report.residual_floor.push_back(all.floor);
+    report.backward_error.push_back(all.backward);
+    report.optimality.push_back(all.optimality);
+    report.forward_error.push_back(all.judged.forward_error);
     report.converged.push_back(terminations_.back() == Termination::kConverged);
   }
 

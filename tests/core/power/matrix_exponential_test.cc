@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "tests/core/power/power_problems.h"
 #include "tests/support/bounds.h"
@@ -94,6 +95,25 @@ TEST(MatrixExponentialTest, ResidualsAreFiniteWhereTheExponentialOverflows) {
     EXPECT_TRUE(std::isfinite(solution->report.residual_floor[c]));
     EXPECT_LE(solution->report.forward_error[c], 100.0 * kUnitRoundoff * 30.0);
   }
+}
+
+// Keys of a real head have s_1 = 151: e^(s_1^2) is 10^9900. Residual and floor
+// end at the edge of float64, and yet which is smaller is known.
+TEST(MatrixExponentialTest, IsJudgedWhereResidualAndFloorOverflow) {
+  const Matrix<double> a = ScaledTo(MatrixOfCondition(20, 4, 20.0), 150.0);
+  const Matrix<double> b = NormalMatrix(4, 1, Seed{3});
+  const auto solution = SolvePower(a, b, kExponential);
+  ASSERT_TRUE(solution.ok()) << solution.status();
+  const SolveReport& report = solution->report;
+  EXPECT_EQ(report.residual_floor[0], std::numeric_limits<double>::max());
+  EXPECT_LE(report.relative_residual[0], std::numeric_limits<double>::max());
+  EXPECT_EQ(report.termination, Termination::kConverged);
+
+  PowerRegressionOptions strict = kExponential;
+  strict.tolerance = 1e-8;
+  const auto floored = SolvePower(a, b, strict);
+  ASSERT_TRUE(floored.ok()) << floored.status();
+  EXPECT_EQ(floored->report.termination, Termination::kPrecisionFloor);
 }
 
 TEST(MatrixExponentialTest, LeadingSingularVectorHasNoCertifiedDigit) {
