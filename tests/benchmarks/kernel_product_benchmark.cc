@@ -121,11 +121,3 @@ BENCHMARK(KernelProductAgainstGemm)
 
 }  // namespace
 }  // namespace steelyard::benchmarks
-
-int main(int argc, char** argv) {
-  steelyard::benchmarks::PrintMachine(
-      static_cast<int>(std::thread::hardware_concurrency()));
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}

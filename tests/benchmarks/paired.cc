@@ -2,11 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <thread>
-
-#include "steelyard/processor.h"
 
 namespace steelyard::benchmarks {
 
@@ -32,17 +27,6 @@ std::vector<double> MedianSeconds(
 
 void Report(benchmark::State& state, const std::string& name, double value) {
   state.counters[name] = value;
-}
-
-void PrintMachine(int workers) {
-  const absl::Status ready = PrepareProcessor();
-  if (!ready.ok()) {
-    std::fprintf(stderr, "%s\n", ready.ToString().c_str());
-    std::exit(1);
-  }
-  std::fprintf(stderr, "processors %u, workers %d, SIMD %s, BLAS %s, g++ %s\n",
-               std::thread::hardware_concurrency(), workers,
-               CpuTarget().c_str(), BlasDescription().c_str(), __VERSION__);
 }
 
 }  // namespace steelyard::benchmarks

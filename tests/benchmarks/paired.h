@@ -19,7 +19,4 @@ std::vector<double> MedianSeconds(
 // Units are in the names: "ours_s", "peer_s", "peer_over_ours".
 void Report(benchmark::State& state, const std::string& name, double value);
 
-// Prints processor, BLAS, versions and workers once, and checks the BLAS.
-void PrintMachine(int workers);
-
 }  // namespace steelyard::benchmarks

@@ -165,11 +165,3 @@ BENCHMARK(SquareAgainstQr)
 
 }  // namespace
 }  // namespace steelyard::benchmarks
-
-int main(int argc, char** argv) {
-  steelyard::benchmarks::PrintMachine(
-      static_cast<int>(std::thread::hardware_concurrency()));
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}

@@ -148,11 +148,3 @@ BENCHMARK(SixteenMegabytesAgainstEcho)
 
 }  // namespace
 }  // namespace steelyard::benchmarks
-
-int main(int argc, char** argv) {
-  steelyard::benchmarks::PrintMachine(
-      static_cast<int>(std::thread::hardware_concurrency()));
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}
