@@ -29,11 +29,25 @@ struct Job {
   char join = 0;
 };
 
+// Also when a body throws.
+class JoinOnExit {
+ public:
+  using Mark = void (*)(void*);
+  JoinOnExit(Job* job, Mark mark) : job_(job), mark_(mark) {}
+  ~JoinOnExit() { mark_(&job_->join); }
+  JoinOnExit(const JoinOnExit&) = delete;
+  JoinOnExit& operator=(const JoinOnExit&) = delete;
+
+ private:
+  Job* job_;
+  Mark mark_;
+};
+
 void RunTask(void* context, Index task) {
   auto* job = static_cast<Job*>(context);
   __tsan_acquire(&job->fork);
+  const JoinOnExit join(job, __tsan_release);
   if (!job->stop->stop_requested()) (*job->body)(task);
-  __tsan_release(&job->join);
 }
 
 }  // namespace
@@ -57,12 +71,12 @@ void Workers::ParallelFor(Index tasks, const StopToken& stop,
                           absl::FunctionRef<void(Index task)> body) const {
   Job job{&stop, &body};
   __tsan_release(&job.fork);
+  const JoinOnExit join(&job, __tsan_acquire);
   if (tasks == 1 || arena_->count == 1) {
     for (Index task = 0; task < tasks; ++task) RunTask(&job, task);
   } else if (tasks > 1) {
     RunInTbbArena(arena_->tbb.get(), tasks, RunTask, &job);
   }
-  __tsan_acquire(&job.join);
 }
 
 }  // namespace steelyard
