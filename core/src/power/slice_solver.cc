@@ -23,6 +23,24 @@ constexpr double kFinishFlops = 5e8;
 constexpr double kUncertifiable = 0.1;
 constexpr double kLargest = std::numeric_limits<double>::max();
 
+// Column scales hundreds of orders apart and a rank below d: numbers of a
+// column of x (kIllConditioned by then) may leave float64. It is 0 instead.
+void ClearLostColumns(ScaledBlock& x) {
+  for (Index c = 0; c < x.cols(); ++c) {
+    bool finite = true;
+    for (Index i = 0; i < x.rows(); ++i) {
+      finite = finite && std::isfinite(x.hi(i, c)) &&
+               (!x.has_low() || std::isfinite(x.lo(i, c)));
+    }
+    if (finite) continue;
+    for (Index i = 0; i < x.rows(); ++i) {
+      x.hi(i, c) = 0.0;
+      if (x.has_low()) x.lo(i, c) = 0.0;
+    }
+    x.exponents[static_cast<std::size_t>(c)] = 0;
+  }
+}
+
 class SliceSolver {
  public:
   SliceSolver(const PowerProblem& problem, const SliceGoal& goal,
@@ -41,6 +59,7 @@ class SliceSolver {
     SliceAnswer answer;
     answer.terminations = Terminations(why);
     answer.x = std::move(levels_.z.back());
+    ClearLostColumns(answer.x);
     answer.certificate = std::move(certificate_);
     answer.refinements = levels_.refinements;
     return answer;

@@ -183,6 +183,20 @@ TEST(PowerEdgesTest, ColumnScalesOfADeficientMatrixShowInTheForwardError) {
   }
 }
 
+TEST(PowerEdgesTest, ScalesTooFarApartGiveNumbersAllTheSame) {
+  Matrix<double> a(1, 3);
+  a(0, 0) = 1e150;
+  a(0, 2) = -3e150;
+  auto options = Even(10);
+  options.ridge = 1e10;
+  const auto solution = SolvePower(a, NormalMatrix(3, 1, Seed{10}), options);
+  ASSERT_TRUE(solution.ok()) << solution.status();
+  EXPECT_EQ(solution->report.termination, Termination::kIllConditioned);
+  for (Index i = 0; i < 3; ++i) {
+    EXPECT_TRUE(std::isfinite(solution->x(i, 0))) << i;
+  }
+}
+
 // Nothing of b lies in the row space, so x has no digit of its own.
 TEST(PowerEdgesTest, RightSideOutsideTheRowSpaceIsNotCertified) {
   Matrix<double> a(2, 2);
