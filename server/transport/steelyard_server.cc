@@ -3,7 +3,6 @@
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
 
 #include <atomic>
 #include <chrono>
@@ -16,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "server/config/command_line.h"
 #include "server/handlers/handlers.h"
+#include "server/health/health_service.h"
 #include "server/observability/log.h"
 #include "server/transport/services.h"
 #include "steelyard/workers.h"
@@ -41,14 +41,19 @@ constexpr absl::Duration kLastAnswers = absl::Seconds(2);
 // How often a drain looks whether it is over.
 constexpr absl::Duration kDrainLook = absl::Milliseconds(20);
 
-// The default health service is switched on for the process, by a call that
-// must not race with itself.
-void EnableHealthService() {
+// Reflection is switched on for the process, by a call that must not race with
+// itself.
+void EnableReflection() {
   static std::once_flag once;
   std::call_once(once, [] {
-    grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
+}
+
+std::vector<std::string> NamesOf(const std::vector<NamedService>& services) {
+  std::vector<std::string> names;
+  for (const NamedService& named : services) names.push_back(named.name);
+  return names;
 }
 
 // gRPC's own messages, as lines of our log. Before the server serves they only
@@ -67,7 +72,7 @@ void ApplyLimits(const ServerConfig& config, int workers,
   grpc::ResourceQuota quota("steelyard");
   quota.Resize(static_cast<std::size_t>(config.transport_memory));
   quota.SetMaxThreads(static_cast<int>(config.queue_length) + 2 * workers +
-                      kThreadsForRefusals);
+                      HealthService::kWatchesMax + kThreadsForRefusals);
   builder->SetResourceQuota(quota);
   builder->SetMaxReceiveMessageSize(
       static_cast<int>(config.limits.request_bytes_max));
@@ -99,13 +104,15 @@ struct SteelyardServer::Parts {
                  .query_heavy = {resolved.limits, workers.count(), gate},
                  .solve = {resolved.limits, workers.count(), gate},
                  .stream_solve = {resolved.limits, workers.count(), gate}},
-        services(MakeServices(handlers)) {}
+        services(MakeServices(handlers)),
+        health(NamesOf(services)) {}
 
   const ServerConfig config;
   const Workers workers;
   Gate gate;
   const Handlers handlers;
   const std::vector<NamedService> services;
+  HealthService health;
   int port = 0;
   bool drained = false;
   std::unique_ptr<grpc::Server> grpc;
@@ -119,25 +126,18 @@ struct SteelyardServer::Parts {
 
   // Ends every call by `deadline`; sets shut_down.
   void BeginShutdown(absl::Time deadline) {
+    health.EndWatches();
     shutdown = std::thread([this, deadline] {
       grpc->Shutdown(absl::ToChronoTime(deadline));
       shut_down = true;
     });
-  }
-
-  void SetServing(bool serving) {
-    grpc::HealthCheckServiceInterface* health = grpc->GetHealthCheckService();
-    health->SetServingStatus("", serving);
-    for (const NamedService& named : services) {
-      health->SetServingStatus(named.name, serving);
-    }
   }
 };
 
 absl::StatusOr<std::unique_ptr<SteelyardServer>> SteelyardServer::Start(
     const ServerConfig& config) {
   SetLogLevel(config.log_level);
-  EnableHealthService();
+  EnableReflection();
   auto parts = std::make_unique<Parts>(Resolved(config));
   if (!IsLoopback(config.listen)) {
     Log({.level = LogLevel::kWarning,
@@ -155,6 +155,7 @@ absl::StatusOr<std::unique_ptr<SteelyardServer>> SteelyardServer::Start(
   for (const NamedService& named : parts->services) {
     builder.RegisterService(named.service.get());
   }
+  builder.RegisterService(&parts->health);
   gpr_set_log_function(DropGrpcLog);
   parts->grpc = builder.BuildAndStart();
   gpr_set_log_function(ForwardGrpcLog);
@@ -163,7 +164,7 @@ absl::StatusOr<std::unique_ptr<SteelyardServer>> SteelyardServer::Start(
         absl::StrCat("cannot listen on ", config.listen,
                      "; is another server there already?"));
   }
-  parts->SetServing(true);
+  parts->health.SetServing(true);
   return std::unique_ptr<SteelyardServer>(
       new SteelyardServer(std::move(parts)));
 }
@@ -184,7 +185,7 @@ int SteelyardServer::workers() const { return parts_->workers.count(); }
 bool SteelyardServer::Drain(const Patience& patience) {
   if (parts_->drained) return true;
   parts_->drained = true;
-  parts_->SetServing(false);
+  parts_->health.SetServing(false);
   bool hurried = patience(parts_->config.drain_delay);
   parts_->gate.StopAdmitting();
 
