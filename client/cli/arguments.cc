@@ -24,32 +24,48 @@ const FlagSpec* FindFlag(const CommandSpec& command, const std::string& name) {
   return nullptr;
 }
 
-absl::Status UnknownFlag(const CommandSpec& command, const std::string& name) {
+// `dashes` and `name`: as they were typed.
+absl::Status UnknownFlag(const CommandSpec& command, const std::string& dashes,
+                         const std::string& name) {
   std::vector<std::string> known;
   for (const FlagSpec& flag : command.flags) known.push_back(flag.name);
   const std::string nearest = Nearest(name, known);
   return Usage(absl::StrCat(
-      "unknown flag --", name, " of '", command.name, "'",
+      "unknown flag ", dashes, name, " of '", command.name, "'",
       nearest.empty() ? absl::StrCat("; see: steelyard help ", command.name)
                       : absl::StrCat("; did you mean --", nearest, "?")));
+}
+
+// 1000000, not 1e+06.
+std::string Written(double bound) {
+  constexpr double kExactIntegersMost = 0x1p53;
+  if (bound == std::trunc(bound) && std::abs(bound) <= kExactIntegersMost) {
+    return absl::StrCat(static_cast<int64_t>(bound));
+  }
+  return absl::StrCat(bound);
 }
 
 std::string RangeOf(const FlagSpec& flag) {
   const bool below = std::isfinite(flag.least);
   const bool above = std::isfinite(flag.most);
   if (below && above) {
-    return absl::StrCat(flag.least_is_open ? "(" : "[", flag.least, ", ",
-                        flag.most, "]");
+    return absl::StrCat(flag.least_is_open ? "(" : "[", Written(flag.least),
+                        ", ", Written(flag.most),
+                        flag.most_is_open ? ")" : "]");
   }
-  if (below) return absl::StrCat(flag.least_is_open ? "> " : ">= ", flag.least);
-  return absl::StrCat("<= ", flag.most);
+  if (below) {
+    return absl::StrCat(flag.least_is_open ? "> " : ">= ", Written(flag.least));
+  }
+  return absl::StrCat(flag.most_is_open ? "< " : "<= ", Written(flag.most));
 }
 
 absl::Status CheckRange(const FlagSpec& flag, const std::string& text,
                         double value) {
   const bool above_least =
       flag.least_is_open ? value > flag.least : value >= flag.least;
-  if (std::isfinite(value) && above_least && value <= flag.most) {
+  const bool below_most =
+      flag.most_is_open ? value < flag.most : value <= flag.most;
+  if (std::isfinite(value) && above_least && below_most) {
     return absl::OkStatus();
   }
   return Usage(absl::StrCat("--", flag.name, " is ", text, "; required is ",
@@ -72,6 +88,13 @@ absl::Status CheckNumber(const FlagSpec& flag, const std::string& text) {
   return CheckRange(flag, text, real);
 }
 
+absl::Status CheckUnsigned(const FlagSpec& flag, const std::string& text) {
+  uint64_t value = 0;
+  if (absl::SimpleAtoi(text, &value)) return absl::OkStatus();
+  return Usage(absl::StrCat("--", flag.name, " is '", text,
+                            "'; required is an integer in [0, 2^64)"));
+}
+
 absl::Status CheckDuration(const FlagSpec& flag, const std::string& text) {
   absl::Duration duration;
   if (!absl::ParseDuration(text, &duration)) {
@@ -92,6 +115,8 @@ absl::Status CheckValue(const FlagSpec& flag, const std::string& text) {
     case FlagKind::kReal:
     case FlagKind::kInteger:
       return CheckNumber(flag, text);
+    case FlagKind::kUnsigned:
+      return CheckUnsigned(flag, text);
     case FlagKind::kDuration:
       return CheckDuration(flag, text);
     case FlagKind::kChoice:
@@ -161,7 +186,9 @@ absl::StatusOr<Arguments> Arguments::Parse(
     const std::size_t equals = word.find('=');
     const std::string name = word.substr(start, equals - start);
     const FlagSpec* flag = FindFlag(command, name);
-    if (flag == nullptr) return UnknownFlag(command, name);
+    if (flag == nullptr) {
+      return UnknownFlag(command, word.substr(0, start), name);
+    }
     std::string value;
     if (flag->kind == FlagKind::kSwitch) {
       if (equals != std::string::npos) {
@@ -208,6 +235,13 @@ std::optional<double> Arguments::Real(const std::string& flag) const {
 std::optional<int64_t> Arguments::Integer(const std::string& flag) const {
   const std::optional<std::string> text = Text(flag);
   int64_t value = 0;
+  if (!text || !absl::SimpleAtoi(*text, &value)) return std::nullopt;
+  return value;
+}
+
+std::optional<uint64_t> Arguments::Unsigned(const std::string& flag) const {
+  const std::optional<std::string> text = Text(flag);
+  uint64_t value = 0;
   if (!text || !absl::SimpleAtoi(*text, &value)) return std::nullopt;
   return value;
 }

@@ -30,6 +30,7 @@ class Arguments {
   std::optional<std::string> Text(const std::string& flag) const;
   std::optional<double> Real(const std::string& flag) const;
   std::optional<int64_t> Integer(const std::string& flag) const;
+  std::optional<uint64_t> Unsigned(const std::string& flag) const;
   std::optional<double> Seconds(const std::string& flag) const;
 
  private:

@@ -8,7 +8,15 @@
 
 namespace steelyard::cli {
 
-enum class FlagKind { kSwitch, kText, kReal, kInteger, kDuration, kChoice };
+enum class FlagKind {
+  kSwitch,
+  kText,
+  kReal,
+  kInteger,   // int64_t
+  kUnsigned,  // uint64_t, all of it; no range beside
+  kDuration,
+  kChoice
+};
 
 struct FlagSpec {
   std::string name;  // Without the dashes.
@@ -16,10 +24,11 @@ struct FlagSpec {
   std::string value;  // How the help calls the value: "X", "FILE", "30s".
   std::string help;   // Meaning, unit, range and default, in lines of 58.
 
-  // Numbers: least <= value <= most, or least < value where `open`.
+  // Numbers: least <= value <= most, with < where that end is open.
   double least = -std::numeric_limits<double>::infinity();
   double most = std::numeric_limits<double>::infinity();
   bool least_is_open = false;
+  bool most_is_open = false;
 
   std::vector<std::string> choices = {};  // kChoice.
 };

@@ -171,8 +171,9 @@ std::vector<FlagSpec> ProblemFlags() {
        .help = "goal on the relative residual, in (0, 1). Default:\n"
                "1e-8 for attention-kernel, else what float64 allows",
        .least = 0.0,
-       .most = 0x1.fffffffffffffp-1,
-       .least_is_open = true},
+       .most = 1.0,
+       .least_is_open = true,
+       .most_is_open = true},
       {.name = "ridge",
        .kind = FlagKind::kReal,
        .value = "L",
@@ -223,11 +224,10 @@ std::vector<FlagSpec> SolveFlags() {
        .least = 1,
        .most = 2147483647},
       {.name = "seed",
-       .kind = FlagKind::kInteger,
+       .kind = FlagKind::kUnsigned,
        .value = "N",
-       .help = "of every random choice, >= 0. Same seed, same bits.\n"
-               "Default: the server's choice, told in the answer",
-       .least = 0},
+       .help = "of every random choice, in [0, 2^64). Same seed, same\n"
+               "bits. Default: the server's choice, told in the answer"},
       {.name = "verify",
        .help = "recompute the residual here in 80-bit arithmetic, and\n"
                "solve with LAPACK beside it; exit 1 if what the server\n"

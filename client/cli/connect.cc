@@ -1,9 +1,9 @@
 #include "client/cli/connect.h"
 
 #include <fstream>
-#include <iterator>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 
@@ -12,12 +12,22 @@ namespace {
 
 constexpr char kDefaultServer[] = "127.0.0.1:50551";
 
+// A pipe will do. An empty text would stand for the authorities that the
+// system trusts, so it is refused.
 absl::StatusOr<std::string> ReadPem(const std::string& path) {
+  constexpr std::size_t kBytesMost = std::size_t{1} << 20;
   std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": cannot be read"));
+  std::string text(kBytesMost, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  if (text.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat(path, ": cannot be read, or is empty"));
   }
-  return std::string(std::istreambuf_iterator<char>(in), {});
+  if (text.find("-----BEGIN ") == std::string::npos) {
+    return absl::NotFoundError(absl::StrCat(path, ": not a PEM file"));
+  }
+  return text;
 }
 
 absl::Status ReadInto(const Arguments& arguments, const char* flag,
@@ -59,6 +69,25 @@ std::string AddressOf(const Arguments& arguments, const Console& console) {
   return kDefaultServer;
 }
 
+// gRPC would take more: without a port it dials 443, and it takes a port modulo
+// 65536.
+absl::Status CheckAddress(const std::string& address) {
+  const std::size_t colon = address.rfind(':');
+  const std::string host = address.substr(0, colon);
+  int port = 0;
+  const bool bracketed =
+      host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (colon != std::string::npos && !host.empty() &&
+      (bracketed || host.find_first_of(":/") == std::string::npos) &&
+      absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 1 &&
+      port <= 65535) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("the server is '", address,
+                   "'; required is HOST:PORT, PORT 1 to 65535; see --server"));
+}
+
 ExitCode CodeOf(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
@@ -96,6 +125,7 @@ absl::StatusOr<ServerAccess> Connect(const Arguments& arguments,
   options.request_bytes_max = 0x7fffffff;
 
   const std::string address = AddressOf(arguments, console);
+  if (auto good = CheckAddress(address); !good.ok()) return good;
   absl::StatusOr<client::Client> client =
       client::Client::Create(address, options);
   if (!client.ok()) return client.status();
@@ -127,7 +157,7 @@ ExitCode ReportCallError(const absl::Status& status, const std::string& address,
   } else if (status.code() == absl::StatusCode::kDeadlineExceeded) {
     absl::StrAppend(&line, "; see --timeout");
   } else if (status.code() == absl::StatusCode::kUnimplemented) {
-    absl::StrAppend(&line, "this server does not know the call");
+    absl::StrAppend(&line, "; this server does not know the call");
   }
   return ReportError(code, line, console);
 }
@@ -143,6 +173,14 @@ ExitCode ReportError(ExitCode code, const std::string& message,
 
 ExitCode ReportUsage(const std::string& message, const Console& console) {
   return ReportError(ExitCode::kUsage, message, console);
+}
+
+ExitCode ReportBadArguments(const absl::Status& status,
+                            const Console& console) {
+  const ExitCode code = status.code() == absl::StatusCode::kNotFound
+                            ? ExitCode::kFile
+                            : ExitCode::kUsage;
+  return ReportError(code, std::string(status.message()), console);
 }
 
 }  // namespace steelyard::cli

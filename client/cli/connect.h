@@ -19,8 +19,8 @@ struct ServerAccess {
 
 // Makes the client; sends nothing. `attempts` where --attempts is not given.
 //
-// ERRORS  InvalidArgument: flags that do not go together, a certificate file
-//   that cannot be read.
+// ERRORS  InvalidArgument: flags that do not go together, an address that is
+//   not HOST:PORT. NotFound: a certificate file that cannot be read.
 absl::StatusOr<ServerAccess> Connect(const Arguments& arguments,
                                      const Console& console, int attempts = 4);
 
@@ -33,5 +33,8 @@ ExitCode ReportCallError(const absl::Status& status, const std::string& address,
 ExitCode ReportError(ExitCode code, const std::string& message,
                      const Console& console);
 ExitCode ReportUsage(const std::string& message, const Console& console);
+
+// The same for a status of Connect: kFile where it is NotFound, else kUsage.
+ExitCode ReportBadArguments(const absl::Status& status, const Console& console);
 
 }  // namespace steelyard::cli

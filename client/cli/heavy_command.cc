@@ -23,6 +23,7 @@ using tensor_files::StoredTensor;
 
 struct Verification {
   std::vector<verify::HeavyCheck> heads;  // Of the queries.
+  verify::Verdict whole;                  // Of the answer as a whole.
   verify::Verdict all;
   double seconds = 0.0;
 };
@@ -42,7 +43,8 @@ Verification Verify(const StoredTensor& keys, const StoredTensor& queries,
   const std::vector<verify::Rows> query_heads = verify::HeadsOf(queries);
   const auto per_head = static_cast<std::size_t>(query_heads[0].rows());
   const bool complete = rows.size() == per_head * query_heads.size();
-  result.all.Add("one row a query", complete, absl::StrCat(rows.size()));
+  result.whole.Add("one row a query", complete, absl::StrCat(rows.size()));
+  result.all.Append(result.whole);
   std::optional<verify::LeverageReference> reference;
   std::size_t factored = key_heads.size();
   for (std::size_t g = 0; complete && g < query_heads.size(); ++g) {
@@ -88,7 +90,8 @@ void PrintJson(const Answer& answer, std::ostream& out) {
     }
     json["verification"] = {{"held", answer.verification->all.held()},
                             {"seconds", answer.verification->seconds},
-                            {"heads", heads}};
+                            {"heads", heads},
+                            {"rules", RulesJson(answer.verification->whole)}};
   }
   out << json.dump(2) << "\n";
 }
@@ -136,8 +139,9 @@ void PrintText(const Answer& answer, int64_t show, std::ostream& out) {
   if (!answer.verification) return;
   const Verification& verification = *answer.verification;
   out << "\n";
+  const bool several = verification.heads.size() > 1;
+  PrintRules(verification.whole, several, "", out);
   for (std::size_t g = 0; g < verification.heads.size(); ++g) {
-    const bool several = verification.heads.size() > 1;
     PrintRules(verification.heads[g].verdict, several,
                several ? absl::StrCat("head ", g, "  ") : "", out);
   }
@@ -172,7 +176,7 @@ absl::Status WriteScores(const std::string& path,
 ExitCode RunHeavy(const Arguments& arguments, const Console& console) {
   const auto access = Connect(arguments, console);
   if (!access.ok()) {
-    return ReportUsage(std::string(access.status().message()), console);
+    return ReportBadArguments(access.status(), console);
   }
   const std::optional<std::string> output = arguments.Text("output");
   if (output) {

@@ -24,7 +24,8 @@ Every command takes --help. Inputs are files:
   keys.npy                            NumPy, float64, float32 or float16
   model.safetensors:layer0.keys       one tensor of a file; bfloat16 too
   model.safetensors:layer0.keys[3]    head 3 of it
-  keys.npy[0:1000, :16]               slices as in Python, without steps
+  keys.npy[0:1000, :16]               slices as in Python, but without
+                                      steps and only inside the array
 
 Exit codes:
 
@@ -76,14 +77,15 @@ const char* JsonKeysOf(const std::string& command) {
            "compute_seconds, call_seconds; verification with --verify: held,\n"
            "seconds, heads[]: head, held, largest_excluded,\n"
            "largest_excluded_key, largest_member_error, attaining_queries,\n"
-           "rules[]: rule, outcome (held, broken, not_checked), detail.\n";
+           "rules[]: rule, outcome (held, broken, not_checked), detail; and\n"
+           "rules[] of the answer as a whole.\n";
   }
   if (command == "heavy") {
     return "epsilon; rows[]: row, indices[], scores[], normalizer,\n"
            "normalizer_exponent, captured_mass, undefined; queue_seconds,\n"
            "compute_seconds, call_seconds; verification with --verify: held,\n"
            "seconds, heads[]: head, held, expected, returned, undecided,\n"
-           "largest_score_error, rules[] as in universal-set.\n";
+           "largest_score_error, rules[]; rules[] as in universal-set.\n";
   }
   if (command == "solve") {
     return "termination, method, iterations, rank, rank_gap,\n"

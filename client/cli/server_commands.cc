@@ -48,7 +48,7 @@ void PrintInfo(const client::ServerInfo& info, const std::string& address,
 ExitCode RunInfo(const Arguments& arguments, const Console& console) {
   const auto access = Connect(arguments, console);
   if (!access.ok()) {
-    return ReportUsage(std::string(access.status().message()), console);
+    return ReportBadArguments(access.status(), console);
   }
   const auto info = access->client.GetServerInfo(access->call);
   if (!info.ok()) {
@@ -78,7 +78,7 @@ ExitCode RunInfo(const Arguments& arguments, const Console& console) {
 ExitCode RunHealth(const Arguments& arguments, const Console& console) {
   const auto access = Connect(arguments, console, /*attempts=*/1);
   if (!access.ok()) {
-    return ReportUsage(std::string(access.status().message()), console);
+    return ReportBadArguments(access.status(), console);
   }
   const std::string service = arguments.Text("service").value_or("");
   const auto status = access->client.Check(service, access->call);

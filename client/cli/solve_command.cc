@@ -1,5 +1,6 @@
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
@@ -48,6 +49,11 @@ absl::Status CheckFlagsFit(const Arguments& arguments,
         "--exponent is 0; gram-power requires [1, 64]");
   }
   return absl::OkStatus();
+}
+
+bool TakesExtended(const client::Problem& problem) {
+  return std::holds_alternative<client::GramPower>(problem) ||
+         std::holds_alternative<client::LeftGramPower>(problem);
 }
 
 client::Problem ProblemOf(const Arguments& arguments,
@@ -104,9 +110,7 @@ absl::StatusOr<Question> QuestionOf(const Arguments& arguments) {
   if (const auto most = arguments.Integer("max-iterations")) {
     options.max_iterations = static_cast<int32_t>(*most);
   }
-  if (const auto seed = arguments.Integer("seed")) {
-    options.seed = static_cast<uint64_t>(*seed);
-  }
+  options.seed = arguments.Unsigned("seed");
   if (const auto limit = arguments.Seconds("time-limit")) {
     options.time_limit = client::Seconds(*limit);
   }
@@ -129,7 +133,7 @@ ExitCode RunSolve(const Arguments& arguments, const Console& console) {
   const auto access = Connect(arguments, console);
   for (const absl::Status& status : {question.status(), access.status()}) {
     if (!status.ok()) {
-      return ReportUsage(std::string(status.message()), console);
+      return ReportBadArguments(status, console);
     }
   }
   const InputTensors inputs = LoadInputs(
@@ -153,6 +157,8 @@ ExitCode RunSolve(const Arguments& arguments, const Console& console) {
     answer.solution = *std::move(solution);
   }
   answer.call_seconds = stopwatch.seconds();
+  answer.extended_would_help =
+      TakesExtended(question->problem) && !question->options.extended_output;
   if (arguments.Has("verify")) {
     const Stopwatch verify_stopwatch;
     answer.check = verify::CheckSolve(a, b, question->problem,

@@ -28,13 +28,16 @@ std::vector<double> Flat(const client::RowMajorMatrix& matrix) {
 }
 
 // What to do about it.
-const char* AdviceOn(Termination termination) {
-  switch (termination) {
+const char* AdviceOn(const SolveAnswer& answer) {
+  switch (answer.solution.report.termination) {
     case Termination::kConverged:
       return "The residual is within the tolerance; see 'forward' for x "
              "itself.";
     case Termination::kPrecisionFloor:
-      return "x is as good as float64 allows; --extended gives more digits.";
+      return answer.extended_would_help
+                 ? "x is as good as float64 allows; --extended gives more "
+                   "digits."
+                 : "Above the tolerance, but as good as the format allows.";
     case Termination::kIllConditioned:
       return "No digit of x is certified; a --ridge makes it solvable.";
     case Termination::kIterationLimit:
@@ -179,8 +182,7 @@ void PrintSolveJson(const SolveAnswer& answer, std::ostream& out) {
 void PrintSolveText(const SolveAnswer& answer, int64_t show,
                     std::ostream& out) {
   const SolveReport& report = answer.solution.report;
-  out << client::Name(report.termination) << "  "
-      << AdviceOn(report.termination) << "\n"
+  out << client::Name(report.termination) << "  " << AdviceOn(answer) << "\n"
       << "  method      " << report.method << "\n"
       << "  rank        " << report.rank << "\n"
       << "  condition   " << Brief(report.condition_estimate) << "\n"

@@ -24,6 +24,7 @@ using tensor_files::StoredTensor;
 
 struct Verification {
   std::vector<verify::UniversalSetCheck> heads;
+  verify::Verdict whole;  // Of the answer as a whole.
   verify::Verdict all;
   double seconds = 0.0;
 };
@@ -53,8 +54,9 @@ Verification Verify(const StoredTensor& keys,
   const Stopwatch stopwatch;
   Verification result;
   const std::vector<verify::Rows> heads = verify::HeadsOf(keys);
-  result.all.Add("one set a head", heads.size() == sets.size(),
-                 absl::StrCat(sets.size(), " of ", heads.size()));
+  result.whole.Add("one set a head", heads.size() == sets.size(),
+                   absl::StrCat(sets.size(), " of ", heads.size()));
+  result.all.Append(result.whole);
   for (std::size_t h = 0; h < std::min(heads.size(), sets.size()); ++h) {
     const verify::LeverageReference reference(heads[h]);
     result.heads.push_back(
@@ -100,7 +102,8 @@ nlohmann::ordered_json VerificationJson(const Verification& verification) {
   }
   return {{"held", verification.all.held()},
           {"seconds", verification.seconds},
-          {"heads", heads}};
+          {"heads", heads},
+          {"rules", RulesJson(verification.whole)}};
 }
 
 void PrintJson(const Answer& answer, std::ostream& out) {
@@ -165,8 +168,9 @@ void PrintText(const Answer& answer, int64_t show, std::ostream& out) {
   if (!answer.verification) return;
   const Verification& verification = *answer.verification;
   out << "\n";
+  const bool several = verification.heads.size() > 1;
+  PrintRules(verification.whole, several, "", out);
   for (std::size_t h = 0; h < verification.heads.size(); ++h) {
-    const bool several = verification.heads.size() > 1;
     PrintRules(verification.heads[h].verdict, several,
                several ? absl::StrCat("head ", h, "  ") : "", out);
   }
@@ -216,7 +220,7 @@ ExitCode RunUniversalSet(const Arguments& arguments, const Console& console) {
   const auto access = Connect(arguments, console);
   for (const absl::Status& status : {options.status(), access.status()}) {
     if (!status.ok()) {
-      return ReportUsage(std::string(status.message()), console);
+      return ReportBadArguments(status, console);
     }
   }
   const InputTensors inputs =

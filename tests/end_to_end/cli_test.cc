@@ -127,6 +127,7 @@ TEST_F(CliTest, UniversalSetOfTheFixtureHolds) {
                             "--epsilon=0.1", "--verify", "--show=3"});
   EXPECT_EQ(text.code, 0) << text.err;
   EXPECT_THAT(text.out, HasSubstr("certificate held"));
+  EXPECT_THAT(text.out, HasSubstr("held         one set a head: 1 of 1"));
   EXPECT_THAT(text.out, HasSubstr("more; see --show"));
 }
 
@@ -241,6 +242,35 @@ TEST_F(CliTest, ASolveThatDoesNotConvergeSaysSo) {
   EXPECT_EQ(json["x"].size(), 3u);
 }
 
+TEST_F(CliTest, TheSeedOfAnAnswerCanBeGivenBack) {
+  // Above 2^63, as every second one that a server chooses.
+  const std::string seed = "13635882995952047716";
+  const auto json =
+      Json({"solve", Tensor("layer3.keys[0,:64]"),
+            Tensor("layer3.values[0,:64,0]"), "--problem=attention-kernel",
+            "--scale=0.17", "--ridge=0.01", "--seed=" + seed});
+  EXPECT_EQ(std::to_string(json["seed"].get<uint64_t>()), seed);
+}
+
+TEST_F(CliTest, AdviceIsWhatTheProblemTakes) {
+  // No float64 has a residual of 1e-300.
+  const auto advice_for = [](const std::vector<std::string>& flags) {
+    std::vector<std::string> words = {"solve", Tensor("layer3.keys[0,:64]"),
+                                      "--tolerance=1e-300"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    const Outcome outcome = Run(words);
+    EXPECT_EQ(outcome.code, 6) << outcome.err;
+    return outcome.out.substr(0, outcome.out.find('\n'));
+  };
+  const std::string row = Tensor("layer3.values[0,0]");
+  EXPECT_THAT(advice_for({row, "--problem=gram-power"}),
+              HasSubstr("--extended"));
+  EXPECT_THAT(advice_for({Tensor("layer3.values[0,:64,0]"),
+                          "--problem=attention-kernel", "--scale=0.17",
+                          "--ridge=0.01"}),
+              testing::Not(HasSubstr("--extended")));
+}
+
 TEST_F(CliTest, NonsenseIsOneLineAndTheRightCode) {
   const std::string keys = Tensor("layer0.keys[0]");
   const struct {
@@ -262,6 +292,15 @@ TEST_F(CliTest, NonsenseIsOneLineAndTheRightCode) {
       {{"universal-set", keys, "--eps=0.1"}, 2, "did you mean --epsilon"},
       {{"universal-set", keys, "--epsilon=.1", "--timeout=5"}, 2, "unit"},
       {{"universal-set", keys, "--epsilon=.1", "--tls-cert=x"}, 2, "together"},
+      {{"info", "--tls-ca=none.pem"}, 3, "none.pem: cannot be read"},
+      {{"info", "--tls-ca=/dev/zero"}, 3, "/dev/zero: not a PEM file"},
+      {{"info", "--tls-ca=/"}, 3, "cannot be read"},
+      {{"info", "--server=localhost"}, 2, "HOST:PORT"},
+      {{"info", "--server=127.0.0.1:0"}, 2, "HOST:PORT"},
+      {{"info", "--server=127.0.0.1:99999"}, 2, "PORT 1 to 65535"},
+      {{"info", "--server=http://127.0.0.1:1"}, 2, "HOST:PORT"},
+      {{"info", "--server=:50551"}, 2, "HOST:PORT"},
+      {{"info", "--server=::1:50551"}, 2, "HOST:PORT"},
       {{"universal-set", "none.npy", "--epsilon=0.1"}, 3, "none.npy"},
       {{"universal-set", "none.txt", "--epsilon=0.1"}, 3, ".safetensors"},
       {{"universal-set", Tensor("nothing"), "--epsilon=0.1"}, 3, "there is"},
@@ -277,6 +316,9 @@ TEST_F(CliTest, NonsenseIsOneLineAndTheRightCode) {
       {{"solve", keys, keys, "--problem=gram-power", "--scale=2"},
        2,
        "attention-kernel"},
+      {{"solve", keys, keys, "--problem=gram-power", "--tolerance=1"},
+       2,
+       "(0, 1)"},
       {{"solve", keys, keys, "--problem=gram-power", "--exponent=0"},
        2,
        "[1, 64]"},
@@ -319,6 +361,16 @@ TEST_F(CliTest, TheBinaryIsTheTool) {
   EXPECT_EQ(exit_code("--version"), 0);
   EXPECT_EQ(exit_code("nonsense"), 2);
   EXPECT_EQ(exit_code("health --server=" + server_->address()), 0);
+  // Only our line: gRPC would log the failed handshake beside it.
+  const test::ScratchFile said(".txt");
+  EXPECT_EQ(WEXITSTATUS(std::system((binary + " info --tls --attempts=1 " +
+                                     "--server=" + server_->address() + " 2>" +
+                                     said.path())
+                                        .c_str())),
+            5);
+  const std::string line = said.bytes();
+  EXPECT_THAT(line, StartsWith("steelyard: UNAVAILABLE"));
+  EXPECT_EQ(line.find('\n'), line.size() - 1) << line;
 }
 
 TEST_F(CliTest, ATensorOverTheServersLimitIsNotSent) {

@@ -1,5 +1,6 @@
 #include "client/cli/arguments.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,19 @@ CommandSpec Weigh() {
                  .kind = FlagKind::kInteger,
                  .value = "N",
                  .least = 1},
+                {.name = "share",
+                 .kind = FlagKind::kReal,
+                 .value = "X",
+                 .least = 0.0,
+                 .most = 1.0,
+                 .least_is_open = true,
+                 .most_is_open = true},
+                {.name = "pebbles",
+                 .kind = FlagKind::kInteger,
+                 .value = "N",
+                 .least = 0,
+                 .most = 1e6},
+                {.name = "seed", .kind = FlagKind::kUnsigned, .value = "N"},
                 {.name = "wait",
                  .kind = FlagKind::kDuration,
                  .value = "1s",
@@ -61,6 +75,19 @@ TEST(ArgumentsTest, FlagsAnywhereInEitherForm) {
   EXPECT_EQ(parsed->Text("note"), "a=b");
 }
 
+// A server chooses any of them, and --seed must take it back.
+TEST(ArgumentsTest, UnsignedTakesAllOf64Bits) {
+  const CommandSpec command = Weigh();
+  for (const uint64_t seed : {uint64_t{0}, uint64_t{1} << 63, ~uint64_t{0}}) {
+    const auto parsed = Arguments::Parse(
+        command,
+        std::vector<std::string>{"stone", "--seed", std::to_string(seed)});
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(parsed->Unsigned("seed"), seed);
+    EXPECT_EQ(parsed->Unsigned("note"), std::nullopt);
+  }
+}
+
 TEST(ArgumentsTest, WhatIsNotGivenIsUnset) {
   const CommandSpec command = Weigh();
   const auto parsed =
@@ -91,6 +118,11 @@ TEST(ArgumentsTest, MistakesAreNamed) {
       {{"a", "--count=2.5"}, "required is an integer"},
       {{"a", "--count=0"}, "--count is 0; required is >= 1"},
       {{"a", "--count=99999999999999999999"}, "required is an integer"},
+      {{"a", "--share=1"}, "--share is 1; required is (0, 1)"},
+      {{"a", "--pebbles=-1"}, "required is [0, 1000000]"},
+      {{"a", "--seed=-1"}, "required is an integer in [0, 2^64)"},
+      {{"a", "--seed=18446744073709551616"}, "in [0, 2^64)"},
+      {{"a", "-x", "1"}, "unknown flag -x of 'weigh'"},
       {{"a", "--wait=5"}, "a duration with its unit"},
       {{"a", "--wait=-1s"}, "required is > 0"},
       {{"a", "--unit=stone"}, "required is one of kg, lb"},
