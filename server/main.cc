@@ -105,20 +105,25 @@ int Serve(const ServerConfig& config) {
   return 0;
 }
 
+// A full disk or a closed pipe: the text did not arrive whole.
+int Print(const std::string& text) {
+  if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) {
+    return 0;
+  }
+  return Fail(absl::UnavailableError("cannot write to standard output"));
+}
+
 int Main(const std::vector<std::string>& arguments) {
   const absl::StatusOr<CommandLine> line =
       ReadCommandLine(arguments, ProcessEnvironment());
   if (!line.ok()) return Fail(line.status());
   switch (line->action) {
     case Action::kPrintHelp:
-      std::fputs(HelpText().c_str(), stdout);
-      return 0;
+      return Print(HelpText());
     case Action::kPrintVersion:
-      std::printf("steelyard-server %s\n", Version().c_str());
-      return 0;
+      return Print(absl::StrCat("steelyard-server ", Version(), "\n"));
     case Action::kPrintConfig:
-      std::fputs(PrintedConfig(line->config).c_str(), stdout);
-      return 0;
+      return Print(PrintedConfig(line->config));
     case Action::kServe:
       return Serve(line->config);
   }

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -17,6 +18,9 @@ namespace steelyard::server {
 namespace {
 
 constexpr int kHelpColumns = 78;
+
+// More than every setting with a long comment.
+constexpr std::size_t kFileBytesMost = std::size_t{1} << 16;
 
 // A text for a setting, and where it came from ("--workers",
 // "steelyard.conf:3").
@@ -37,6 +41,13 @@ const Option* FindOption(const std::string& name) {
 
 absl::Status Wrong(const std::string& message) {
   return absl::InvalidArgumentError(message);
+}
+
+// Text from outside, fit for a message of one line.
+std::string Printable(const std::string& text) {
+  constexpr std::size_t kShownMost = 80;
+  if (text.size() <= kShownMost) return absl::Utf8SafeCHexEscape(text);
+  return absl::Utf8SafeCHexEscape(text.substr(0, kShownMost)) + "...";
 }
 
 struct Flags {
@@ -86,27 +97,43 @@ absl::Status ReadFlag(const std::vector<std::string>& arguments,
   return absl::OkStatus();
 }
 
-absl::Status ReadFile(const std::string& path, Settings* settings) {
-  std::ifstream file(path);
-  if (!file) {
+// The whole text. A pipe will do; a folder opens like a file, but has no text
+// to read.
+absl::StatusOr<std::string> TextOfFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kFileBytesMost + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!file.eof() && file.gcount() == 0) {
     return Wrong(absl::StrCat("--config is ", path, "; cannot read it"));
   }
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    const std::string origin = absl::StrCat(path, ":", number);
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > kFileBytesMost) {
+    return Wrong(absl::StrCat("--config is ", path, "; it must have at most ",
+                              kFileBytesMost, " bytes"));
+  }
+  return text;
+}
+
+absl::Status ReadFile(const std::string& path, Settings* settings) {
+  const absl::StatusOr<std::string> whole = TextOfFile(path);
+  if (!whole.ok()) return whole.status();
+  int number = 0;
+  for (const absl::string_view line : absl::StrSplit(*whole, '\n')) {
+    const std::string origin = absl::StrCat(path, ":", ++number);
     const std::string text(
         absl::StripAsciiWhitespace(line.substr(0, line.find('#'))));
     if (text.empty()) continue;
     const std::size_t equals = text.find('=');
     if (equals == std::string::npos) {
-      return Wrong(
-          absl::StrCat(origin, ": '", text, "' must be `name = value`"));
+      return Wrong(absl::StrCat(origin, ": '", Printable(text),
+                                "' must be `name = value`"));
     }
     const std::string name(absl::StripAsciiWhitespace(text.substr(0, equals)));
     const std::string value(
         absl::StripAsciiWhitespace(text.substr(equals + 1)));
     if (FindOption(name) == nullptr) {
-      return Wrong(absl::StrCat(origin, ": unknown setting '", name, "'"));
+      return Wrong(
+          absl::StrCat(origin, ": unknown setting '", Printable(name), "'"));
     }
     if (!settings->emplace(name, Setting{value, origin}).second) {
       return Wrong(absl::StrCat(origin, ": '", name, "' is set twice"));
@@ -181,9 +208,9 @@ absl::StatusOr<CommandLine> ReadCommandLine(
         FindOption(name)->read(setting.text, &line.config);
     if (read.ok()) continue;
     const bool names_itself = setting.origin == "--" + name;
-    return Wrong(absl::StrCat(setting.origin,
-                              names_itself ? "" : " (" + name + ")", " is '",
-                              setting.text, "'; it ", read.message()));
+    return Wrong(absl::StrCat(
+        setting.origin, names_itself ? "" : " (" + name + ")", " is '",
+        Printable(setting.text), "'; it ", read.message()));
   }
   return line;
 }

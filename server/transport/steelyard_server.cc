@@ -162,7 +162,8 @@ absl::StatusOr<std::unique_ptr<SteelyardServer>> SteelyardServer::Start(
   if (parts->grpc == nullptr || parts->port <= 0) {
     return absl::FailedPreconditionError(
         absl::StrCat("cannot listen on ", config.listen,
-                     "; is another server there already?"));
+                     "; the port is taken or not permitted, or this machine "
+                     "has no such address"));
   }
   parts->health.SetServing(true);
   return std::unique_ptr<SteelyardServer>(

@@ -105,7 +105,8 @@ TEST(ServerStartTest, SecondProcessOnThePortExitsWithOneLine) {
   EXPECT_EQ(process.WaitForExit(), 1);
   EXPECT_EQ(process.Output(), "steelyard-server: cannot listen on " +
                                   running.address() +
-                                  "; is another server there already?\n");
+                                  "; the port is taken or not permitted, or "
+                                  "this machine has no such address\n");
 }
 
 TEST(ServerStartTest, WrongValueStopsTheStartWithOneLine) {

@@ -126,6 +126,27 @@ TEST(CommandLineTest, RefusesABrokenFile) {
               HasSubstr(":2: 'workers' is set twice"));
 }
 
+TEST(CommandLineTest, RefusesWhatIsNoTextOfSettings) {
+  EXPECT_THAT(MessageFor({"--config=" + testing::TempDir()}),
+              HasSubstr("; cannot read it"));
+  // Without an end; a message must not carry it all either.
+  EXPECT_THAT(MessageFor({"--config=/dev/zero"}),
+              HasSubstr("must have at most 65536 bytes"));
+  const ConfigFile file(std::string("\0\x1b\xff", 3) + std::string(1000, 'x') +
+                        "\n");
+  const std::string message = MessageFor({"--config=" + file.path()});
+  EXPECT_THAT(message, HasSubstr(R"(:1: '\x00\x1b)"));
+  EXPECT_THAT(message, HasSubstr("xxx...' must be `name = value`"));
+  EXPECT_LT(message.size(), file.path().size() + 200);
+}
+
+TEST(CommandLineTest, AnEmptyFileAndNoFileSetNothing) {
+  const ConfigFile file("");
+  EXPECT_EQ(MessageFor({"--config=" + file.path()}), "");
+  EXPECT_EQ(MessageFor({"--config=/dev/null"}), "");
+  EXPECT_EQ(MessageFor({"--config="}), "");
+}
+
 TEST(CommandLineTest, RefusesAnUnknownSettingAndALineWithoutEquals) {
   const ConfigFile file("wrokers = 1\n");
   EXPECT_THAT(MessageFor({"--config=" + file.path()}),
