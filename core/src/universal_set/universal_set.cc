@@ -51,7 +51,9 @@ UniversalSet SelectSet(const FactoredKeys& keys,
   if (options.epsilon.has_value()) {
     set.size_bound = static_cast<double>(set.rank) / *options.epsilon;
   }
-  set.relative_score_error = keys.scores.delta;
+  // Columns are scaled before the rank is found: rank 0 means that K = 0, whose
+  // sensitivities are 0 exactly, though no R bounds their error.
+  set.relative_score_error = set.rank == 0 ? 0.0 : keys.scores.delta;
   set.condition_estimate = keys.factor.condition;
   set.method = keys.factor.description;
   return set;

@@ -200,6 +200,7 @@ TEST(UniversalSetEdgeTest, ZeroKeysHaveNoMembers) {
   const UniversalSet set = Find(keys.view(), {.epsilon = 0.01});
   EXPECT_THAT(set.indices, IsEmpty());
   EXPECT_EQ(set.rank, 0);
+  EXPECT_EQ(set.relative_score_error, 0.0);
   EXPECT_EQ(set.total_sensitivity, 0.0);
   EXPECT_TRUE(set.exact);
 }
