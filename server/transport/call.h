@@ -4,6 +4,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/status.h>
 
+#include <cstddef>
 #include <memory>
 
 #include "absl/functional/function_ref.h"
@@ -21,12 +22,25 @@ RequestContext::Call Describe(const char* method, grpc::ServerContext* context);
 grpc::Status Finish(RequestContext& context,
                     absl::FunctionRef<absl::Status()> handle);
 
+// From here on a message is worth a walk over the heap, some milliseconds.
+inline constexpr std::size_t kLargeMessageBytes = std::size_t{16} << 20;
+
+// Unused pages of the heap go back to the system.
+void ReturnFreeMemory();
+
 // The request of a call as an object that may outlive the call: abandoned work
 // goes on reading it. gRPC makes the message for this one call and hands out a
 // const pointer to it; nobody looks at it after the handler.
+//
+// A large one gives its memory back to the system when it goes: it came in
+// thousands of small pieces, which the heap would keep.
 template <typename Request>
 std::shared_ptr<const Request> TakeRequest(const Request* request) {
-  auto taken = std::make_shared<Request>();
+  const std::size_t bytes = request->ByteSizeLong();
+  std::shared_ptr<Request> taken(new Request, [bytes](Request* message) {
+    delete message;
+    if (bytes >= kLargeMessageBytes) ReturnFreeMemory();
+  });
   taken->Swap(const_cast<Request*>(request));
   return taken;
 }

@@ -23,6 +23,7 @@ class ServerProcess {
   // True once it serves; false when it ended or did not serve in time.
   bool WaitUntilServing(std::chrono::seconds time = std::chrono::seconds(30));
 
+  pid_t pid() const { return pid_; }
   int port() const { return port_; }
   std::string address() const;
 
