@@ -37,7 +37,7 @@ struct UniversalSet {
   double effective_epsilon = 0.0;
   Index rank = 0;                     // Of K.
   double size_bound = 0.0;            // rank / epsilon; n without epsilon.
-  bool exact = false;                 // Nothing undecided.
+  bool exact = false;  // Nothing undecided, for keys of this numerical rank.
   double relative_score_error = 0.0;  // delta of N4, certified.
   double total_sensitivity = 0.0;     // Sum over all n keys.
   Index keys = 0;                     // n.
