@@ -51,7 +51,10 @@ class RawCaller {
  public:
   explicit RawCaller(const std::string& address)
       : channel_(
-            grpc::CreateChannel(address, grpc::InsecureChannelCredentials())) {}
+            grpc::CreateChannel(address, grpc::InsecureChannelCredentials())) {
+    (void)channel_->WaitForConnected(std::chrono::system_clock::now() +
+                                     kDeadline);
+  }
 
   // The answer's bytes are in `answer` when the status is OK; of a stream the
   // last message's.

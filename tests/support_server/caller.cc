@@ -7,6 +7,8 @@
 #include <grpcpp/support/sync_stream.h>
 #include <stdlib.h>
 
+#include <chrono>
+
 #include "steelyard/v1/regression_service.grpc.pb.h"
 #include "steelyard/v1/server_service.grpc.pb.h"
 #include "steelyard/v1/universal_set_service.grpc.pb.h"
@@ -28,8 +30,13 @@ std::shared_ptr<grpc::Channel> OwnConnection(const std::string& address) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetMaxReceiveMessageSize(-1);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
-                                   arguments);
+  std::shared_ptr<grpc::Channel> channel = grpc::CreateCustomChannel(
+      address, grpc::InsecureChannelCredentials(), arguments);
+  // Of some thousand first connections one failed; calls that follow must not
+  // depend on it. Where there is no server, the calls will say so.
+  (void)channel->WaitForConnected(std::chrono::system_clock::now() +
+                                  std::chrono::seconds(10));
+  return channel;
 }
 
 // Of a ServerReflectionResponse: field 6 holds field 1, repeated, holds the
