@@ -8,6 +8,7 @@
 
 #include "echo.grpc.pb.h"
 #include "server/transport/steelyard_server.h"
+#include "steelyard/matrix.h"
 #include "steelyard/random.h"
 #include "steelyard/universal_set.h"
 #include "steelyard/v1/server_service.grpc.pb.h"
