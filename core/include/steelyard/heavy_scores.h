@@ -16,21 +16,31 @@
 #include "steelyard/compute_context.h"
 #include "steelyard/cost.h"
 #include "steelyard/matrix_view.h"
+#include "steelyard/queryable_set.h"
+#include "steelyard/score_function.h"
 
 namespace steelyard {
 
 struct HeavyRow {
   std::vector<Index> indices;   // Ascending, zero-based.
-  std::vector<double> scores;   // Of the keys above, in [0, 1].
+  // Of the keys above, in [0, 1]; lower ends where scores_upper is not empty.
+  std::vector<double> scores;
+  std::vector<double> scores_upper;  // Empty: the scores are exact.
   double normalizer = 0.0;      // Z * 2^-normalizer_exponent.
   int normalizer_exponent = 0;  // Not 0 only when Z is outside float64.
   double captured_mass = 0.0;   // Share of Z that `indices` hold.
   bool undefined = false;       // Z is 0 to working accuracy.
+  Index keys_scored = 0;        // Softmax, certified: keys looked at.
 };
 
 struct HeavyOptions {
   // Smallest score to report. Dimensionless, in (0, 1].
   double epsilon = 0.01;
+  // Of inline keys; a QueryableSet has its own.
+  ScoreFunction function = Power{2.0};
+  // Query i sees keys 0..positions[i]; one position a query of a head.
+  bool causal = false;
+  std::vector<Index> positions = {};
 };
 
 // SHAPES   key_heads: H views of n x d; query_heads: G views of m x d, G a
@@ -43,6 +53,16 @@ struct HeavyOptions {
 //          Cancelled, DeadlineExceeded: `context.stop`.
 absl::StatusOr<std::vector<HeavyRow>> FindHeavyScores(
     absl::Span<const AnyMatrixView> key_heads,
+    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions& options,
+    const ComputeContext& context);
+
+// The same from sets whose keys are gone. options.epsilon must be at least
+// every set's effective_epsilon.
+// COST     d (d + |U|) flops a query, whatever n is.
+// ERRORS   FailedPrecondition EPSILON_BELOW_SET; PREFIX_UNKNOWN: a causal query
+//          at a position whose normaliser the set does not hold.
+absl::StatusOr<std::vector<HeavyRow>> FindHeavyScores(
+    absl::Span<const QueryableSet> key_heads,
     absl::Span<const AnyMatrixView> query_heads, const HeavyOptions& options,
     const ComputeContext& context);
 

@@ -10,6 +10,7 @@
 //   [KBKW25] Kannan, Bhattacharyya, Kacham, Woodruff. LevAttention. ICLR 2025.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,8 +20,24 @@
 #include "steelyard/compute_context.h"
 #include "steelyard/cost.h"
 #include "steelyard/matrix_view.h"
+#include "steelyard/score_function.h"
 
 namespace steelyard {
+
+// For queries with ||K q||^2 >= ratio * lambda * ||q||^2 only: a smaller set.
+// Both > 0; lambda in the units of ||K||^2. p = 2 only.
+struct RidgeVariant {
+  double lambda = 0.0;
+  double ratio = 0.0;
+};
+
+// How members are looked for.
+enum class Selection {
+  kAutomatic,            // kDirect or kFast by cost: the same set
+  kDirect,               // every score in float64
+  kFast,                 // a float32 filter with certain bounds
+  kJohnsonLindenstrauss  // may fail with a probability that the method tells
+};
 
 struct UniversalSetOptions {
   // Smallest attention score that must not be missed. Dimensionless, in (0, 1].
@@ -28,6 +45,13 @@ struct UniversalSetOptions {
   std::optional<double> epsilon;
   // At most this many keys, the most sensitive, ties to the lower index. >= 1.
   std::optional<Index> top_m;
+  ScoreFunction function = Power{2.0};
+  // Query i sees keys 0..i: a key counts by its score on arrival (N5).
+  bool causal = false;
+  std::optional<RidgeVariant> ridge;
+  Selection selection = Selection::kAutomatic;
+  // Of every random choice (kJohnsonLindenstrauss only).
+  std::uint64_t seed = 0;
 };
 
 struct UniversalSet {
@@ -45,6 +69,8 @@ struct UniversalSet {
   std::string method;                 // In words.
   std::vector<Index> undecided;       // Members within delta of epsilon.
   std::vector<Index> new_direction;   // Members kept by the rank rule of N4.
+  // Of the keys above: 1 where the sensitivity is an upper bound. Empty: none.
+  std::vector<std::uint8_t> upper_bounds;
 };
 
 // SHAPES   keys: n x d, row-major, n >= 1, d >= 1.
@@ -57,8 +83,8 @@ absl::StatusOr<UniversalSet> FindUniversalSet(
     const AnyMatrixView& keys, const UniversalSetOptions& options,
     const ComputeContext& context);
 
-// The same for every head; heads run side by side. A NaN or infinity is
-// reported with the row counted through all heads, as in an H x n x d tensor.
+// The same for every head; heads run side by side and may differ in length. A
+// NaN or infinity is reported with the row counted through all heads.
 absl::StatusOr<std::vector<UniversalSet>> FindUniversalSets(
     absl::Span<const AnyMatrixView> heads, const UniversalSetOptions& options,
     const ComputeContext& context);

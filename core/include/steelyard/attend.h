@@ -1,0 +1,84 @@
+// LevAttention: attention over the universal set, sinks and local keys only.
+//
+//     o_i = sum_j w_ij v_j,   w_ij = f(<q_i, k_j>) / Z_i,
+//
+//   j over U, the first `sinks` keys and the keys near query i; each key counts
+//   once. Z_i sums over the attended keys, or over all of them.
+//
+// SOURCE  NUMERICS N8. [KBKW25] LevAttention, section 5.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "steelyard/compute_context.h"
+#include "steelyard/cost.h"
+#include "steelyard/matrix.h"
+#include "steelyard/matrix_view.h"
+#include "steelyard/queryable_set.h"
+#include "steelyard/score_function.h"
+
+namespace steelyard {
+
+// Keys `first`, first + 1, ... are the cells of a height x width grid, row by
+// row; a query near cell c attends all cells within this Manhattan distance.
+// Keys before `first` are off the grid, and so are queries at such positions.
+struct LocalGrid {
+  Index height = 1;
+  Index width = 1;
+  Index radius = 0;
+  Index first = 0;
+};
+
+enum class AttendNormalization {
+  kAttended,  // rows of w sum to 1
+  kAllKeys    // rows of w sum to the captured mass
+};
+
+struct AttendOptions {
+  // Of the sets, when they are found from the keys. Unset with top_m unset: no
+  // universal set, only sinks and local keys.
+  std::optional<double> epsilon;
+  std::optional<Index> top_m;
+  ScoreFunction function = Power{2.0};
+  Index sinks = 0;
+  // Keys with |position - key| <= window. At most one of the two.
+  std::optional<Index> window;
+  std::optional<LocalGrid> grid;
+  AttendNormalization normalization = AttendNormalization::kAttended;
+  // Query i sees keys 0..positions[i].
+  bool causal = false;
+  // One a query of a head. Empty: query i is at position n - m + i.
+  std::vector<Index> positions;
+};
+
+struct AttendedHead {
+  Matrix<double> output;              // m x e
+  std::vector<double> captured_mass;  // one a query; NaN where Z is not known
+  std::vector<Index> attended;        // keys attended, one a query
+};
+
+// SHAPES   keys: H views n_h x d; values: H views n_h x e; queries: G views
+//          m x d, G a multiple of H, query head g reads key head floor(g H / G).
+//          `sets`: empty (found from `keys`), or one a key head; `keys` may
+//          be empty when sets are given and neither sinks, local keys nor
+//          kAllKeys of softmax need them.
+// SCALARS  any storage types; sums are float64.
+// COST     that of the sets, then (d + e) (|U| + sinks + local) flops a query.
+// RANDOM   none.
+// ERRORS   InvalidArgument NOT_FINITE ("keys", "values", "queries").
+//          Cancelled, DeadlineExceeded: `context.stop`.
+absl::StatusOr<std::vector<AttendedHead>> Attend(
+    absl::Span<const AnyMatrixView> keys, absl::Span<const QueryableSet> sets,
+    absl::Span<const AnyMatrixView> values,
+    absl::Span<const AnyMatrixView> queries, const AttendOptions& options,
+    const ComputeContext& context);
+
+// For H key heads of n x d, values of e columns, G heads of m queries.
+Cost CostOfAttend(Index key_heads, Index n, Index d, Index e,
+                  Index query_heads, Index m, const AttendOptions& options,
+                  int workers);
+
+}  // namespace steelyard

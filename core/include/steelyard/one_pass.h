@@ -1,0 +1,115 @@
+// The universal set of keys that arrive in blocks, in memory that does not grow
+// with their number; exact, whatever their order and the size of the blocks.
+//
+// METHOD  Scores only fall as keys arrive. R of all keys so far is kept, and
+//   the keys (candidates) that no score so far has excluded: a key is dropped
+//   at time t iff tau~_t (1 + delta_t) < epsilon with delta_t certified at that
+//   moment, so each drop is proved alone. Other f: a deterministic coreset of
+//   d^2 numbers gives upper bounds.
+//
+// SOURCE  NUMERICS N5, N6, N7.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "steelyard/compute_context.h"
+#include "steelyard/cost.h"
+#include "steelyard/matrix.h"
+#include "steelyard/matrix_view.h"
+#include "steelyard/queryable_set.h"
+#include "steelyard/universal_set.h"
+
+namespace steelyard {
+
+// How a stored number looks; the alternatives of AnyMatrixView, in its order.
+enum class StorageType { kFloat64, kFloat32, kFloat16, kBFloat16 };
+
+struct OnePassOptions {
+  Index columns = 0;                                 // d
+  StorageType storage = StorageType::kFloat32;       // of every block
+  double epsilon = 0.0;                              // in (0, 1]
+  std::optional<Index> top_m;  // of the final set; does not bound the memory
+  ScoreFunction function = Power{2.0};               // no softmax
+  bool causal = false;
+  Index first_index = 0;  // global index of the first key
+};
+
+// Keys first, first + 1, ..., first + count - 1.
+struct KeyRange {
+  Index first = 0;
+  Index count = 0;
+};
+
+// All that a pass knows, as plain data: what an exported state carries.
+struct OnePassState {
+  std::vector<KeyRange> ranges;   // keys seen: sorted, disjoint
+  Matrix<double> factor;          // R, d x d, of K times 2^-column_exponents
+  std::vector<int> column_exponents;
+  // Bound on the relative error of R'R against K'K (f of N4); may be infinite.
+  double factor_error = 0.0;
+  std::vector<Index> indices;         // of the candidates, ascending
+  std::vector<std::byte> candidates;  // their keys, as sent: row-major
+  std::vector<double> arrival_scores;  // causal only; as `indices`
+  std::string coreset;                 // p != 2: opaque, versioned
+};
+
+class OnePassUniversalSet {
+ public:
+  // ERRORS  InvalidArgument: an option that one pass cannot serve (softmax).
+  static absl::StatusOr<OnePassUniversalSet> Create(
+      const OnePassOptions& options);
+
+  // Goes on from an exported state. ERRORS InvalidArgument STATE_CORRUPT with
+  // the field that contradicts another.
+  static absl::StatusOr<OnePassUniversalSet> Restore(
+      const OnePassOptions& options, OnePassState state,
+      const ComputeContext& context);
+
+  OnePassUniversalSet(OnePassUniversalSet&&) noexcept;
+  OnePassUniversalSet& operator=(OnePassUniversalSet&&) noexcept;
+  ~OnePassUniversalSet();
+
+  // The next keys, c x d of options.storage, c >= 1, any c. All of the block
+  // or, with an error, none of it.
+  // COST    2 c d^2 flops, amortised.
+  // ERRORS  InvalidArgument NOT_FINITE, field "keys", the row within the block.
+  //         Cancelled, DeadlineExceeded, Aborted: `context.stop`.
+  absl::Status Add(const AnyMatrixView& keys, const ComputeContext& context);
+
+  // The set of the keys so far; the pass can go on. No keys yet: an empty set.
+  absl::StatusOr<UniversalSet> Snapshot(const ComputeContext& context) const;
+
+  // The same with what queries need.
+  absl::StatusOr<QueryableSet> Queryable(const ComputeContext& context) const;
+
+  absl::StatusOr<OnePassState> Export(const ComputeContext& context) const;
+
+  // As if all keys of `other` had been added, too (N6). Associative and
+  // commutative; exact. On error nothing has changed.
+  // ERRORS  FailedPrecondition RANGES_OVERLAP, CAUSAL_NOT_MERGEABLE.
+  //         InvalidArgument CONFLICTING_FIELDS: other options.
+  absl::Status Merge(const OnePassUniversalSet& other,
+                     const ComputeContext& context);
+
+  const OnePassOptions& options() const;
+  Index keys() const;                  // seen so far
+  std::vector<KeyRange> ranges() const;
+  double bytes() const;                // held now
+
+ private:
+  struct Pass;
+  explicit OnePassUniversalSet(std::unique_ptr<Pass> pass);
+  std::unique_ptr<Pass> pass_;
+};
+
+// Bytes that one head may hold at most (its largest candidate buffer), for
+// blocks of at most `block_rows`; flops of one block.
+Cost CostOfOnePass(const OnePassOptions& options, Index block_rows);
+
+}  // namespace steelyard
