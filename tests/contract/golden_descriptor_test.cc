@@ -3,6 +3,8 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/descriptor.pb.h>
 #include <google/protobuf/duration.pb.h>
+#include <google/protobuf/empty.pb.h>
+#include <google/protobuf/timestamp.pb.h>
 
 #include <fstream>
 #include <iterator>
@@ -70,7 +72,8 @@ TEST(GoldenDescriptorTest, TheContractIsSelfContained) {
   // Every name resolves when nothing but those files is there.
   pb::DescriptorPool pool;
   for (const auto* known :
-       {pb::Any::descriptor(), pb::Duration::descriptor()}) {
+       {pb::Any::descriptor(), pb::Duration::descriptor(),
+        pb::Empty::descriptor(), pb::Timestamp::descriptor()}) {
     File file;
     known->file()->CopyTo(&file);
     ASSERT_NE(pool.BuildFile(file), nullptr);
