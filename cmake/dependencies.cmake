@@ -11,6 +11,7 @@ find_package(spdlog CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 
 pkg_check_modules(LIBHWY REQUIRED IMPORTED_TARGET libhwy)
+pkg_check_modules(LIBISAL REQUIRED IMPORTED_TARGET libisal)
 
 # The pthread flavour of OpenBLAS: the serial one has no lock around its
 # buffers and returns wrong numbers when two threads call it.
