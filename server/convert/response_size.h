@@ -22,6 +22,16 @@ absl::StatusOr<std::int64_t> MaxResponseBytes(std::optional<std::int64_t> asked,
 absl::Status CheckFits(double bytes, std::int64_t max,
                        const std::string& remedy);
 
+// The exact check, when the message stands; it is emptied when it is too large.
+template <typename Response>
+absl::Status CheckMessage(std::int64_t max, const std::string& remedy,
+                          Response* response) {
+  absl::Status fits =
+      CheckFits(static_cast<double>(response->ByteSizeLong()), max, remedy);
+  if (!fits.ok()) response->Clear();
+  return fits;
+}
+
 // Memory of an answer that is built only if it fits into `max`: its message,
 // `message_per_wire` times as large as its wire form of about `wire_bytes`, and
 // that form itself.

@@ -73,6 +73,11 @@ absl::StatusOr<StorageType> StorageTypeOf(const v1::Tensor& tensor,
       return StorageType::kHalf;
     case v1::DTYPE_BFLOAT16:
       return StorageType::kBFloat16;
+    case v1::DTYPE_INT64:
+      return WrongDtypeError(
+          field, "is DTYPE_INT64",
+          "inputs are FLOAT64, FLOAT32, FLOAT16 or BFLOAT16; INT64 is for "
+          "answers");
     default:
       return FieldRequiredError(field, "it says how data stores its numbers");
   }

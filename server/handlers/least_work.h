@@ -7,6 +7,7 @@
 // (rows, for the kernel) is multiplied once.
 #pragma once
 
+#include "server/convert/heavy_query.h"
 #include "server/convert/regression.h"
 #include "server/convert/universal_set.h"
 

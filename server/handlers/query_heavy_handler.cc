@@ -1,7 +1,7 @@
 #include "server/handlers/query_heavy_handler.h"
 
 #include "absl/status/statusor.h"
-#include "server/convert/universal_set.h"
+#include "server/convert/heavy_query.h"
 #include "server/handlers/least_work.h"
 #include "steelyard/heavy_scores.h"
 

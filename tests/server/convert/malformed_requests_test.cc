@@ -3,6 +3,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/convert/heavy_query.h"
 #include "server/convert/regression.h"
 #include "server/convert/universal_set.h"
 #include "server/errors/errors.h"

@@ -128,8 +128,11 @@ inline std::vector<RequestCase> WrongDataCases() {
                   {"FIELD_REQUIRED", "keys.dense.dtype", "is required"}),
       RefusedKeys(
           "unknown dtype",
-          [](v1::Tensor* keys) { keys->set_dtype(v1::DType(5)); },
-          {"UNKNOWN_ENUM", "keys.dense.dtype", "is 5; this version knows"}),
+          [](v1::Tensor* keys) { keys->set_dtype(v1::DType(6)); },
+          {"UNKNOWN_ENUM", "keys.dense.dtype", "is 6; this version knows"}),
+      RefusedKeys("int64",
+                  [](v1::Tensor* keys) { keys->set_dtype(v1::DTYPE_INT64); },
+                  {"WRONG_DTYPE", "keys.dense.dtype", "is DTYPE_INT64"}),
       RefusedKeys("negative dtype",
                   [](v1::Tensor* keys) { keys->set_dtype(v1::DType(-1)); },
                   {"UNKNOWN_ENUM", "keys.dense.dtype", "is -1"}),
