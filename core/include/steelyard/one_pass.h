@@ -51,11 +51,20 @@ struct OnePassState {
   std::vector<KeyRange> ranges;   // keys seen: sorted, disjoint
   Matrix<double> factor;          // R, d x d, of K times 2^-column_exponents
   std::vector<int> column_exponents;
-  // Bound on the relative error of R'R against K'K (f of N4); may be infinite.
+  // Two finite bounds, good for any rank: R'R = (X + D)'(X + D) with
+  // (1 - factor_error) K'K <= X'X <= (1 + factor_error) K'K and
+  // ||D||_F <= householder_error, K scaled. factor_error < 1.
   double factor_error = 0.0;
+  double householder_error = 0.0;
   std::vector<Index> indices;         // of the candidates, ascending
   std::vector<std::byte> candidates;  // their keys, as sent: row-major
-  std::vector<double> arrival_scores;  // causal only; as `indices`
+  // Causal only; as `indices`: scores on arrival and bounds on their relative
+  // errors (infinite: nothing is known; a score of 1: the rank rule of N4).
+  std::vector<double> arrival_scores;
+  std::vector<double> arrival_errors;
+  // Causal only: sum over all keys of the scores, and of their upper ends.
+  double arrival_total = 0.0;
+  double arrival_bound = 0.0;
   std::string coreset;                 // p != 2: opaque, versioned
 };
 
@@ -76,13 +85,19 @@ class OnePassUniversalSet {
   ~OnePassUniversalSet();
 
   // The next keys, c x d of options.storage, c >= 1, any c. All of the block
-  // or, with an error, none of it.
+  // or, with an error, none of it. Their global indices follow the largest
+  // index seen (first_index: nothing seen). Small blocks wait inside, as sent,
+  // until enough rows are there to be worth O(d^3); every answer counts them.
   // COST    2 c d^2 flops, amortised.
   // ERRORS  InvalidArgument NOT_FINITE, field "keys", the row within the block.
   //         Cancelled, DeadlineExceeded, Aborted: `context.stop`.
   absl::Status Add(const AnyMatrixView& keys, const ComputeContext& context);
 
   // The set of the keys so far; the pass can go on. No keys yet: an empty set.
+  // Of dropped keys only that they are below epsilon is known, so
+  // effective_epsilon is at least epsilon once one was dropped, and
+  // total_sensitivity is the rank (causal: the sum of the arrival scores, and
+  // size_bound its upper end over epsilon).
   absl::StatusOr<UniversalSet> Snapshot(const ComputeContext& context) const;
 
   // The same with what queries need.
