@@ -70,7 +70,7 @@ absl::StatusOr<StorageType> StorageTypeOf(const v1::Tensor& tensor,
     case v1::DTYPE_FLOAT32:
       return StorageType::kFloat32;
     case v1::DTYPE_FLOAT16:
-      return StorageType::kHalf;
+      return StorageType::kFloat16;
     case v1::DTYPE_BFLOAT16:
       return StorageType::kBFloat16;
     case v1::DTYPE_INT64:
@@ -198,7 +198,7 @@ std::int64_t SizeOf(StorageType type) {
       return 8;
     case StorageType::kFloat32:
       return 4;
-    case StorageType::kHalf:
+    case StorageType::kFloat16:
     case StorageType::kBFloat16:
       return 2;
   }
@@ -211,7 +211,7 @@ const char* NameOf(StorageType type) {
       return "FLOAT64";
     case StorageType::kFloat32:
       return "FLOAT32";
-    case StorageType::kHalf:
+    case StorageType::kFloat16:
       return "FLOAT16";
     case StorageType::kBFloat16:
       return "BFLOAT16";
@@ -321,7 +321,7 @@ TensorMatrices::TensorMatrices(const TensorInput& tensor) {
       heads_ =
           Views<float>(numbers, tensor.heads(), tensor.rows(), tensor.cols());
       break;
-    case StorageType::kHalf:
+    case StorageType::kFloat16:
       heads_ =
           Views<Half>(numbers, tensor.heads(), tensor.rows(), tensor.cols());
       break;

@@ -18,8 +18,6 @@
 
 namespace steelyard::server {
 
-enum class StorageType { kFloat64, kFloat32, kHalf, kBFloat16 };
-
 // Bytes of one number.
 std::int64_t SizeOf(StorageType type);
 // "FLOAT16", as the contract calls it.

@@ -59,6 +59,9 @@ class MatrixView {
 using AnyMatrixView = std::variant<MatrixView<double>, MatrixView<float>,
                                    MatrixView<Half>, MatrixView<BFloat16>>;
 
+// How a stored number looks; the alternatives of AnyMatrixView, in its order.
+enum class StorageType { kFloat64, kFloat32, kFloat16, kBFloat16 };
+
 inline Index Rows(const AnyMatrixView& matrix) {
   return std::visit([](const auto& view) { return view.rows(); }, matrix);
 }

@@ -27,9 +27,6 @@
 
 namespace steelyard {
 
-// How a stored number looks; the alternatives of AnyMatrixView, in its order.
-enum class StorageType { kFloat64, kFloat32, kFloat16, kBFloat16 };
-
 struct OnePassOptions {
   Index columns = 0;                                 // d
   StorageType storage = StorageType::kFloat32;       // of every block

@@ -1,4 +1,5 @@
-// ScanColumns and CheckFinite of factor.h: the first pass of admitted work.
+// ScanColumns of factor.h and CheckFinite of finite.h: the first pass of admitted
+// work.
 #include <algorithm>
 #include <cmath>
 #include <limits>

@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "steelyard/compute_context.h"
 #include "steelyard/cost.h"
+#include "steelyard/finite.h"
 #include "steelyard/matrix.h"
 #include "steelyard/power_regression.h"
 
@@ -37,10 +38,6 @@ absl::StatusOr<ColumnScales> ScanColumns(const AnyMatrixView& a,
                                          std::string_view field,
                                          const ComputeContext& context,
                                          Index row_offset = 0);
-
-// Is everything finite; no scales. For right-hand sides and queries.
-absl::Status CheckFinite(const AnyMatrixView& a, std::string_view field,
-                         const ComputeContext& context, Index row_offset = 0);
 
 // Copies rows [first, first + count) as float64 times 2^-exponents (empty: 1)
 // into `out`, count x d row-major. Exact, but for entries that land below the
