@@ -6,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "steelyard/status.h"
+#include "tests/core/queries/score_oracle.h"
 #include "tests/support/attention_oracle.h"
 #include "tests/support/bounds.h"
 #include "tests/support/long_double_householder.h"
@@ -14,6 +15,7 @@
 namespace steelyard {
 namespace {
 
+using test::ExpectSameAsBruteForce;
 using test::KeysWithSpectrum;
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -30,28 +32,6 @@ std::vector<HeavyRow> Find(const std::vector<AnyMatrixView>& keys,
                               ComputeContext{TwoWorkers()});
   EXPECT_TRUE(rows.ok()) << rows.status();
   return rows.ok() ? *rows : std::vector<HeavyRow>{};
-}
-
-// Each heavy score of the oracle is found; what is found is heavy up to `slack`,
-// the width of the undecided band.
-void ExpectSameAsBruteForce(const HeavyRow& row,
-                            const Matrix<long double>& scores, Index i,
-                            double epsilon, double slack) {
-  double mass = 0.0;
-  for (Index j = 0; j < scores.cols(); ++j) {
-    const auto score = static_cast<double>(scores(i, j));
-    const auto found =
-        std::lower_bound(row.indices.begin(), row.indices.end(), j);
-    if (found == row.indices.end() || *found != j) {
-      EXPECT_LT(score, epsilon) << i << "," << j;
-      continue;
-    }
-    EXPECT_GE(score, epsilon * (1.0 - slack)) << i << "," << j;
-    const auto at = static_cast<std::size_t>(found - row.indices.begin());
-    EXPECT_NEAR(row.scores[at], score, slack);
-    mass += score;
-  }
-  EXPECT_NEAR(row.captured_mass, mass, slack);
 }
 
 template <typename T>
