@@ -81,6 +81,15 @@ absl::Status AdmissionTicket::Run(RequestContext& context, Job::Work work,
   return job->Outcome();
 }
 
+MemoryReservation AdmissionTicket::Keep(double bytes) && {
+  // The work has ended, so nobody else holds the place.
+  MemoryReservation kept = std::move(place_->reservation);
+  place_.reset();
+  kept.ShrinkTo(static_cast<std::int64_t>(
+      std::ceil(std::min(bytes, static_cast<double>(kept.bytes())))));
+  return kept;
+}
+
 absl::Status AdmissionTicket::Explained(const absl::Status& status,
                                         const RequestContext& context) {
   const bool cut_off =
@@ -100,14 +109,8 @@ absl::StatusOr<AdmissionTicket> Gate::Enter(const Demand& demand,
                                             const RequestContext& context) {
   const Cost& cost = demand.cost;
   if (draining_.load()) return DrainingError();
-  const auto budget = static_cast<double>(memory_.total());
-  if (!(cost.bytes <= budget)) {
-    return LimitExceededError({.field = "",
-                               .what = "the memory of this request in bytes",
-                               .limit = "memory_budget_bytes",
-                               .value = cost.bytes,
-                               .max = budget});
-  }
+  const absl::Status affordable = CheckBudget(cost.bytes);
+  if (!affordable.ok()) return affordable;
   const double least = LeastSeconds(demand, context);
   if (context.deadline().has_value()) {
     const double remaining =
@@ -121,17 +124,38 @@ absl::StatusOr<AdmissionTicket> Gate::Enter(const Demand& demand,
   if (!taken.ok()) return taken;
   auto place = std::make_shared<AdmissionTicket::Place>(this, &lane);
   place->least_seconds = least;
-  std::optional<MemoryReservation> reservation =
-      memory_.TryReserve(static_cast<std::int64_t>(std::ceil(cost.bytes)));
-  if (!reservation.has_value()) {
-    return MemoryBudgetError(
-        {.needed = cost.bytes,
-         .reserved = static_cast<double>(memory_.reserved()),
-         .budget = budget},
-        RetryDelay(lane, 1));
-  }
+  absl::StatusOr<MemoryReservation> reservation = TakeMemory(cost.bytes, lane);
+  if (!reservation.ok()) return reservation.status();
   place->reservation = *std::move(reservation);
   return AdmissionTicket(std::move(place));
+}
+
+absl::StatusOr<MemoryReservation> Gate::Reserve(double bytes) {
+  if (draining_.load()) return DrainingError();
+  const absl::Status affordable = CheckBudget(bytes);
+  if (!affordable.ok()) return affordable;
+  return TakeMemory(bytes, small_);
+}
+
+absl::Status Gate::CheckBudget(double bytes) const {
+  const auto budget = static_cast<double>(memory_.total());
+  if (bytes <= budget) return absl::OkStatus();
+  return LimitExceededError({.field = "",
+                             .what = "the memory of this request in bytes",
+                             .limit = "memory_budget_bytes",
+                             .value = bytes,
+                             .max = budget});
+}
+
+absl::StatusOr<MemoryReservation> Gate::TakeMemory(double bytes,
+                                                   const LaneWithPlaces& lane) {
+  std::optional<MemoryReservation> reservation =
+      memory_.TryReserve(static_cast<std::int64_t>(std::ceil(bytes)));
+  if (reservation.has_value()) return *std::move(reservation);
+  return MemoryBudgetError({.needed = bytes,
+                            .reserved = static_cast<double>(memory_.reserved()),
+                            .budget = static_cast<double>(memory_.total())},
+                           RetryDelay(lane, 1));
 }
 
 void Gate::Interrupt() {

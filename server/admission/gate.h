@@ -76,6 +76,10 @@ class AdmissionTicket {
     return **std::move(*result);
   }
 
+  // After Compute: leaves the lane to others and keeps the memory, at most
+  // `bytes` of it, for what came of the work.
+  MemoryReservation Keep(double bytes) &&;
+
  private:
   friend class Gate;
   struct Place;
@@ -105,7 +109,11 @@ class Gate {
   absl::StatusOr<AdmissionTicket> Enter(const Demand& demand,
                                         const RequestContext& context);
 
-  // From now on Enter answers DRAINING.
+  // Memory without work, for what a stream or a session holds between its
+  // messages. The gate must outlive it. ERRORS  as Enter.
+  absl::StatusOr<MemoryReservation> Reserve(double bytes);
+
+  // From now on Enter and Reserve answer DRAINING.
   void StopAdmitting() { draining_.store(true); }
   // Asks all work for its best answer so far; refuses work not yet begun.
   void Interrupt();
@@ -126,6 +134,9 @@ class Gate {
   };
 
   LaneWithPlaces& LaneFor(const Cost& cost);
+  absl::Status CheckBudget(double bytes) const;
+  absl::StatusOr<MemoryReservation> TakeMemory(double bytes,
+                                               const LaneWithPlaces& lane);
   double LeastSeconds(const Demand& demand,
                       const RequestContext& context) const;
   absl::Status TakePlace(LaneWithPlaces& lane);

@@ -16,6 +16,12 @@ MemoryReservation::~MemoryReservation() {
   if (budget_ != nullptr) budget_->Release(bytes_);
 }
 
+void MemoryReservation::ShrinkTo(std::int64_t bytes) {
+  if (budget_ == nullptr || bytes >= bytes_) return;
+  budget_->Release(bytes_ - bytes);
+  bytes_ = bytes;
+}
+
 std::int64_t MemoryBudget::reserved() const {
   const std::lock_guard lock(mutex_);
   return reserved_;

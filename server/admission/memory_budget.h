@@ -22,6 +22,9 @@ class MemoryReservation {
 
   std::int64_t bytes() const { return bytes_; }
 
+  // Gives back what is above `bytes`.
+  void ShrinkTo(std::int64_t bytes);
+
  private:
   friend class MemoryBudget;
   MemoryReservation(MemoryBudget* budget, std::int64_t bytes)

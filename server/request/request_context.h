@@ -36,6 +36,10 @@ class RequestContext {
   RequestContext(const RequestContext&) = delete;
   RequestContext& operator=(const RequestContext&) = delete;
 
+  // Of one message of a stream: the same caller and deadline, an arrival of its
+  // own.
+  Call MessageCall() const { return call_; }
+
   const std::string& method() const { return call_.method; }
   const std::string& request_id() const { return call_.request_id; }
   Clock::time_point arrival() const { return arrival_; }

@@ -112,6 +112,41 @@ TEST_F(GateTest, ReturnsWhatTheWorkReturnsAndGivesTheMemoryBack) {
   EXPECT_EQ(gate_.memory().reserved(), 0);
 }
 
+TEST_F(GateTest, WhatCameOfTheWorkKeepsItsMemoryAndLeavesTheLane) {
+  RequestContext context(CallWith());
+  std::vector<MemoryReservation> kept;
+  // More than places: a ticket that stayed would fill the queue.
+  for (int i = 0; i < 8; ++i) {
+    auto ticket = gate_.Enter(kSmall, context);
+    ASSERT_TRUE(ticket.ok()) << ticket.status();
+    const auto answer = ticket->Compute(
+        context,
+        [](const ComputeContext&) -> absl::StatusOr<int> { return 1; });
+    ASSERT_TRUE(answer.ok());
+    // Never more than was reserved.
+    kept.push_back(std::move(*ticket).Keep(i == 0 ? 1e18 : 3.0));
+    EXPECT_EQ(gate_.memory().reserved(), 10 + 3 * i);
+  }
+  kept.clear();
+  EXPECT_EQ(gate_.memory().reserved(), 0);
+}
+
+TEST_F(GateTest, MemoryWithoutWorkIsRefusedAsThatOfWork) {
+  {
+    const auto held = gate_.Reserve(90.5);
+    ASSERT_TRUE(held.ok()) << held.status();
+    EXPECT_EQ(gate_.memory().reserved(), 91);
+    const absl::Status taken = gate_.Reserve(10.0).status();
+    EXPECT_EQ(ReasonOf(taken), "MEMORY_BUDGET");
+    EXPECT_TRUE(RetryDelayOf(taken).has_value());
+  }
+  const absl::Status large = gate_.Reserve(101.0).status();
+  EXPECT_EQ(ReasonOf(large), "LIMIT_EXCEEDED");
+  EXPECT_FALSE(RetryDelayOf(large).has_value());
+  gate_.StopAdmitting();
+  EXPECT_EQ(ReasonOf(gate_.Reserve(1.0).status()), "DRAINING");
+}
+
 TEST_F(GateTest, WorkNeverRunsOnTheWaitingThread) {
   RequestContext context(CallWith());
   for (const Demand& demand : {kSmall, kLarge}) {

@@ -40,6 +40,23 @@ TEST(MemoryBudgetTest, AMovedReservationIsGivenBackOnce) {
   EXPECT_EQ(budget.reserved(), 0);
 }
 
+TEST(MemoryBudgetTest, AReservationShrinksAndNeverGrows) {
+  MemoryBudget budget(100);
+  {
+    auto held = budget.TryReserve(60);
+    ASSERT_TRUE(held.has_value());
+    held->ShrinkTo(70);
+    EXPECT_EQ(budget.reserved(), 60);
+    held->ShrinkTo(25);
+    EXPECT_EQ(held->bytes(), 25);
+    EXPECT_EQ(budget.reserved(), 25);
+  }
+  EXPECT_EQ(budget.reserved(), 0);
+  MemoryReservation none;
+  none.ShrinkTo(0);
+  EXPECT_EQ(none.bytes(), 0);
+}
+
 TEST(MemoryBudgetTest, ThreadsNeverReserveMoreThanTheTotal) {
   MemoryBudget budget(3);
   std::vector<std::thread> threads;
