@@ -90,6 +90,70 @@ absl::Status ConflictingFieldsError(const std::string& field,
   return InvalidField("CONFLICTING_FIELDS", field, Message(field, given, rule));
 }
 
+absl::Status OutOfOrderError(const std::string& field, const std::string& given,
+                             const std::string& rule) {
+  return InvalidField("MESSAGE_OUT_OF_ORDER", field,
+                      Message(field, given, rule));
+}
+
+absl::Status OffsetMismatchError(const std::string& field,
+                                 const std::string& given,
+                                 const std::string& rule) {
+  return InvalidField("OFFSET_MISMATCH", field, Message(field, given, rule));
+}
+
+absl::Status ChecksumMismatchError(const std::string& field,
+                                   const std::string& given,
+                                   const std::string& rule) {
+  return InvalidField("CHECKSUM_MISMATCH", field, Message(field, given, rule));
+}
+
+absl::Status StateCorruptError(const std::string& field,
+                               const std::string& given,
+                               const std::string& rule) {
+  return InvalidField("STATE_CORRUPT", field, Message(field, given, rule));
+}
+
+absl::Status StateFormatError(const std::string& field,
+                              const std::string& given,
+                              const std::string& rule) {
+  return InvalidField("STATE_FORMAT_TOO_NEW", field,
+                      Message(field, given, rule));
+}
+
+absl::Status SetNotFoundError(const std::string& name) {
+  return absl::NotFoundError(
+      absl::StrCat("this server has no ", name,
+                   "; it was never here, was deleted or has expired"));
+}
+
+absl::Status SetExistsError(const std::string& name) {
+  return absl::AlreadyExistsError(
+      absl::StrCat(name, " is taken; choose another id or delete it first"));
+}
+
+absl::Status SetFinishedError(const std::string& name) {
+  return ErrorWithDetail(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat(name, " is finished and takes no more keys"),
+      {.reason = "SET_FINISHED", .field = "open.set_id", .metadata = {}});
+}
+
+absl::Status TakenOverError(const std::string& name) {
+  return ErrorWithDetail(absl::StatusCode::kAborted,
+                         absl::StrCat("another stream has attached to ", name),
+                         {.reason = "TAKEN_OVER", .field = "", .metadata = {}});
+}
+
+absl::Status StreamIdleError(const std::string& name,
+                             std::chrono::milliseconds idle) {
+  return ErrorWithDetail(
+      absl::StatusCode::kAborted,
+      absl::StrFormat("no message has come for %.3g s; resume %s to go on",
+                      std::chrono::duration<double>(idle).count(), name),
+      {.reason = "STREAM_IDLE", .field = "", .metadata = {}});
+}
+
 absl::Status LimitExceededError(const LimitExcess& excess) {
   return ErrorWithDetail(
       absl::StatusCode::kResourceExhausted,
@@ -121,6 +185,15 @@ absl::Status QueueFullError(std::int64_t waiting,
   return Busy("QUEUE_FULL", "queue",
               absl::StrCat("the queue is full: ", waiting,
                            " requests wait; retry later"),
+              retry_delay);
+}
+
+absl::Status StreamsFullError(std::int64_t streams,
+                              std::chrono::milliseconds retry_delay) {
+  return Busy("QUEUE_FULL", "streams",
+              absl::StrCat(streams,
+                           " streams are open, as many as there may be; retry "
+                           "later"),
               retry_delay);
 }
 

@@ -48,6 +48,37 @@ absl::Status ConflictingFieldsError(const std::string& field,
                                     const std::string& given,
                                     const std::string& rule);
 
+// Messages of a stream: MESSAGE_OUT_OF_ORDER, OFFSET_MISMATCH,
+// CHECKSUM_MISMATCH, STATE_CORRUPT, STATE_FORMAT_TOO_NEW, all
+// "`field` `given`; `rule`".
+absl::Status OutOfOrderError(const std::string& field, const std::string& given,
+                             const std::string& rule);
+absl::Status OffsetMismatchError(const std::string& field,
+                                 const std::string& given,
+                                 const std::string& rule);
+absl::Status ChecksumMismatchError(const std::string& field,
+                                   const std::string& given,
+                                   const std::string& rule);
+absl::Status StateCorruptError(const std::string& field,
+                               const std::string& given,
+                               const std::string& rule);
+absl::Status StateFormatError(const std::string& field,
+                              const std::string& given,
+                              const std::string& rule);
+
+// About sets by name.
+
+// NOT_FOUND, ALREADY_EXISTS.
+absl::Status SetNotFoundError(const std::string& name);
+absl::Status SetExistsError(const std::string& name);
+// FAILED_PRECONDITION, SET_FINISHED.
+absl::Status SetFinishedError(const std::string& name);
+// ABORTED, TAKEN_OVER: another stream has attached to the session.
+absl::Status TakenOverError(const std::string& name);
+// ABORTED, STREAM_IDLE: nothing has come for so long.
+absl::Status StreamIdleError(const std::string& name,
+                             std::chrono::milliseconds idle);
+
 // RESOURCE_EXHAUSTED without RetryInfo: refused again, however often.
 
 // LIMIT_EXCEEDED: `what` (a field path, or a quantity such as "the memory of
@@ -73,6 +104,10 @@ absl::Status ResponseTooLargeError(std::int64_t bytes, std::int64_t max,
 // QUEUE_FULL: `waiting` requests wait already, as many as may.
 absl::Status QueueFullError(std::int64_t waiting,
                             std::chrono::milliseconds retry_delay);
+
+// QUEUE_FULL: as many streams as there may be are open.
+absl::Status StreamsFullError(std::int64_t streams,
+                              std::chrono::milliseconds retry_delay);
 
 // MEMORY_BUDGET: `needed` bytes do not fit beside the `reserved` ones now. For
 // a request that is larger than the whole budget use LimitExceededError.
