@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "client/cli/analyze_spec.h"
 #include "client/cli/common_flags.h"
 
 namespace steelyard::cli {
@@ -209,6 +210,7 @@ std::vector<CommandSpec> MakeCommands() {
   return {
       UniversalSetSpec(),
       HeavySpec(),
+      AnalyzeSpec(),
       SolveSpec(),
       {.name = "info",
        .arguments = "",

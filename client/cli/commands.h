@@ -8,6 +8,7 @@ namespace steelyard::cli {
 
 ExitCode RunUniversalSet(const Arguments& arguments, const Console& console);
 ExitCode RunHeavy(const Arguments& arguments, const Console& console);
+ExitCode RunAnalyze(const Arguments& arguments, const Console& console);
 ExitCode RunSolve(const Arguments& arguments, const Console& console);
 ExitCode RunInfo(const Arguments& arguments, const Console& console);
 ExitCode RunHealth(const Arguments& arguments, const Console& console);

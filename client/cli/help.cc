@@ -87,6 +87,15 @@ const char* JsonKeysOf(const std::string& command) {
            "seconds, heads[]: head, held, expected, returned, undecided,\n"
            "largest_score_error, rules[]; rules[] as in universal-set.\n";
   }
+  if (command == "analyze") {
+    return "version, top, near, important, causal; layers[]: name, keys,\n"
+           "queries, function, heads[]: head, key_head, keys, queries,\n"
+           "queries_looked_at, undefined, columns, rank, exact,\n"
+           "relative_score_error, keys_kept, important[], sensitivities[],\n"
+           "set_sizes[]: epsilon, size, bound; top_mass, near_mass,\n"
+           "important_mass, important_and_near_mass: tenth, median,\n"
+           "ninetieth, histogram[] (20 bins of [0, 1]).\n";
+  }
   if (command == "solve") {
     return "termination, method, iterations, rank, rank_gap,\n"
            "condition_estimate, seed, log_smallest_ridge, x_shape[], x[],\n"

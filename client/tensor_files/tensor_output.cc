@@ -1,11 +1,5 @@
 #include "client/tensor_files/tensor_output.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -13,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/tensor_files/replaced_file.h"
 
 namespace steelyard::tensor_files {
 namespace {
@@ -70,31 +65,6 @@ std::string SafetensorsHeader(absl::Span<const NamedArray> arrays,
   return text + header;
 }
 
-absl::Status WriteAll(int descriptor, absl::Span<const char> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t done = ::write(descriptor, bytes.data(), bytes.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return absl::DataLossError(std::strerror(errno));
-    bytes.remove_prefix(static_cast<std::size_t>(done));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status WriteParts(const std::string& path,
-                        absl::Span<const absl::Span<const char>> parts) {
-  const int descriptor =
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor < 0) return absl::InvalidArgumentError(std::strerror(errno));
-  absl::Status status;
-  for (const absl::Span<const char> part : parts) {
-    if (status.ok()) status = WriteAll(descriptor, part);
-  }
-  if (::close(descriptor) != 0 && status.ok()) {
-    status = absl::DataLossError(std::strerror(errno));
-  }
-  return status;
-}
-
 }  // namespace
 
 NamedArray NamedArray::Doubles(std::string name, std::vector<double> values,
@@ -136,16 +106,7 @@ absl::Status WriteArrays(const std::string& path,
                                  : SafetensorsHeader(arrays, annotations);
   std::vector<absl::Span<const char>> parts = {header};
   for (const NamedArray& array : arrays) parts.push_back(BytesOf(array));
-
-  const std::string partial = absl::StrCat(path, ".", ::getpid(), ".partial");
-  absl::Status status = WriteParts(partial, parts);
-  if (status.ok() && std::rename(partial.c_str(), path.c_str()) != 0) {
-    status = absl::InvalidArgumentError(std::strerror(errno));
-  }
-  if (status.ok()) return status;
-  std::remove(partial.c_str());
-  return absl::Status(status.code(),
-                      absl::StrCat(path, ": cannot write: ", status.message()));
+  return ReplaceFile(path, parts);
 }
 
 }  // namespace steelyard::tensor_files

@@ -18,6 +18,8 @@ constexpr std::size_t kFunctionLinesMax = 60;
 // Sources whose test has another name, because the noun is tested where it is
 // seen.
 const std::vector<std::pair<std::string, std::string>> kTestedElsewhere = {
+    {"client/cli/analyze_command.cc", "tests/end_to_end/analyze_test.cc"},
+    {"client/cli/analyze_spec.cc", "tests/client/cli/command_specs_test.cc"},
     {"client/examples/attention_kernel.cc",
      "tests/end_to_end/examples_test.cc"},
     {"client/examples/find_universal_set.cc",

@@ -1,0 +1,19 @@
+// A file that is written whole or not at all.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+
+namespace steelyard::tensor_files {
+
+// Writes the parts one after the other beside `path` and renames: whoever reads
+// `path` finds the old file or the new one, never a part.
+//
+// ERRORS  InvalidArgument: the path cannot be written. DataLoss: the disk is
+//   full or broken. The message starts with `path`; nothing is left behind.
+absl::Status ReplaceFile(const std::string &path,
+                         absl::Span<const absl::Span<const char>> parts);
+
+} // namespace steelyard::tensor_files

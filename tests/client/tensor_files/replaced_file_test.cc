@@ -1,0 +1,35 @@
+#include "client/tensor_files/replaced_file.h"
+
+#include <filesystem>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/client/tensor_files/scratch_file.h"
+
+namespace steelyard::tensor_files {
+namespace {
+
+absl::Status Write(const std::string& path, const std::string& a,
+                   const std::string& b) {
+  const absl::Span<const char> parts[] = {absl::MakeSpan(a), absl::MakeSpan(b)};
+  return ReplaceFile(path, parts);
+}
+
+TEST(ReplacedFileTest, PartsFollowOneAnotherAndTheOldTextIsGone) {
+  const test::ScratchFile file(".txt", "a much longer text before");
+  ASSERT_TRUE(Write(file.path(), "one ", "two").ok());
+  EXPECT_EQ(file.bytes(), "one two");
+}
+
+TEST(ReplacedFileTest, AFailureNamesThePathAndLeavesNothing) {
+  const absl::Status status = Write("/no/such/folder/file", "a", "b");
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              testing::StartsWith("/no/such/folder/file: cannot write"));
+  EXPECT_FALSE(std::filesystem::exists("/no/such/folder"));
+}
+
+}  // namespace
+}  // namespace steelyard::tensor_files
