@@ -1,11 +1,10 @@
 #include "client/analyze/attention_mass.h"
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numeric>
-
-#include <Eigen/Core>
 
 #include "absl/strings/str_cat.h"
 
@@ -25,34 +24,26 @@ std::vector<int64_t> ChosenQueries(int64_t queries, int64_t most) {
 }
 
 // Turns logits into scores; false where they have no sum.
-bool ToScores(const MassOptions &options, absl::Span<double> row) {
+bool ToScores(const MassOptions& options, absl::Span<double> row) {
   double largest = 0.0;
   if (options.power) {
-    for (const double x : row)
-      largest = std::max(largest, std::abs(x));
-    if (!(largest > 0.0) || !std::isfinite(largest))
-      return false;
-    for (double &x : row)
-      x = std::pow(std::abs(x) / largest, *options.power);
+    for (const double x : row) largest = std::max(largest, std::abs(x));
+    if (!(largest > 0.0) || !std::isfinite(largest)) return false;
+    for (double& x : row) x = std::pow(std::abs(x) / largest, *options.power);
   } else {
-    for (double &x : row)
-      x *= options.scale;
+    for (double& x : row) x *= options.scale;
     largest = *std::max_element(row.begin(), row.end());
-    if (!std::isfinite(largest))
-      return false;
-    for (double &x : row)
-      x = std::exp(x - largest);
+    if (!std::isfinite(largest)) return false;
+    for (double& x : row) x = std::exp(x - largest);
   }
   const double sum = std::accumulate(row.begin(), row.end(), 0.0);
-  if (!std::isfinite(sum))
-    return false;
-  for (double &x : row)
-    x /= sum;
+  if (!std::isfinite(sum)) return false;
+  for (double& x : row) x /= sum;
   return true;
 }
 
 double TopMass(absl::Span<const double> row, int64_t top,
-               std::vector<double> *work) {
+               std::vector<double>* work) {
   work->assign(row.begin(), row.end());
   const auto count = std::min(work->size(), static_cast<std::size_t>(top));
   const auto middle = work->begin() + static_cast<std::ptrdiff_t>(count);
@@ -63,10 +54,11 @@ double TopMass(absl::Span<const double> row, int64_t top,
 }
 
 class HeadMasses {
-public:
+ public:
   HeadMasses(int64_t keys, absl::Span<const int64_t> important,
-             const MassOptions &options)
-      : keys_(keys), options_(options),
+             const MassOptions& options)
+      : keys_(keys),
+        options_(options),
         important_(important.begin(), important.end()),
         is_important_(static_cast<std::size_t>(keys), false) {
     for (const int64_t key : important_) {
@@ -88,16 +80,14 @@ public:
     double both = 0.0;
     double important = 0.0;
     for (const int64_t key : important_) {
-      if (key >= visible)
-        break;
+      if (key >= visible) break;
       important += row[static_cast<std::size_t>(key)];
       kept_ += 1.0;
     }
     for (const int64_t key : KeysNear(options_.near, position, visible)) {
       const double score = row[static_cast<std::size_t>(key)];
       near += score;
-      if (is_important_[static_cast<std::size_t>(key)])
-        continue;
+      if (is_important_[static_cast<std::size_t>(key)]) continue;
       both += score;
       kept_ += 1.0;
     }
@@ -113,9 +103,9 @@ public:
     return std::move(masses_);
   }
 
-private:
+ private:
   const int64_t keys_;
-  const MassOptions &options_;
+  const MassOptions& options_;
   std::vector<int64_t> important_;
   std::vector<bool> is_important_;
   std::vector<double> work_;
@@ -123,12 +113,12 @@ private:
   Masses masses_;
 };
 
-} // namespace
+}  // namespace
 
-absl::StatusOr<Masses> MassesOf(const verify::Rows &keys,
-                                const verify::Rows &queries,
+absl::StatusOr<Masses> MassesOf(const verify::Rows& keys,
+                                const verify::Rows& queries,
                                 absl::Span<const int64_t> important,
-                                const MassOptions &options) {
+                                const MassOptions& options) {
   const verify::RowMatrix k = keys.All();
   const std::vector<int64_t> chosen =
       ChosenQueries(queries.rows(), options.queries_max);
@@ -157,4 +147,4 @@ absl::StatusOr<Masses> MassesOf(const verify::Rows &keys,
   return masses.Take();
 }
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

@@ -49,9 +49,9 @@ struct Masses {
 //         n - m + i. `important`: ascending keys.
 // COST    2 n d flops a query, in float64; memory O(n d).
 // ERRORS  InvalidArgument: a query that is not finite.
-absl::StatusOr<Masses> MassesOf(const verify::Rows &keys,
-                                const verify::Rows &queries,
+absl::StatusOr<Masses> MassesOf(const verify::Rows& keys,
+                                const verify::Rows& queries,
                                 absl::Span<const int64_t> important,
-                                const MassOptions &options);
+                                const MassOptions& options);
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

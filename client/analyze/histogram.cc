@@ -18,8 +18,7 @@ std::vector<int64_t> Histogram(absl::Span<const double> values,
 }
 
 double Quantile(std::vector<double> values, double part) {
-  if (values.empty())
-    return 0.0;
+  if (values.empty()) return 0.0;
   std::sort(values.begin(), values.end());
   const double place = part * static_cast<double>(values.size() - 1);
   const auto below = static_cast<std::size_t>(place);
@@ -29,12 +28,11 @@ double Quantile(std::vector<double> values, double part) {
 }
 
 std::string Sparkline(absl::Span<const int64_t> counts) {
-  static constexpr std::array<const char *, 8> kBlocks = {
+  static constexpr std::array<const char*, 8> kBlocks = {
       "\u2581", "\u2582", "\u2583", "\u2584",
       "\u2585", "\u2586", "\u2587", "\u2588"};
   int64_t most = 0;
-  for (const int64_t count : counts)
-    most = std::max(most, count);
+  for (const int64_t count : counts) most = std::max(most, count);
   std::string line;
   for (const int64_t count : counts) {
     if (count == 0) {
@@ -47,4 +45,4 @@ std::string Sparkline(absl::Span<const int64_t> counts) {
   return line;
 }
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

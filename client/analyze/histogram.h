@@ -22,4 +22,4 @@ double Quantile(std::vector<double> values, double part);
 // without counts is blank.
 std::string Sparkline(absl::Span<const int64_t> counts);
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

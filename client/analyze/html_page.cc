@@ -30,8 +30,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.15rem 0.8rem; text-align: right;
   border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; }
-.scroll { overflow-x: auto; }
-.head { display: grid; gap: 0.5rem; align-items: end;
+.scroll { overflow-x: auto; margin-bottom: 1rem; }
+.head { display: grid; gap: 0.5rem; align-items: end; min-width: 1050px;
   grid-template-columns: 4.5rem repeat(5, minmax(180px, 1fr)); }
 .head > b { align-self: center; }
 .head > span { color: var(--soft); font-size: 0.85rem; }
@@ -45,8 +45,8 @@ svg text { font-size: 9px; fill: var(--soft); }
 .stem { fill: none; stroke: var(--stem); stroke-width: 0.8; }
 )";
 
-std::string MassPlot(const std::string &what, const std::vector<double> &masses,
-                     const std::string &style) {
+std::string MassPlot(const std::string& what, const std::vector<double>& masses,
+                     const std::string& style) {
   const std::vector<int64_t> counts = Histogram(masses, kMassBins);
   const auto most = static_cast<double>(
       std::max<int64_t>(1, *std::max_element(counts.begin(), counts.end())));
@@ -57,8 +57,7 @@ std::string MassPlot(const std::string &what, const std::vector<double> &masses,
   for (std::size_t bin = 0; bin < counts.size(); ++bin) {
     const double left = static_cast<double>(bin) / kMassBins;
     const double right = static_cast<double>(bin + 1) / kMassBins;
-    if (counts[bin] == 0)
-      continue;
+    if (counts[bin] == 0) continue;
     plot.AddBar(left, right, static_cast<double>(counts[bin]), style,
                 absl::StrFormat("%d queries: mass %.2f to %.2f", counts[bin],
                                 left, right));
@@ -66,10 +65,10 @@ std::string MassPlot(const std::string &what, const std::vector<double> &masses,
   return plot.Text();
 }
 
-std::string SizePlot(const HeadReport &head) {
+std::string SizePlot(const HeadReport& head) {
   std::vector<std::pair<double, double>> sizes;
   std::vector<std::pair<double, double>> bounds;
-  for (const SetSize &size : head.set_sizes) {
+  for (const SetSize& size : head.set_sizes) {
     // No key reaches this epsilon: the curve has ended.
     if (size.size > 0) {
       sizes.emplace_back(size.epsilon, static_cast<double>(size.size));
@@ -93,7 +92,7 @@ std::string SizePlot(const HeadReport &head) {
   return plot.Text();
 }
 
-std::string SensitivityPlot(const HeadReport &head) {
+std::string SensitivityPlot(const HeadReport& head) {
   std::vector<std::pair<double, double>> stems;
   double most = 0.0;
   for (std::size_t key = 0; key < head.sensitivities.size(); ++key) {
@@ -101,8 +100,7 @@ std::string SensitivityPlot(const HeadReport &head) {
     most = std::max(most, head.sensitivities[key]);
   }
   const auto last = std::max(1.0, static_cast<double>(head.keys - 1));
-  if (most == 0.0)
-    most = 1.0;
+  if (most == 0.0) most = 1.0;
   SvgPlot plot("Leverage against token position",
                {.most = last, .label = "position", .ticks = {0.0, last}},
                {.most = most, .label = "leverage", .ticks = {0.0, most}});
@@ -110,9 +108,9 @@ std::string SensitivityPlot(const HeadReport &head) {
   return plot.Text();
 }
 
-std::string HeadRow(const HeadReport &head) {
+std::string HeadRow(const HeadReport& head) {
   std::string label = absl::StrCat("<b>head ", head.head, "</b>");
-  const Masses &masses = head.masses;
+  const Masses& masses = head.masses;
   return absl::StrCat(
       "<div class=\"head\">", label,
       MassPlot("the top keys", masses.top, "top"),
@@ -121,10 +119,10 @@ std::string HeadRow(const HeadReport &head) {
       SizePlot(head), SensitivityPlot(head), "</div>\n");
 }
 
-std::string SummaryTable(const LayerReport &layer) {
+std::string SummaryTable(const LayerReport& layer) {
   std::string rows;
-  for (const HeadReport &head : layer.heads) {
-    const Masses &masses = head.masses;
+  for (const HeadReport& head : layer.heads) {
+    const Masses& masses = head.masses;
     absl::StrAppendFormat(
         &rows,
         "<tr><td>%d</td><td>%d</td><td>%d</td><td>%d</td><td>%d</td>"
@@ -144,7 +142,7 @@ std::string SummaryTable(const LayerReport &layer) {
       rows, "</tbody></table></div>\n");
 }
 
-std::string LayerSection(const LayerReport &layer, const Settings &settings,
+std::string LayerSection(const LayerReport& layer, const Settings& settings,
                          std::size_t number) {
   std::string section =
       absl::StrCat("<section id=\"layer", number, "\">\n<h2>",
@@ -154,19 +152,20 @@ std::string LayerSection(const LayerReport &layer, const Settings &settings,
                    ". Masses in the table are medians over queries.</p>\n",
                    SummaryTable(layer));
   absl::StrAppend(&section,
-                  "<div class=\"head\"><span></span><span>mass of the top ",
+                  "<div class=\"scroll\"><div class=\"head\"><span></span>"
+                  "<span>mass of the top ",
                   settings.mass.top, "</span><span>mass of nearby keys</span>",
                   "<span>mass of important and nearby keys</span>",
                   "<span>size of U; dashed: rank / epsilon</span>",
                   "<span>leverage by position</span></div>\n");
-  for (const HeadReport &head : layer.heads) {
+  for (const HeadReport& head : layer.heads) {
     absl::StrAppend(&section, HeadRow(head));
   }
-  return absl::StrCat(section, "</section>\n");
+  return absl::StrCat(section, "</div></section>\n");
 }
 
-std::string Introduction(const Report &report) {
-  const Settings &settings = report.settings;
+std::string Introduction(const Report& report) {
+  const Settings& settings = report.settings;
   std::string links;
   for (std::size_t i = 0; i < report.layers.size(); ++i) {
     absl::StrAppend(&links, "<a href=\"#layer", i, "\">",
@@ -191,9 +190,9 @@ std::string Introduction(const Report &report) {
       "<nav>", links, "</nav>\n");
 }
 
-} // namespace
+}  // namespace
 
-std::string HtmlPage(const Report &report) {
+std::string HtmlPage(const Report& report) {
   std::string page = absl::StrCat(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width\">\n"
@@ -206,4 +205,4 @@ std::string HtmlPage(const Report &report) {
                       Escaped(report.version), "</p>\n</body>\n</html>\n");
 }
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

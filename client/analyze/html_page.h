@@ -8,6 +8,6 @@
 namespace steelyard::analyze {
 
 // HTML 5, UTF-8, styles and SVG inside; no script, no network.
-std::string HtmlPage(const Report &report);
+std::string HtmlPage(const Report& report);
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

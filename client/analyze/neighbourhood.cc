@@ -10,16 +10,14 @@ namespace {
 
 std::vector<int64_t> Range(int64_t first, int64_t last) {
   std::vector<int64_t> keys;
-  for (int64_t key = first; key <= last; ++key)
-    keys.push_back(key);
+  for (int64_t key = first; key <= last; ++key) keys.push_back(key);
   return keys;
 }
 
-std::vector<int64_t> CellsNear(const PatchGrid &grid, int64_t position,
+std::vector<int64_t> CellsNear(const PatchGrid& grid, int64_t position,
                                int64_t keys) {
   const int64_t cell = position - grid.first;
-  if (cell < 0 || cell >= grid.height * grid.width)
-    return {};
+  if (cell < 0 || cell >= grid.height * grid.width) return {};
   const int64_t row = cell / grid.width;
   const int64_t column = cell % grid.width;
   std::vector<int64_t> near;
@@ -31,18 +29,17 @@ std::vector<int64_t> CellsNear(const PatchGrid &grid, int64_t position,
     const int64_t right = std::min(grid.width - 1, column + reach);
     for (int64_t c = left; c <= right; ++c) {
       const int64_t key = grid.first + r * grid.width + c;
-      if (key < keys)
-        near.push_back(key);
+      if (key < keys) near.push_back(key);
     }
   }
   return near;
 }
 
-} // namespace
+}  // namespace
 
-std::vector<int64_t> KeysNear(const Neighbourhood &neighbourhood,
+std::vector<int64_t> KeysNear(const Neighbourhood& neighbourhood,
                               int64_t position, int64_t keys) {
-  if (const auto *grid = std::get_if<PatchGrid>(&neighbourhood)) {
+  if (const auto* grid = std::get_if<PatchGrid>(&neighbourhood)) {
     return CellsNear(*grid, position, keys);
   }
   const int64_t radius = std::get<Window>(neighbourhood).radius;
@@ -50,8 +47,8 @@ std::vector<int64_t> KeysNear(const Neighbourhood &neighbourhood,
                std::min(keys - 1, position + radius));
 }
 
-std::string DescriptionOf(const Neighbourhood &neighbourhood) {
-  if (const auto *grid = std::get_if<PatchGrid>(&neighbourhood)) {
+std::string DescriptionOf(const Neighbourhood& neighbourhood) {
+  if (const auto* grid = std::get_if<PatchGrid>(&neighbourhood)) {
     return absl::StrCat("within Manhattan distance ", grid->radius, " on a ",
                         grid->height, " x ", grid->width, " grid from key ",
                         grid->first);
@@ -61,4 +58,4 @@ std::string DescriptionOf(const Neighbourhood &neighbourhood) {
                       radius == 1 ? " position" : " positions");
 }
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

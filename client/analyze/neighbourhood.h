@@ -28,10 +28,10 @@ using Neighbourhood = std::variant<Window, PatchGrid>;
 
 // The keys of 0..keys-1 near `position`, ascending. Empty for a position that
 // is off the grid.
-std::vector<int64_t> KeysNear(const Neighbourhood &neighbourhood,
+std::vector<int64_t> KeysNear(const Neighbourhood& neighbourhood,
                               int64_t position, int64_t keys);
 
 // "within 3 positions", "within Manhattan distance 3 on a 14 x 14 grid".
-std::string DescriptionOf(const Neighbourhood &neighbourhood);
+std::string DescriptionOf(const Neighbourhood& neighbourhood);
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

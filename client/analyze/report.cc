@@ -11,12 +11,12 @@ namespace {
 using tensor_files::StoredTensor;
 using tensor_files::TensorInfo;
 
-int64_t HeadsOfShape(const std::vector<int64_t> &shape) {
+int64_t HeadsOfShape(const std::vector<int64_t>& shape) {
   return shape.size() == 3 ? shape[0] : 1;
 }
 
-absl::StatusOr<std::vector<double>>
-SensitivitiesOf(const client::UniversalSet &set, int64_t keys) {
+absl::StatusOr<std::vector<double>> SensitivitiesOf(
+    const client::UniversalSet& set, int64_t keys) {
   if (set.keys != keys || static_cast<int64_t>(set.indices.size()) != keys ||
       set.sensitivities.size() != set.indices.size()) {
     return absl::InternalError(
@@ -26,15 +26,15 @@ SensitivitiesOf(const client::UniversalSet &set, int64_t keys) {
   return set.sensitivities;
 }
 
-} // namespace
+}  // namespace
 
-absl::Status CheckShapes(const TensorInfo &keys, const TensorInfo &queries,
+absl::Status CheckShapes(const TensorInfo& keys, const TensorInfo& queries,
                          bool causal) {
-  const auto problem = [&](const std::string &what) {
+  const auto problem = [&](const std::string& what) {
     return absl::InvalidArgumentError(absl::StrCat(
         "keys are ", keys.text(), ", queries ", queries.text(), "; ", what));
   };
-  for (const TensorInfo *tensor : {&keys, &queries}) {
+  for (const TensorInfo* tensor : {&keys, &queries}) {
     if (tensor->shape.size() != 2 && tensor->shape.size() != 3) {
       return problem("each must be rows x columns or heads x rows x columns");
     }
@@ -52,10 +52,9 @@ absl::Status CheckShapes(const TensorInfo &keys, const TensorInfo &queries,
   return absl::OkStatus();
 }
 
-absl::StatusOr<LayerReport>
-AnalyzeLayer(const StoredTensor &keys, const StoredTensor &queries,
-             const std::vector<client::UniversalSet> &sets,
-             const Settings &settings) {
+absl::StatusOr<LayerReport> AnalyzeLayer(
+    const StoredTensor& keys, const StoredTensor& queries,
+    const std::vector<client::UniversalSet>& sets, const Settings& settings) {
   if (const absl::Status shapes =
           CheckShapes(keys.info(), queries.info(), settings.mass.causal);
       !shapes.ok()) {
@@ -76,7 +75,7 @@ AnalyzeLayer(const StoredTensor &keys, const StoredTensor &queries,
   layer.scale = mass.scale;
   for (std::size_t g = 0; g < query_heads.size(); ++g) {
     const std::size_t h = g * key_heads.size() / query_heads.size();
-    const client::UniversalSet &set = sets[h];
+    const client::UniversalSet& set = sets[h];
     HeadReport head{.head = static_cast<int64_t>(g),
                     .key_head = static_cast<int64_t>(h),
                     .keys = key_heads[h].rows(),
@@ -86,8 +85,7 @@ AnalyzeLayer(const StoredTensor &keys, const StoredTensor &queries,
                     .exact = set.exact,
                     .relative_score_error = set.relative_score_error};
     auto sensitivities = SensitivitiesOf(set, head.keys);
-    if (!sensitivities.ok())
-      return sensitivities.status();
+    if (!sensitivities.ok()) return sensitivities.status();
     head.sensitivities = *std::move(sensitivities);
     head.set_sizes = SetSizes(head.sensitivities, head.rank, kLeastEpsilon,
                               kThresholdsPerDecade);
@@ -106,13 +104,12 @@ AnalyzeLayer(const StoredTensor &keys, const StoredTensor &queries,
   return layer;
 }
 
-std::string FunctionText(const Settings &settings, double scale) {
-  if (!settings.mass.power)
-    return absl::StrFormat("exp(%.3g <q, k>)", scale);
+std::string FunctionText(const Settings& settings, double scale) {
+  if (!settings.mass.power) return absl::StrFormat("exp(%.3g <q, k>)", scale);
   return absl::StrFormat("|<q, k>|^%g", *settings.mass.power);
 }
 
-std::string ImportantText(const Settings &settings) {
+std::string ImportantText(const Settings& settings) {
   if (settings.epsilon) {
     return absl::StrFormat("keys of sensitivity >= %g", *settings.epsilon);
   }
@@ -121,4 +118,4 @@ std::string ImportantText(const Settings &settings) {
                       " of largest sensitivity");
 }
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

@@ -34,7 +34,7 @@ struct HeadReport {
   int64_t rank = 0;
   bool exact = false;
   double relative_score_error = 0.0;
-  std::vector<double> sensitivities; // Of every key, by position.
+  std::vector<double> sensitivities;  // Of every key, by position.
   std::vector<SetSize> set_sizes;
   std::vector<int64_t> important;
   Masses masses;
@@ -42,9 +42,9 @@ struct HeadReport {
 
 struct LayerReport {
   std::string name;
-  std::string keys; // As they were named on the command line.
+  std::string keys;  // As they were named on the command line.
   std::string queries;
-  double scale = 1.0; // Of softmax.
+  double scale = 1.0;  // Of softmax.
   std::vector<HeadReport> heads;
 };
 
@@ -63,20 +63,19 @@ inline constexpr int kThresholdsPerDecade = 10;
 // ERRORS  InvalidArgument: shapes that do not go together; a query that is not
 //         finite; more queries than keys where causal. Internal: sets that do
 //         not fit the keys.
-absl::StatusOr<LayerReport>
-AnalyzeLayer(const tensor_files::StoredTensor &keys,
-             const tensor_files::StoredTensor &queries,
-             const std::vector<client::UniversalSet> &sets,
-             const Settings &settings);
+absl::StatusOr<LayerReport> AnalyzeLayer(
+    const tensor_files::StoredTensor& keys,
+    const tensor_files::StoredTensor& queries,
+    const std::vector<client::UniversalSet>& sets, const Settings& settings);
 
 // OK when queries can be asked of these keys; the message names both shapes.
-absl::Status CheckShapes(const tensor_files::TensorInfo &keys,
-                         const tensor_files::TensorInfo &queries, bool causal);
+absl::Status CheckShapes(const tensor_files::TensorInfo& keys,
+                         const tensor_files::TensorInfo& queries, bool causal);
 
 // "exp(0.177 <q, k>)", "|<q, k>|^2".
-std::string FunctionText(const Settings &settings, double scale);
+std::string FunctionText(const Settings& settings, double scale);
 
 // "the 32 keys of largest sensitivity", "keys of sensitivity >= 0.1".
-std::string ImportantText(const Settings &settings);
+std::string ImportantText(const Settings& settings);
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

@@ -7,21 +7,21 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json MassJson(const std::vector<double> &masses) {
+Json MassJson(const std::vector<double>& masses) {
   return {{"tenth", Quantile(masses, 0.1)},
           {"median", Quantile(masses, 0.5)},
           {"ninetieth", Quantile(masses, 0.9)},
           {"histogram", Histogram(masses, kMassBins)}};
 }
 
-Json HeadJson(const HeadReport &head) {
+Json HeadJson(const HeadReport& head) {
   Json sizes = Json::array();
-  for (const SetSize &size : head.set_sizes) {
+  for (const SetSize& size : head.set_sizes) {
     sizes.push_back({{"epsilon", size.epsilon},
                      {"size", size.size},
                      {"bound", size.bound}});
   }
-  const Masses &masses = head.masses;
+  const Masses& masses = head.masses;
   return {{"head", head.head},
           {"key_head", head.key_head},
           {"keys", head.keys},
@@ -43,15 +43,14 @@ Json HeadJson(const HeadReport &head) {
           {"sensitivities", head.sensitivities}};
 }
 
-} // namespace
+}  // namespace
 
-Json ToJson(const Report &report) {
-  const Settings &settings = report.settings;
+Json ToJson(const Report& report) {
+  const Settings& settings = report.settings;
   Json layers = Json::array();
-  for (const LayerReport &layer : report.layers) {
+  for (const LayerReport& layer : report.layers) {
     Json heads = Json::array();
-    for (const HeadReport &head : layer.heads)
-      heads.push_back(HeadJson(head));
+    for (const HeadReport& head : layer.heads) heads.push_back(HeadJson(head));
     layers.push_back({{"name", layer.name},
                       {"keys", layer.keys},
                       {"queries", layer.queries},
@@ -66,4 +65,4 @@ Json ToJson(const Report &report) {
           {"layers", layers}};
 }
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

@@ -10,6 +10,6 @@ namespace steelyard::analyze {
 // Bins of the histograms of masses over [0, 1].
 inline constexpr std::size_t kMassBins = 20;
 
-nlohmann::ordered_json ToJson(const Report &report);
+nlohmann::ordered_json ToJson(const Report& report);
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

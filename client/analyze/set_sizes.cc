@@ -50,4 +50,4 @@ std::vector<int64_t> KeysAtLeast(absl::Span<const double> sensitivities,
   return keys;
 }
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

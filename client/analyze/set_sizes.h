@@ -10,8 +10,8 @@ namespace steelyard::analyze {
 
 struct SetSize {
   double epsilon = 1.0;
-  int64_t size = 0;   // |U|: keys whose sensitivity reaches epsilon
-  double bound = 0.0; // rank / epsilon, or all keys
+  int64_t size = 0;    // |U|: keys whose sensitivity reaches epsilon
+  double bound = 0.0;  // rank / epsilon, or all keys
 };
 
 // For thresholds from 1 down to `least`, `per_decade` of them a decade.
@@ -26,4 +26,4 @@ std::vector<int64_t> MostSensitive(absl::Span<const double> sensitivities,
 std::vector<int64_t> KeysAtLeast(absl::Span<const double> sensitivities,
                                  double epsilon);
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

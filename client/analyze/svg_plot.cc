@@ -12,13 +12,13 @@ namespace {
 
 // Pixels of the drawing and of its margins.
 constexpr double kWidth = 250.0;
-constexpr double kHeight = 150.0;
+constexpr double kHeight = 154.0;
 constexpr double kLeft = 42.0;
 constexpr double kRight = 8.0;
 constexpr double kTop = 8.0;
-constexpr double kBottom = 34.0;
+constexpr double kBottom = 38.0;
 
-double PlaceOn(const Axis &axis, double value) {
+double PlaceOn(const Axis& axis, double value) {
   const double inside = std::clamp(value, axis.least, axis.most);
   if (axis.logarithmic) {
     return std::log(inside / axis.least) / std::log(axis.most / axis.least);
@@ -28,29 +28,29 @@ double PlaceOn(const Axis &axis, double value) {
 
 std::string Number(double value) { return absl::StrFormat("%.4g", value); }
 
-} // namespace
+}  // namespace
 
-std::string Escaped(const std::string &text) {
+std::string Escaped(const std::string& text) {
   std::string escaped;
   for (const char letter : text) {
     switch (letter) {
-    case '&':
-      escaped += "&amp;";
-      break;
-    case '<':
-      escaped += "&lt;";
-      break;
-    case '>':
-      escaped += "&gt;";
-      break;
-    case '"':
-      escaped += "&quot;";
-      break;
-    case '\'':
-      escaped += "&#39;";
-      break;
-    default:
-      escaped += letter;
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      case '\'':
+        escaped += "&#39;";
+        break;
+      default:
+        escaped += letter;
     }
   }
   return escaped;
@@ -68,7 +68,7 @@ double SvgPlot::Up(double y) const {
 }
 
 void SvgPlot::AddBar(double left, double right, double height,
-                     const std::string &style, const std::string &hover) {
+                     const std::string& style, const std::string& hover) {
   const double from = Across(left) + 0.5;
   const double width = std::max(0.5, Across(right) - from - 0.5);
   absl::StrAppendFormat(
@@ -80,11 +80,10 @@ void SvgPlot::AddBar(double left, double right, double height,
 }
 
 void SvgPlot::AddLine(absl::Span<const std::pair<double, double>> points,
-                      const std::string &style) {
-  if (points.empty())
-    return;
+                      const std::string& style) {
+  if (points.empty()) return;
   std::string path;
-  for (const auto &[x, y] : points) {
+  for (const auto& [x, y] : points) {
     absl::StrAppendFormat(&path, "%s%.1f %.1f", path.empty() ? "M" : "L",
                           Across(x), Up(y));
   }
@@ -92,16 +91,15 @@ void SvgPlot::AddLine(absl::Span<const std::pair<double, double>> points,
 }
 
 void SvgPlot::AddStems(absl::Span<const std::pair<double, double>> points,
-                       const std::string &style) {
+                       const std::string& style) {
   std::map<int, double> highest;
-  for (const auto &[x, y] : points) {
+  for (const auto& [x, y] : points) {
     const int pixel = static_cast<int>(std::lround(2.0 * Across(x)));
     const auto [stem, is_new] = highest.emplace(pixel, y);
-    if (!is_new)
-      stem->second = std::max(stem->second, y);
+    if (!is_new) stem->second = std::max(stem->second, y);
   }
   std::string path;
-  for (const auto &[pixel, y] : highest) {
+  for (const auto& [pixel, y] : highest) {
     absl::StrAppendFormat(&path, "M%.1f %.1fV%.1f", pixel / 2.0, Up(y_.least),
                           Up(y));
   }
@@ -117,7 +115,7 @@ std::string SvgPlot::AxesText() const {
     absl::StrAppendFormat(&text,
                           "<text x=\"%.1f\" y=\"%.1f\" "
                           "text-anchor=\"middle\">%s</text>",
-                          Across(tick), bottom + 12.0, Number(tick));
+                          Across(tick), bottom + 16.0, Number(tick));
   }
   for (const double tick : y_.ticks) {
     absl::StrAppendFormat(&text,
@@ -152,4 +150,4 @@ std::vector<double> Decades(double least, double most) {
   return decades;
 }
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

@@ -13,37 +13,37 @@ namespace steelyard::analyze {
 struct Axis {
   double least = 0.0;
   double most = 1.0;
-  bool logarithmic = false; // Then 0 < least.
+  bool logarithmic = false;  // Then 0 < least.
   std::string label;
   // Where a number stands on the axis; the text is that of the number.
   std::vector<double> ticks;
 };
 
 // `&`, `<`, `>`, and quotes as entities: for text and attributes.
-std::string Escaped(const std::string &text);
+std::string Escaped(const std::string& text);
 
 class SvgPlot {
-public:
+ public:
   // `title` is what a screen reader says.
   SvgPlot(std::string title, Axis x, Axis y);
 
   // A bar from `left` to `right` (on the x axis) of this height, with a text
   // that shows on hover.
   void AddBar(double left, double right, double height,
-              const std::string &style, const std::string &hover);
+              const std::string& style, const std::string& hover);
 
   // A line through the points. `style` is a class.
   void AddLine(absl::Span<const std::pair<double, double>> points,
-               const std::string &style);
+               const std::string& style);
 
   // Vertical strokes from the x axis, merged where they share a pixel (the
   // highest stays).
   void AddStems(absl::Span<const std::pair<double, double>> points,
-                const std::string &style);
+                const std::string& style);
 
   std::string Text() const;
 
-private:
+ private:
   double Across(double x) const;
   double Up(double y) const;
   std::string AxesText() const;
@@ -57,4 +57,4 @@ private:
 // Powers of ten in [least, most].
 std::vector<double> Decades(double least, double most);
 
-} // namespace steelyard::analyze
+}  // namespace steelyard::analyze

@@ -1,9 +1,8 @@
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -30,9 +29,9 @@ struct LayerInput {
   std::string queries;
 };
 
-absl::StatusOr<std::vector<LayerInput>> LayersOf(const Arguments &arguments) {
-  const std::string &keys = arguments.positional(0);
-  const std::string &queries = arguments.positional(1);
+absl::StatusOr<std::vector<LayerInput>> LayersOf(const Arguments& arguments) {
+  const std::string& keys = arguments.positional(0);
+  const std::string& queries = arguments.positional(1);
   const auto names = arguments.Text("layers");
   const bool pattern = absl::StrContains(keys, "{}");
   if (pattern != absl::StrContains(queries, "{}")) {
@@ -44,10 +43,9 @@ absl::StatusOr<std::vector<LayerInput>> LayersOf(const Arguments &arguments) {
         pattern ? "{} in KEYS needs --layers=A,B,..."
                 : "--layers needs {} in KEYS and QUERIES");
   }
-  if (!pattern)
-    return std::vector<LayerInput>{{keys, keys, queries}};
+  if (!pattern) return std::vector<LayerInput>{{keys, keys, queries}};
   std::vector<LayerInput> layers;
-  for (const std::string &name :
+  for (const std::string& name :
        std::vector<std::string>(absl::StrSplit(*names, ','))) {
     if (name.empty()) {
       return absl::InvalidArgumentError("--layers: an empty name");
@@ -59,11 +57,11 @@ absl::StatusOr<std::vector<LayerInput>> LayersOf(const Arguments &arguments) {
   return layers;
 }
 
-absl::StatusOr<analyze::Neighbourhood>
-NeighbourhoodOf(const Arguments &arguments) {
+absl::StatusOr<analyze::Neighbourhood> NeighbourhoodOf(
+    const Arguments& arguments) {
   const auto text = arguments.Text("grid");
   if (!text) {
-    for (const char *flag : {"radius", "grid-first"}) {
+    for (const char* flag : {"radius", "grid-first"}) {
       if (arguments.Has(flag)) {
         return absl::InvalidArgumentError(
             absl::StrCat("--", flag, " needs --grid=HxW"));
@@ -87,10 +85,9 @@ NeighbourhoodOf(const Arguments &arguments) {
   return grid;
 }
 
-absl::StatusOr<analyze::Settings> SettingsOf(const Arguments &arguments) {
+absl::StatusOr<analyze::Settings> SettingsOf(const Arguments& arguments) {
   auto near = NeighbourhoodOf(arguments);
-  if (!near.ok())
-    return near.status();
+  if (!near.ok()) return near.status();
   if (arguments.Has("power") && arguments.Has("scale")) {
     return absl::InvalidArgumentError("--scale is of softmax, not of --power");
   }
@@ -111,35 +108,35 @@ absl::StatusOr<analyze::Settings> SettingsOf(const Arguments &arguments) {
   return settings;
 }
 
-void PrintLayer(const analyze::LayerReport &layer, std::ostream &out) {
+void PrintLayer(const analyze::LayerReport& layer, std::ostream& out) {
   constexpr std::size_t kBins = 10;
   out << "\n" << layer.name << "\n";
   TextTable table({"head", "n", "rank", "|U| .1", "|U| .01", "top", "nearby",
                    "important", "both", "keys", "mass of both, 0 to 1"});
-  for (const analyze::HeadReport &head : layer.heads) {
-    const analyze::Masses &masses = head.masses;
-    const auto median = [](const std::vector<double> &values) {
+  for (const analyze::HeadReport& head : layer.heads) {
+    const analyze::Masses& masses = head.masses;
+    const auto median = [](const std::vector<double>& values) {
       return Brief(analyze::Quantile(values, 0.5));
     };
     const auto size = [&](double epsilon) {
       return absl::StrCat(
           analyze::KeysAtLeast(head.sensitivities, epsilon).size());
     };
-    table.AddRow(
-        {absl::StrCat(head.head), absl::StrCat(head.keys),
-         absl::StrCat(head.rank), size(0.1), size(0.01), median(masses.top),
-         median(masses.near), median(masses.important),
-         median(masses.important_and_near), Brief(masses.keys_kept),
-         absl::StrCat("|",
-                      analyze::Sparkline(
-                          analyze::Histogram(masses.important_and_near, kBins)),
-                      "|")});
+    table.AddRow({absl::StrCat(head.head), absl::StrCat(head.keys),
+                  absl::StrCat(head.rank), size(0.1), size(0.01),
+                  median(masses.top), median(masses.near),
+                  median(masses.important), median(masses.important_and_near),
+                  Brief(masses.keys_kept),
+                  absl::StrCat("|",
+                               analyze::Sparkline(analyze::Histogram(
+                                   masses.important_and_near, kBins)),
+                               "|")});
   }
   table.Print(out);
 }
 
-void PrintText(const analyze::Report &report, std::ostream &out) {
-  const analyze::Settings &settings = report.settings;
+void PrintText(const analyze::Report& report, std::ostream& out) {
+  const analyze::Settings& settings = report.settings;
   out << "Attention mass, medians over queries; f = "
       << analyze::FunctionText(settings, report.layers[0].scale)
       << (settings.mass.causal ? ", causal" : "") << ".\n  top: the "
@@ -147,32 +144,31 @@ void PrintText(const analyze::Report &report, std::ostream &out) {
       << analyze::DescriptionOf(settings.mass.near)
       << ".\n  important: " << analyze::ImportantText(settings)
       << ".  both: important and nearby, how many\n  under 'keys'.\n";
-  for (const analyze::LayerReport &layer : report.layers) {
+  for (const analyze::LayerReport& layer : report.layers) {
     PrintLayer(layer, out);
   }
 }
 
-client::UniversalSetOptions EveryKey(const tensor_files::StoredTensor &keys) {
+client::UniversalSetOptions EveryKey(const tensor_files::StoredTensor& keys) {
   client::UniversalSetOptions options;
   options.top_m = keys.shape()[keys.shape().size() - 2];
   return options;
 }
 
 // Fills `report->layers`, or reports one line.
-ExitCode AnalyzeLayers(const std::vector<LayerInput> &layers,
-                       const ServerAccess &access, const Console &console,
-                       analyze::Report *report) {
+ExitCode AnalyzeLayers(const std::vector<LayerInput>& layers,
+                       const ServerAccess& access, const Console& console,
+                       analyze::Report* report) {
   ProgressBar bar(console.err, console.err_is_terminal);
-  for (const LayerInput &layer : layers) {
+  for (const LayerInput& layer : layers) {
     bar.Show({.phase = layer.name,
               .fraction = static_cast<double>(report->layers.size()) /
                           static_cast<double>(layers.size())});
     const InputTensors inputs =
         LoadInputs({layer.keys, layer.queries}, access, console);
-    if (inputs.code != ExitCode::kOk)
-      return inputs.code;
-    const tensor_files::StoredTensor &keys = inputs.tensors[0];
-    const tensor_files::StoredTensor &queries = inputs.tensors[1];
+    if (inputs.code != ExitCode::kOk) return inputs.code;
+    const tensor_files::StoredTensor& keys = inputs.tensors[0];
+    const tensor_files::StoredTensor& queries = inputs.tensors[1];
     if (const absl::Status shapes = analyze::CheckShapes(
             keys.info(), queries.info(), report->settings.mass.causal);
         !shapes.ok()) {
@@ -200,12 +196,11 @@ ExitCode AnalyzeLayers(const std::vector<LayerInput> &layers,
   return ExitCode::kOk;
 }
 
-} // namespace
+}  // namespace
 
-ExitCode RunAnalyze(const Arguments &arguments, const Console &console) {
+ExitCode RunAnalyze(const Arguments& arguments, const Console& console) {
   const auto access = Connect(arguments, console);
-  if (!access.ok())
-    return ReportBadArguments(access.status(), console);
+  if (!access.ok()) return ReportBadArguments(access.status(), console);
   const auto layers = LayersOf(arguments);
   if (!layers.ok()) {
     return ReportUsage(std::string(layers.status().message()), console);
@@ -217,8 +212,7 @@ ExitCode RunAnalyze(const Arguments &arguments, const Console &console) {
   analyze::Report report{.version = STEELYARD_VERSION,
                          .settings = *std::move(settings)};
   const ExitCode code = AnalyzeLayers(*layers, *access, console, &report);
-  if (code != ExitCode::kOk)
-    return code;
+  if (code != ExitCode::kOk) return code;
   if (const auto path = arguments.Text("html")) {
     const std::string page = analyze::HtmlPage(report);
     const absl::Span<const char> parts[] = {absl::MakeSpan(page)};
@@ -238,4 +232,4 @@ ExitCode RunAnalyze(const Arguments &arguments, const Console &console) {
   return ExitCode::kOk;
 }
 
-} // namespace steelyard::cli
+}  // namespace steelyard::cli

@@ -96,12 +96,11 @@ std::vector<FlagSpec> WhatIsComputed() {
   };
 }
 
-} // namespace
+}  // namespace
 
 CommandSpec AnalyzeSpec() {
   std::vector<FlagSpec> own = WhichKeys();
-  for (FlagSpec &flag : WhatIsComputed())
-    own.push_back(std::move(flag));
+  for (FlagSpec& flag : WhatIsComputed()) own.push_back(std::move(flag));
   return {
       .name = "analyze",
       .arguments = "KEYS QUERIES",
@@ -126,4 +125,4 @@ CommandSpec AnalyzeSpec() {
   };
 }
 
-} // namespace steelyard::cli
+}  // namespace steelyard::cli

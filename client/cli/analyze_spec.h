@@ -7,4 +7,4 @@ namespace steelyard::cli {
 // `steelyard analyze`.
 CommandSpec AnalyzeSpec();
 
-} // namespace steelyard::cli
+}  // namespace steelyard::cli

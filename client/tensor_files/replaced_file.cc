@@ -15,25 +15,21 @@ namespace {
 absl::Status WriteAll(int descriptor, absl::Span<const char> bytes) {
   while (!bytes.empty()) {
     const ssize_t done = ::write(descriptor, bytes.data(), bytes.size());
-    if (done < 0 && errno == EINTR)
-      continue;
-    if (done < 0)
-      return absl::DataLossError(std::strerror(errno));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return absl::DataLossError(std::strerror(errno));
     bytes.remove_prefix(static_cast<std::size_t>(done));
   }
   return absl::OkStatus();
 }
 
-absl::Status WriteParts(const std::string &path,
+absl::Status WriteParts(const std::string& path,
                         absl::Span<const absl::Span<const char>> parts) {
   const int descriptor =
       ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor < 0)
-    return absl::InvalidArgumentError(std::strerror(errno));
+  if (descriptor < 0) return absl::InvalidArgumentError(std::strerror(errno));
   absl::Status status;
   for (const absl::Span<const char> part : parts) {
-    if (status.ok())
-      status = WriteAll(descriptor, part);
+    if (status.ok()) status = WriteAll(descriptor, part);
   }
   if (::close(descriptor) != 0 && status.ok()) {
     status = absl::DataLossError(std::strerror(errno));
@@ -41,20 +37,19 @@ absl::Status WriteParts(const std::string &path,
   return status;
 }
 
-} // namespace
+}  // namespace
 
-absl::Status ReplaceFile(const std::string &path,
+absl::Status ReplaceFile(const std::string& path,
                          absl::Span<const absl::Span<const char>> parts) {
   const std::string partial = absl::StrCat(path, ".", ::getpid(), ".partial");
   absl::Status status = WriteParts(partial, parts);
   if (status.ok() && std::rename(partial.c_str(), path.c_str()) != 0) {
     status = absl::InvalidArgumentError(std::strerror(errno));
   }
-  if (status.ok())
-    return status;
+  if (status.ok()) return status;
   std::remove(partial.c_str());
   return absl::Status(status.code(),
                       absl::StrCat(path, ": cannot write: ", status.message()));
 }
 
-} // namespace steelyard::tensor_files
+}  // namespace steelyard::tensor_files

@@ -13,7 +13,7 @@ namespace steelyard::tensor_files {
 //
 // ERRORS  InvalidArgument: the path cannot be written. DataLoss: the disk is
 //   full or broken. The message starts with `path`; nothing is left behind.
-absl::Status ReplaceFile(const std::string &path,
+absl::Status ReplaceFile(const std::string& path,
                          absl::Span<const absl::Span<const char>> parts);
 
-} // namespace steelyard::tensor_files
+}  // namespace steelyard::tensor_files

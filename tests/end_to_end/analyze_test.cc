@@ -1,11 +1,11 @@
 // `steelyard analyze` against a server: the fixture, the page, and nonsense.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include "client/cli/tool.h"
 #include "tests/client/tensor_files/scratch_file.h"
@@ -24,8 +24,8 @@ struct Outcome {
   std::string err;
 };
 
-Outcome RunSteelyard(const test::RunningServer &server,
-                     const std::vector<std::string> &words) {
+Outcome RunSteelyard(const test::RunningServer& server,
+                     const std::vector<std::string>& words) {
   std::ostringstream out;
   std::ostringstream err;
   Outcome outcome;
@@ -39,7 +39,7 @@ Outcome RunSteelyard(const test::RunningServer &server,
   return outcome;
 }
 
-std::string Tensor(const std::string &name) {
+std::string Tensor(const std::string& name) {
   return test::SourcePath("tests/data/minilm_qkv.safetensors") + ":" + name;
 }
 
@@ -52,12 +52,11 @@ TEST(AnalyzeTest, EveryLayerAndHeadOfTheFixtureIsLookedAt) {
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto json = nlohmann::json::parse(outcome.out);
   ASSERT_EQ(json["layers"].size(), 3u);
-  for (const auto &layer : json["layers"]) {
+  for (const auto& layer : json["layers"]) {
     ASSERT_EQ(layer["heads"].size(), 12u);
-    for (const auto &head : layer["heads"]) {
+    for (const auto& head : layer["heads"]) {
       double total = 0.0;
-      for (const double leverage : head["sensitivities"])
-        total += leverage;
+      for (const double leverage : head["sensitivities"]) total += leverage;
       // Leverage scores add up to the rank.
       EXPECT_NEAR(total, head["rank"].get<double>(), 1e-9);
       EXPECT_EQ(head["queries_looked_at"], 512);
@@ -111,7 +110,7 @@ TEST(AnalyzeTest, NonsenseIsOneLineAndItsExitCode) {
       {2, {keys, Tensor("layer0.queries[:,:,0:8]")}, "columns"},
       {3, {keys, queries, "--html=/no/such/folder/a.html"}, "cannot write"},
   };
-  for (const Case &wrong : cases) {
+  for (const Case& wrong : cases) {
     std::vector<std::string> words = {"analyze"};
     words.insert(words.end(), wrong.words.begin(), wrong.words.end());
     const Outcome outcome = RunSteelyard(server, words);
@@ -122,5 +121,5 @@ TEST(AnalyzeTest, NonsenseIsOneLineAndItsExitCode) {
   }
 }
 
-} // namespace
-} // namespace steelyard
+}  // namespace
+}  // namespace steelyard

@@ -1,13 +1,13 @@
 #include "client/analyze/attention_mass.h"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "client/tensor_files/stored_tensor.h"
 
@@ -22,19 +22,18 @@ StoredTensor Normal(int64_t rows, int64_t columns, double size, unsigned seed) {
   std::mt19937 engine(seed);
   std::normal_distribution<double> normal(0.0, size);
   std::vector<double> numbers(static_cast<std::size_t>(rows * columns));
-  for (double &x : numbers)
-    x = normal(engine);
+  for (double& x : numbers) x = normal(engine);
   return StoredTensor::Of(numbers, {rows, columns});
 }
 
-verify::Rows Whole(const StoredTensor &tensor) {
+verify::Rows Whole(const StoredTensor& tensor) {
   return {tensor, 0, tensor.shape()[0], tensor.shape()[1]};
 }
 
 // All scores of query i, one by one.
-std::vector<long double> Scores(const StoredTensor &keys,
-                                const StoredTensor &queries, int64_t i,
-                                const MassOptions &options, int64_t visible) {
+std::vector<long double> Scores(const StoredTensor& keys,
+                                const StoredTensor& queries, int64_t i,
+                                const MassOptions& options, int64_t visible) {
   const std::vector<double> k = keys.Doubles();
   const std::vector<double> q = queries.Doubles();
   const int64_t d = keys.shape()[1];
@@ -50,8 +49,7 @@ std::vector<long double> Scores(const StoredTensor &keys,
                                    : std::exp(options.scale * x));
     sum += scores.back();
   }
-  for (long double &score : scores)
-    score /= sum;
+  for (long double& score : scores) score /= sum;
   return scores;
 }
 
@@ -63,8 +61,8 @@ struct Expected {
 };
 
 Expected ByHand(std::vector<long double> scores, int64_t position,
-                const std::vector<int64_t> &important,
-                const MassOptions &options) {
+                const std::vector<int64_t>& important,
+                const MassOptions& options) {
   Expected expected;
   const auto n = static_cast<int64_t>(scores.size());
   const std::vector<int64_t> near = KeysNear(options.near, position, n);
@@ -72,12 +70,9 @@ Expected ByHand(std::vector<long double> scores, int64_t position,
     const auto score = static_cast<double>(scores[static_cast<std::size_t>(j)]);
     const bool is_near = std::count(near.begin(), near.end(), j) > 0;
     const bool matters = std::count(important.begin(), important.end(), j) > 0;
-    if (is_near)
-      expected.near += score;
-    if (matters)
-      expected.important += score;
-    if (is_near || matters)
-      expected.both += score;
+    if (is_near) expected.near += score;
+    if (matters) expected.important += score;
+    if (is_near || matters) expected.both += score;
   }
   std::sort(scores.rbegin(), scores.rend());
   for (int64_t j = 0; j < std::min(n, options.top); ++j) {
@@ -94,7 +89,7 @@ TEST_P(AttentionMassTest, EqualsTheSumsByHand) {
   const StoredTensor keys = Normal(n, 5, 1.0, 1);
   const StoredTensor queries = Normal(m, 5, 2.0, 2);
   const std::vector<int64_t> important = {0, 3, 40, 41, 89};
-  const MassOptions &options = GetParam();
+  const MassOptions& options = GetParam();
   const auto masses = MassesOf(Whole(keys), Whole(queries), important, options);
   ASSERT_TRUE(masses.ok());
   ASSERT_EQ(masses->top.size(), 70u);
@@ -136,7 +131,7 @@ TEST(AttentionMassOfOneTest, LogitsThatOverflowExpStillHaveScores) {
   ASSERT_TRUE(masses.ok());
   EXPECT_EQ(masses->top[0], 1.0);
   EXPECT_EQ(masses->important[0], 1.0);
-  EXPECT_EQ(masses->near[0], 0.0); // The query stands at the last key.
+  EXPECT_EQ(masses->near[0], 0.0);  // The query stands at the last key.
   EXPECT_EQ(masses->keys_kept, 2.0);
 }
 
@@ -172,5 +167,5 @@ TEST(AttentionMassOfOneTest, AQueryThatIsNotFiniteIsNamed) {
   EXPECT_THAT(std::string(masses.status().message()), HasSubstr("query 1 "));
 }
 
-} // namespace
-} // namespace steelyard::analyze
+}  // namespace
+}  // namespace steelyard::analyze

@@ -33,5 +33,5 @@ TEST(HistogramTest, TheTallestBinIsAFullBlockAndAnEmptyOneIsBlank) {
   EXPECT_EQ(Sparkline(std::vector<int64_t>{1000000, 1}), "\u2588\u2581");
 }
 
-} // namespace
-} // namespace steelyard::analyze
+}  // namespace
+}  // namespace steelyard::analyze

@@ -1,9 +1,9 @@
 #include "client/analyze/html_page.h"
 
-#include <string>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <string>
 
 #include "tests/client/analyze/small_report.h"
 
@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-std::size_t Count(const std::string &text, const std::string &part) {
+std::size_t Count(const std::string& text, const std::string& part) {
   std::size_t count = 0;
   for (std::size_t at = text.find(part); at != std::string::npos;
        at = text.find(part, at + 1)) {
@@ -35,7 +35,7 @@ TEST(HtmlPageTest, EachHeadHasFivePlotsAndARow) {
 
 TEST(HtmlPageTest, NeedsNothingButItself) {
   const std::string page = HtmlPage(test::SmallReport());
-  for (const char *outside :
+  for (const char* outside :
        {"http:", "https:", "src=", "@import", "url(", "<script", "<link"}) {
     EXPECT_THAT(page, Not(HasSubstr(outside))) << outside;
   }
@@ -49,7 +49,7 @@ TEST(HtmlPageTest, NamesCannotBecomeMarkup) {
 
 TEST(HtmlPageTest, KeysWithoutLeverageAndHeadsWithoutQueriesAreShown) {
   Report report = test::SmallReport();
-  HeadReport &head = report.layers[0].heads[0];
+  HeadReport& head = report.layers[0].heads[0];
   head.sensitivities.assign(4, 0.0);
   head.set_sizes =
       SetSizes(head.sensitivities, 0, kLeastEpsilon, kThresholdsPerDecade);
@@ -60,5 +60,5 @@ TEST(HtmlPageTest, KeysWithoutLeverageAndHeadsWithoutQueriesAreShown) {
   EXPECT_THAT(page, Not(HasSubstr("inf<")));
 }
 
-} // namespace
-} // namespace steelyard::analyze
+}  // namespace
+}  // namespace steelyard::analyze

@@ -1,9 +1,9 @@
 #include "client/analyze/neighbourhood.h"
 
-#include <cstdlib>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cstdlib>
 
 namespace steelyard::analyze {
 namespace {
@@ -27,8 +27,7 @@ TEST(NeighbourhoodTest, AGridCountsManhattanDistance) {
     for (int64_t key = 1; key <= 99; ++key) {
       const int64_t rows = std::abs((key - 1) / 11 - (position - 1) / 11);
       const int64_t columns = std::abs((key - 1) % 11 - (position - 1) % 11);
-      if (rows + columns <= 3)
-        expected.push_back(key);
+      if (rows + columns <= 3) expected.push_back(key);
     }
     EXPECT_EQ(KeysNear(grid, position, 100), expected) << position;
   }
@@ -51,5 +50,5 @@ TEST(NeighbourhoodTest, IsToldInWords) {
             "within Manhattan distance 3 on a 14 x 14 grid from key 1");
 }
 
-} // namespace
-} // namespace steelyard::analyze
+}  // namespace
+}  // namespace steelyard::analyze

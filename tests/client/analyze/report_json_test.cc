@@ -13,7 +13,7 @@ TEST(ReportJsonTest, HoldsEveryFigureOfAHead) {
   EXPECT_EQ(json["near"], "within 3 positions");
   ASSERT_EQ(json["layers"].size(), 2u);
   EXPECT_EQ(json["layers"][0]["function"], "exp(0.5 <q, k>)");
-  const auto &head = json["layers"][0]["heads"][0];
+  const auto& head = json["layers"][0]["heads"][0];
   EXPECT_EQ(head["queries_looked_at"], 2);
   EXPECT_DOUBLE_EQ(head["top_mass"]["median"], 0.95);
   EXPECT_EQ(head["top_mass"]["histogram"].size(), kMassBins);
@@ -28,5 +28,5 @@ TEST(ReportJsonTest, HoldsEveryFigureOfAHead) {
   EXPECT_EQ(head["sensitivities"].size(), 4u);
 }
 
-} // namespace
-} // namespace steelyard::analyze
+}  // namespace
+}  // namespace steelyard::analyze

@@ -1,10 +1,10 @@
 #include "client/analyze/report.h"
 
-#include <numeric>
-#include <vector>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <numeric>
+#include <vector>
 
 #include "tests/client/analyze/small_report.h"
 
@@ -16,8 +16,7 @@ using ::testing::HasSubstr;
 
 StoredTensor Ones(std::vector<int64_t> shape) {
   int64_t count = 1;
-  for (const int64_t extent : shape)
-    count *= extent;
+  for (const int64_t extent : shape) count *= extent;
   return StoredTensor::Of(
       std::vector<double>(static_cast<std::size_t>(count), 1.0),
       std::move(shape));
@@ -41,7 +40,7 @@ TEST(ReportTest, GroupedQueriesReadTheirKeyHead) {
       AnalyzeLayer(Ones({2, 6, 4}), Ones({4, 3, 4}),
                    {EveryKey(6, 0.25), EveryKey(6, 0.5)}, settings);
   ASSERT_TRUE(layer.ok());
-  EXPECT_DOUBLE_EQ(layer->scale, 0.5); // 1 / sqrt(4)
+  EXPECT_DOUBLE_EQ(layer->scale, 0.5);  // 1 / sqrt(4)
   ASSERT_EQ(layer->heads.size(), 4u);
   for (std::size_t g = 0; g < 4; ++g) {
     EXPECT_EQ(layer->heads[g].key_head, g < 2 ? 0 : 1);
@@ -80,7 +79,7 @@ TEST(ReportTest, ShapesThatDoNotGoTogetherAreNamed) {
 }
 
 TEST(ReportTest, AnAnswerThatDoesNotFitTheKeysIsOurBug) {
-  for (const std::vector<client::UniversalSet> &sets :
+  for (const std::vector<client::UniversalSet>& sets :
        {std::vector<client::UniversalSet>{}, {EveryKey(5, 0.1)}}) {
     EXPECT_EQ(
         AnalyzeLayer(Ones({6, 4}), Ones({3, 4}), sets, {}).status().code(),
@@ -98,5 +97,5 @@ TEST(ReportTest, TellsWhatWasChosen) {
   EXPECT_EQ(ImportantText(settings), "keys of sensitivity >= 0.1");
 }
 
-} // namespace
-} // namespace steelyard::analyze
+}  // namespace
+}  // namespace steelyard::analyze

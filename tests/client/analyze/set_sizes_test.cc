@@ -25,8 +25,7 @@ TEST(SetSizesTest, CountsKeysThatReachTheThreshold) {
 
 TEST(SetSizesTest, NeverShrinksAndEndsAtTheLeastThreshold) {
   std::vector<double> scores;
-  for (int i = 0; i < 100; ++i)
-    scores.push_back(1.0 / (1.0 + i));
+  for (int i = 0; i < 100; ++i) scores.push_back(1.0 / (1.0 + i));
   const std::vector<SetSize> sizes = SetSizes(scores, 100, 1e-3, 10);
   ASSERT_EQ(sizes.size(), 31u);
   EXPECT_EQ(sizes.back().epsilon, 1e-3);
@@ -47,5 +46,5 @@ TEST(SetSizesTest, TheMostSensitiveComeAscendingAndTiesGoToTheLowerIndex) {
   EXPECT_THAT(KeysAtLeast(scores, 0.95), IsEmpty());
 }
 
-} // namespace
-} // namespace steelyard::analyze
+}  // namespace
+}  // namespace steelyard::analyze

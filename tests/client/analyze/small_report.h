@@ -38,4 +38,4 @@ inline analyze::Report SmallReport() {
   return report;
 }
 
-} // namespace steelyard::test
+}  // namespace steelyard::test

@@ -58,5 +58,5 @@ TEST(SvgPlotTest, ALineWithoutPointsIsNotDrawn) {
   EXPECT_THAT(plot.Text(), Not(HasSubstr("class=\"size\"")));
 }
 
-} // namespace
-} // namespace steelyard::analyze
+}  // namespace
+}  // namespace steelyard::analyze

@@ -1,10 +1,10 @@
 #include "client/tensor_files/replaced_file.h"
 
-#include <filesystem>
-#include <string>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
 
 #include "tests/client/tensor_files/scratch_file.h"
 
