@@ -9,6 +9,7 @@
 #include "queries/query_block.h"
 #include "queries/queryable_set_data.h"
 #include "queries/scored_keys.h"
+#include "softmax/heavy_softmax.h"
 #include "steelyard/status.h"
 #include "universal_set/keys.h"
 
@@ -196,6 +197,9 @@ absl::StatusOr<std::vector<HeavyRow>> FindHeavyScores(
     const ComputeContext& context) {
   const absl::Status finite = CheckQueries(query_heads, context);
   if (!finite.ok()) return finite;
+  if (std::holds_alternative<Softmax>(options.function)) {
+    return FindHeavySoftmaxScores(key_heads, query_heads, options, context);
+  }
   return FindHeavySquares(key_heads, query_heads, options, context);
 }
 

@@ -1,9 +1,11 @@
 #include "steelyard/universal_set.h"
 
 #include <algorithm>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "factor/factor.h"
+#include "softmax/heuristic_set.h"
 #include "universal_set/keys.h"
 #include "universal_set/leverage.h"
 #include "universal_set/membership.h"
@@ -17,6 +19,9 @@ constexpr double kBytesPerKey = 8.0 + 1.0 + 4.0 * 8.0;
 absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys, Index head,
                                         const UniversalSetOptions& options,
                                         const ComputeContext& context) {
+  if (std::holds_alternative<Softmax>(options.function)) {
+    return FindSoftmaxSet(keys, head, options, context);
+  }
   absl::StatusOr<FactoredKeys> factored = FactorKeys(keys, head, context);
   if (!factored.ok()) return factored.status();
   return SelectSet(*factored, options);

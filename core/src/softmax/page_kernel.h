@@ -1,0 +1,29 @@
+// Logits of a page of keys, and sums of exponentials, in float64.
+//
+// METHOD  A page holds kPageKeys keys coordinate by coordinate, so that one
+//   vector of keys meets one coordinate of a query: no sums across lanes, and
+//   every logit is added up in the order of the coordinates, whichever queries
+//   are scored beside it. Google Highway, target chosen at run time.
+#pragma once
+
+#include "steelyard/matrix_view.h"
+
+namespace steelyard {
+
+inline constexpr Index kPageKeys = 32;
+
+// logits[i * kPageKeys + l] = sum_c queries[i][c] page[c * kPageKeys + l]. Each
+// carries an error of at most (d + 1) u sum_c |q_c k_c|.
+void PageLogits(const double *const *queries, Index count, const float *page,
+                Index d, double *logits);
+void PageLogits(const double *const *queries, Index count, const double *page,
+                Index d, double *logits);
+
+// -infinity for count = 0.
+double LargestOf(const double *x, Index count);
+
+// sum exp(x - shift), each x <= shift; -infinity gives 0. Each term is right to
+// (2 + |x - shift|) u, plus what the sum of `count` terms rounds.
+double SumOfExponentials(const double *x, Index count, double shift);
+
+} // namespace steelyard

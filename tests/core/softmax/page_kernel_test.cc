@@ -1,0 +1,89 @@
+#include "softmax/page_kernel.h"
+
+#include <cmath>
+#include <limits>
+
+#include "hwy/targets.h"
+#include "tests/support/bounds.h"
+#include "tests/support/matrices.h"
+
+namespace steelyard {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Runs `body` on every target that this processor has.
+template <typename Body> void OnEveryTarget(const Body &body) {
+  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    SCOPED_TRACE(hwy::TargetName(target));
+    hwy::SetSupportedTargetsForTest(target);
+    body();
+  }
+  hwy::SetSupportedTargetsForTest(0);
+}
+
+TEST(PageKernelTest, LogitsAreProductsWhoeverIsScoredBeside) {
+  constexpr Index kColumns = 11;
+  const Matrix<double> queries = test::NormalMatrix(7, kColumns, Seed{1});
+  const Matrix<double> wide = test::NormalMatrix(kColumns, kPageKeys, Seed{2});
+  Matrix<float> narrow(kColumns, kPageKeys);
+  for (Index i = 0; i < wide.size(); ++i) {
+    narrow.data()[i] = static_cast<float>(wide.data()[i]);
+  }
+  std::vector<const double *> rows;
+  for (Index i = 0; i < 7; ++i)
+    rows.push_back(queries.row(i));
+  OnEveryTarget([&] {
+    Matrix<double> together(7, kPageKeys);
+    Matrix<double> singles(7, kPageKeys);
+    Matrix<double> alone(1, kPageKeys);
+    PageLogits(rows.data(), 7, wide.data(), kColumns, together.data());
+    PageLogits(rows.data(), 7, narrow.data(), kColumns, singles.data());
+    for (Index i = 0; i < 7; ++i) {
+      PageLogits(&rows[static_cast<std::size_t>(i)], 1, wide.data(), kColumns,
+                 alone.data());
+      for (Index l = 0; l < kPageKeys; ++l) {
+        long double exact = 0.0L;
+        long double exact_narrow = 0.0L;
+        double size = 0.0;
+        for (Index c = 0; c < kColumns; ++c) {
+          const long double q = queries(i, c);
+          exact += q * wide(c, l);
+          exact_narrow += q * narrow(c, l);
+          size += std::abs(queries(i, c) * wide(c, l));
+        }
+        const double bound = test::Gamma(kColumns + 1) * size;
+        EXPECT_NEAR(together(i, l), static_cast<double>(exact), bound);
+        EXPECT_NEAR(singles(i, l), static_cast<double>(exact_narrow), bound);
+        EXPECT_EQ(alone(0, l), together(i, l));
+      }
+    }
+  });
+}
+
+TEST(PageKernelTest, SumsOfExponentialsLeaveNothingOut) {
+  for (const Index count : {0, 1, 5, 32, 67}) {
+    Matrix<double> x = test::NormalMatrix(1, count + 1, Seed{3});
+    for (Index j = 0; j < count; ++j)
+      x(0, j) = 1e4 + 20.0 * x(0, j);
+    if (count > 4)
+      x(0, 3) = -kInfinity;
+    OnEveryTarget([&] {
+      const double largest = LargestOf(x.data(), count);
+      long double sum = 0.0L;
+      double most = -kInfinity;
+      for (Index j = 0; j < count; ++j) {
+        most = std::max(most, x(0, j));
+        sum += std::exp(static_cast<long double>(x(0, j)) - largest);
+      }
+      EXPECT_EQ(largest, most);
+      // Arguments beyond 745 give 0: (2 + 745) u a term.
+      const double bound = test::Gamma(747 + count);
+      EXPECT_NEAR(SumOfExponentials(x.data(), count, largest),
+                  static_cast<double>(sum), bound * static_cast<double>(sum));
+    });
+  }
+}
+
+} // namespace
+} // namespace steelyard

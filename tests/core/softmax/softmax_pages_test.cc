@@ -1,0 +1,103 @@
+#include "softmax/softmax_pages.h"
+
+#include <cmath>
+
+#include "softmax/page_kernel.h"
+#include "tests/support/bounds.h"
+#include "tests/support/matrices.h"
+
+namespace steelyard {
+namespace {
+
+SoftmaxPages Make(const AnyMatrixView &keys, absl::Span<const Index> labels,
+                  const SoftmaxIndexOptions &options, int workers = 2) {
+  const Workers threads(workers);
+  auto pages = MakeSoftmaxPages(keys, labels, options, {threads});
+  EXPECT_TRUE(pages.ok()) << pages.status();
+  return *std::move(pages);
+}
+
+// Coordinate c of the key at place l of a page, as it was given.
+double KeyAt(const SoftmaxPages &pages, Index page, Index l, Index c) {
+  const Index at = c * kPageKeys + l;
+  if (pages.wide.empty())
+    return pages.narrow(page, at);
+  return std::ldexp(pages.wide(page, at),
+                    pages.exponents[static_cast<std::size_t>(c)]);
+}
+
+template <typename T> class SoftmaxPagesTest : public testing::Test {};
+using StorageTypes = testing::Types<Half, BFloat16, float, double>;
+TYPED_TEST_SUITE(SoftmaxPagesTest, StorageTypes);
+
+TYPED_TEST(SoftmaxPagesTest, HoldEveryKeyExactlyAndBoundIt) {
+  const auto keys =
+      test::Stored<TypeParam>(test::NormalMatrix(150, 5, Seed{1}));
+  for (const Index queries : {1, 1000}) {
+    const SoftmaxPages pages =
+        Make(keys.view(), {}, {.expected_queries = queries});
+    ASSERT_EQ(pages.pages(), 5);
+    for (Index p = 0; p < 5; ++p) {
+      EXPECT_EQ(pages.Count(p), p < 4 ? 32 : 22);
+      for (Index l = 0; l < pages.Count(p); ++l) {
+        const Index j =
+            pages.labels[static_cast<std::size_t>(p * kPageKeys + l)];
+        long double distance = 0.0L;
+        long double norm = 0.0L;
+        for (Index c = 0; c < 5; ++c) {
+          EXPECT_EQ(KeyAt(pages, p, l, c), keys(j, c));
+          const double scaled =
+              pages.exponents.empty()
+                  ? keys(j, c)
+                  : std::ldexp(keys(j, c),
+                               -pages.exponents[static_cast<std::size_t>(c)]);
+          EXPECT_LE(pages.lows(p, c), scaled);
+          EXPECT_GE(pages.highs(p, c), scaled);
+          const long double t = scaled - pages.means(p, c);
+          distance += t * t;
+          norm += static_cast<long double>(scaled) * scaled;
+        }
+        EXPECT_LE(std::sqrt(distance),
+                  pages.radii[static_cast<std::size_t>(p)]);
+        EXPECT_LE(std::sqrt(norm), pages.largest_norm);
+      }
+    }
+  }
+}
+
+TEST(SoftmaxPagesShapeTest, LabelsAscendInAPageAndCountWhatAQuerySees) {
+  const Matrix<double> keys = test::NormalMatrix(70, 2, Seed{2});
+  std::vector<Index> labels;
+  for (Index j = 0; j < 70; ++j)
+    labels.push_back(3 * j + 5);
+  const SoftmaxPages pages = Make(keys.view(), labels, {.causal = true});
+  Index seen = 0;
+  for (Index p = 0; p < pages.pages(); ++p) {
+    EXPECT_EQ(pages.CountUpTo(p, 4), 0);
+    EXPECT_EQ(pages.CountUpTo(p, 1000), pages.Count(p));
+    seen += pages.CountUpTo(p, 5 + 3 * 41);
+  }
+  EXPECT_EQ(seen, 42);
+}
+
+TEST(SoftmaxPagesShapeTest, DoNotDependOnTheWorkers) {
+  const Matrix<double> keys = test::NormalMatrix(40000, 2, Seed{3});
+  const SoftmaxPages one = Make(keys.view(), {}, {}, 1);
+  const SoftmaxPages four = Make(keys.view(), {}, {}, 4);
+  EXPECT_EQ(one.labels, four.labels);
+  EXPECT_EQ(one.radii, four.radii);
+  EXPECT_EQ(one.largest_norm, four.largest_norm);
+}
+
+TEST(SoftmaxPagesShapeTest, StopWhenAsked) {
+  const Matrix<double> keys = test::NormalMatrix(400, 2, Seed{4});
+  const Workers workers(2);
+  StopSource source;
+  source.RequestStop(StopReason::kCancelled);
+  const auto pages =
+      MakeSoftmaxPages(keys.view(), {}, {}, {workers, source.token()});
+  EXPECT_EQ(pages.status().code(), absl::StatusCode::kCancelled);
+}
+
+} // namespace
+} // namespace steelyard
