@@ -34,22 +34,22 @@
 
 namespace steelyard {
 
-struct SoftmaxPages; // core/src/softmax/softmax_pages.h
+struct SoftmaxPages;  // core/src/softmax/softmax_pages.h
 
 // One key head, ready for queries. Immutable; copies share. Owns its copy of
 // the keys: float32 for keys of at most 32 bits, else float64.
 class SoftmaxIndex {
-public:
+ public:
   explicit SoftmaxIndex(std::shared_ptr<const SoftmaxPages> pages)
       : pages_(std::move(pages)) {}
 
-  Index keys() const;    // n
-  Index columns() const; // d
-  double bytes() const;  // held in memory
+  Index keys() const;     // n
+  Index columns() const;  // d
+  double bytes() const;   // held in memory
 
   const SoftmaxPages &pages() const { return *pages_; }
 
-private:
+ private:
   std::shared_ptr<const SoftmaxPages> pages_;
 };
 
@@ -67,10 +67,9 @@ struct SoftmaxIndexOptions {
 // RANDOM   none.
 // ERRORS   InvalidArgument: a NaN or infinity (field "keys").
 //          Cancelled, DeadlineExceeded: `context.stop`.
-absl::StatusOr<std::vector<SoftmaxIndex>>
-BuildSoftmaxIndexes(absl::Span<const AnyMatrixView> heads,
-                    const SoftmaxIndexOptions &options,
-                    const ComputeContext &context);
+absl::StatusOr<std::vector<SoftmaxIndex>> BuildSoftmaxIndexes(
+    absl::Span<const AnyMatrixView> heads, const SoftmaxIndexOptions &options,
+    const ComputeContext &context);
 
 // SHAPES   as FindHeavyScores of heavy_scores.h. options.function must be
 //          Softmax; its mode does not matter here.
@@ -83,10 +82,10 @@ BuildSoftmaxIndexes(absl::Span<const AnyMatrixView> heads,
 // COST     3 d flops a page of 32 keys, 2 d + an exponential a key looked at.
 // ERRORS   InvalidArgument: a NaN or infinity (field "queries").
 //          Cancelled, DeadlineExceeded: `context.stop`.
-absl::StatusOr<std::vector<HeavyRow>>
-FindHeavyScores(absl::Span<const SoftmaxIndex> key_heads,
-                absl::Span<const AnyMatrixView> query_heads,
-                const HeavyOptions &options, const ComputeContext &context);
+absl::StatusOr<std::vector<HeavyRow>> FindHeavyScores(
+    absl::Span<const SoftmaxIndex> key_heads,
+    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions &options,
+    const ComputeContext &context);
 
 // Of BuildSoftmaxIndexes, the indexes included.
 Cost CostOfSoftmaxIndex(Index heads, Index n, Index d, int workers);
@@ -95,4 +94,4 @@ Cost CostOfSoftmaxIndex(Index heads, Index n, Index d, int workers);
 Cost CostOfSoftmaxScores(Index n, Index d, Index query_heads, Index m,
                          double epsilon, int workers);
 
-} // namespace steelyard
+}  // namespace steelyard

@@ -23,8 +23,7 @@ absl::StatusOr<SoftmaxIndex> IndexAmong(const Matrix<double> &keys,
   if (keys.rows() > 0) {
     absl::StatusOr<SoftmaxPages> made =
         MakeSoftmaxPages(keys.view(), indices, options, context);
-    if (!made.ok())
-      return made.status();
+    if (!made.ok()) return made.status();
     pages = *std::move(made);
   }
   return SoftmaxIndex(std::make_shared<const SoftmaxPages>(std::move(pages)));
@@ -54,8 +53,7 @@ absl::StatusOr<std::vector<SoftmaxIndex>> HeuristicIndexes(
                                         .ridge = std::nullopt};
   absl::StatusOr<std::vector<UniversalSet>> sets =
       FindUniversalSets(key_heads, set_options, context);
-  if (!sets.ok())
-    return sets.status();
+  if (!sets.ok()) return sets.status();
   return ForEachHead<SoftmaxIndex>(
       static_cast<Index>(key_heads.size()), context,
       [&](Index h, const ComputeContext &quiet) {
@@ -65,13 +63,12 @@ absl::StatusOr<std::vector<SoftmaxIndex>> HeuristicIndexes(
       });
 }
 
-} // namespace
+}  // namespace
 
-absl::StatusOr<std::vector<HeavyRow>>
-FindHeavySoftmaxScores(absl::Span<const AnyMatrixView> key_heads,
-                       absl::Span<const AnyMatrixView> query_heads,
-                       const HeavyOptions &options,
-                       const ComputeContext &context) {
+absl::StatusOr<std::vector<HeavyRow>> FindHeavySoftmaxScores(
+    absl::Span<const AnyMatrixView> key_heads,
+    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions &options,
+    const ComputeContext &context) {
   const auto groups = static_cast<Index>(query_heads.size() / key_heads.size());
   const SoftmaxIndexOptions index_options{
       .causal = options.causal,
@@ -81,8 +78,7 @@ FindHeavySoftmaxScores(absl::Span<const AnyMatrixView> key_heads,
       softmax.mode == SoftmaxMode::kHeuristic
           ? HeuristicIndexes(key_heads, options, index_options, context)
           : BuildSoftmaxIndexes(key_heads, index_options, context);
-  if (!indexes.ok())
-    return indexes.status();
+  if (!indexes.ok()) return indexes.status();
   return FindHeavyScores(*indexes, query_heads, options, context);
 }
 
@@ -96,9 +92,8 @@ absl::StatusOr<std::vector<HeavyRow>> FindHeavyScoresAmong(
           static_cast<Index>(query_heads.size()) * Rows(query_heads.front())};
   absl::StatusOr<SoftmaxIndex> index =
       IndexAmong(keys, indices, index_options, context);
-  if (!index.ok())
-    return index.status();
+  if (!index.ok()) return index.status();
   return FindHeavyScores({*index}, query_heads, options, context);
 }
 
-} // namespace steelyard
+}  // namespace steelyard

@@ -19,11 +19,10 @@ namespace steelyard {
 //   kHeuristic  scores over the universal set of p = 2 of the centred keys
 //               only, found with options.epsilon: shares among these keys.
 //               `undefined`: the query sees none of them.
-absl::StatusOr<std::vector<HeavyRow>>
-FindHeavySoftmaxScores(absl::Span<const AnyMatrixView> key_heads,
-                       absl::Span<const AnyMatrixView> query_heads,
-                       const HeavyOptions &options,
-                       const ComputeContext &context);
+absl::StatusOr<std::vector<HeavyRow>> FindHeavySoftmaxScores(
+    absl::Span<const AnyMatrixView> key_heads,
+    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions &options,
+    const ComputeContext &context);
 
 // Softmax over the given keys alone: row u of `keys` (float64) has the index
 // indices[u], ascending. Causal positions speak of these indices.
@@ -32,4 +31,4 @@ absl::StatusOr<std::vector<HeavyRow>> FindHeavyScoresAmong(
     absl::Span<const AnyMatrixView> query_heads, const HeavyOptions &options,
     const ComputeContext &context);
 
-} // namespace steelyard
+}  // namespace steelyard

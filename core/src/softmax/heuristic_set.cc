@@ -36,17 +36,14 @@ absl::StatusOr<Matrix<double>> Centred(const AnyMatrixView &keys,
     LoadScaledRows(keys, begin, end - begin, scales.exponents,
                    centred.row(begin));
     for (Index i = begin; i < end; ++i) {
-      for (Index c = 0; c < d; ++c)
-        sums(b, c) += centred(i, c);
+      for (Index c = 0; c < d; ++c) sums(b, c) += centred(i, c);
     }
   });
-  if (!status.ok())
-    return status;
+  if (!status.ok()) return status;
   std::vector<double> mean(static_cast<std::size_t>(d));
   for (Index c = 0; c < d; ++c) {
     double sum = 0.0;
-    for (Index b = 0; b < blocks; ++b)
-      sum += sums(b, c);
+    for (Index b = 0; b < blocks; ++b) sum += sums(b, c);
     mean[static_cast<std::size_t>(c)] = sum / static_cast<double>(n);
   }
   status = for_blocks([&](Index, Index begin, Index end) {
@@ -56,12 +53,11 @@ absl::StatusOr<Matrix<double>> Centred(const AnyMatrixView &keys,
       }
     }
   });
-  if (!status.ok())
-    return status;
+  if (!status.ok()) return status;
   return centred;
 }
 
-} // namespace
+}  // namespace
 
 absl::StatusOr<UniversalSet> FindSoftmaxSet(const AnyMatrixView &keys,
                                             Index head,
@@ -78,18 +74,15 @@ absl::StatusOr<UniversalSet> FindSoftmaxSet(const AnyMatrixView &keys,
   }
   const absl::StatusOr<ColumnScales> scales =
       ScanColumns(keys, "keys", context, head * Rows(keys));
-  if (!scales.ok())
-    return scales.status();
+  if (!scales.ok()) return scales.status();
   const absl::StatusOr<Matrix<double>> centred =
       Centred(keys, *scales, context);
-  if (!centred.ok())
-    return centred.status();
+  if (!centred.ok()) return centred.status();
   UniversalSetOptions square = options;
   square.function = Power{2.0};
   absl::StatusOr<UniversalSet> set =
       FindUniversalSet(centred->view(), square, context);
-  if (!set.ok())
-    return set.status();
+  if (!set.ok()) return set.status();
   set->method =
       absl::StrCat("heuristic: p = 2 of the centred keys, ", set->method);
   set->exact = false;
@@ -97,4 +90,4 @@ absl::StatusOr<UniversalSet> FindSoftmaxSet(const AnyMatrixView &keys,
   return set;
 }
 
-} // namespace steelyard
+}  // namespace steelyard

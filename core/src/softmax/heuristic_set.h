@@ -26,4 +26,4 @@ absl::StatusOr<UniversalSet> FindSoftmaxSet(const AnyMatrixView &keys,
                                             const UniversalSetOptions &options,
                                             const ComputeContext &context);
 
-} // namespace steelyard
+}  // namespace steelyard

@@ -30,7 +30,7 @@ constexpr int kLargestExponent = 700;
 constexpr double kCutError = 800.0;
 
 struct ScaledQuery {
-  double norm = 0.0; // of the row of `scaled`, not below it
+  double norm = 0.0;  // of the row of `scaled`, not below it
   bool cut = false;
 };
 
@@ -43,8 +43,7 @@ ScaledQuery ScaleQuery(const std::vector<int> &key_exponents, double scale,
   };
   int largest = std::numeric_limits<int>::min();
   for (std::size_t c = 0; c < q.size(); ++c) {
-    if (q[c] == 0.0)
-      continue;
+    if (q[c] == 0.0) continue;
     largest = std::max(largest, std::ilogb(q[c]) + exponent_of(c));
   }
   if (largest == std::numeric_limits<int>::min() || scale == 0.0) {
@@ -82,8 +81,7 @@ void MultiplyBounds(const SoftmaxPages &pages, const Matrix<double> &scaled,
   }
   const Index step = std::max<Index>(1, kGemmNumbers / d);
   for (Index p = 0; p < pages.pages(); p += step) {
-    if (stop.stop_requested())
-      return;
+    if (stop.stop_requested()) return;
     const Index width = std::min(step, pages.pages() - p);
     const auto part = [&](const Matrix<double> &rows) {
       return Transposed(BlockOf(rows).Part(p, 0, width, d));
@@ -96,7 +94,7 @@ void MultiplyBounds(const SoftmaxPages &pages, const Matrix<double> &scaled,
   }
 }
 
-} // namespace
+}  // namespace
 
 Index QueryBlockRows(Index pages) {
   return std::clamp(kBoundNumbers / std::max<Index>(pages, 1), kFewestQueries,
@@ -156,4 +154,4 @@ PageBounds BoundPages(const SoftmaxPages &pages, double scale,
   return bounds;
 }
 
-} // namespace steelyard
+}  // namespace steelyard

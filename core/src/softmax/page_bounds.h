@@ -24,7 +24,7 @@ struct PageBounds {
   // count x d: scaled so that <q', k'> = scale <q, k> for the keys k' that the
   // pages hold.
   Matrix<double> scaled;
-  std::vector<double> logit_errors; // of every computed logit
+  std::vector<double> logit_errors;  // of every computed logit
   // count x pages: no key of the page has a logit above it; -infinity where the
   // query sees no key of the page.
   Matrix<double> upper;
@@ -41,4 +41,4 @@ Index QueryBlockRows(Index pages);
 PageBounds BoundPages(const SoftmaxPages &pages, double scale,
                       const QueryRange &range, const StopToken &stop);
 
-} // namespace steelyard
+}  // namespace steelyard

@@ -4,7 +4,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "softmax/page_kernel.cc"
-#include <hwy/foreach_target.h> // IWYU pragma: keep
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
 
 #if defined(__GNUC__)
@@ -135,8 +135,7 @@ double Largest(const double *x, Index count) {
     }
     largest = hn::GetLane(hn::MaxOfLanes(tag, most));
   }
-  for (; i < count; ++i)
-    largest = x[i] > largest ? x[i] : largest;
+  for (; i < count; ++i) largest = x[i] > largest ? x[i] : largest;
   return largest;
 }
 
@@ -157,9 +156,9 @@ double SumExp(const double *x, Index count, double shift) {
   return total;
 }
 
-} // namespace
-} // namespace HWY_NAMESPACE
-} // namespace steelyard
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace steelyard
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -188,5 +187,5 @@ double SumOfExponentials(const double *x, Index count, double shift) {
   return HWY_DYNAMIC_DISPATCH(SumExp)(x, count, shift);
 }
 
-} // namespace steelyard
-#endif // HWY_ONCE
+}  // namespace steelyard
+#endif  // HWY_ONCE

@@ -26,4 +26,4 @@ double LargestOf(const double *x, Index count);
 // (2 + |x - shift|) u, plus what the sum of `count` terms rounds.
 double SumOfExponentials(const double *x, Index count, double shift);
 
-} // namespace steelyard
+}  // namespace steelyard

@@ -22,11 +22,15 @@ struct Range {
 };
 
 class Splitter {
-public:
+ public:
   Splitter(Block<const double> keys, const StopToken &stop)
-      : keys_(keys), stop_(stop), order_(static_cast<std::size_t>(keys.rows)),
-        projected_(order_.size()), mean_(static_cast<std::size_t>(keys.cols)),
-        direction_(mean_.size()), next_(mean_.size()) {
+      : keys_(keys),
+        stop_(stop),
+        order_(static_cast<std::size_t>(keys.rows)),
+        projected_(order_.size()),
+        mean_(static_cast<std::size_t>(keys.cols)),
+        direction_(mean_.size()),
+        next_(mean_.size()) {
     std::iota(order_.begin(), order_.end(), Index{0});
   }
 
@@ -42,15 +46,14 @@ public:
       }
       // Full pages on the left, so that only the last page of all is short.
       const Index middle = range.begin + (pages + 1) / 2 * kPageKeys;
-      if (FindDirection(range))
-        Partition(range, middle);
+      if (FindDirection(range)) Partition(range, middle);
       open.push_back({range.begin, middle});
       open.push_back({middle, range.end});
     }
     return std::move(order_);
   }
 
-private:
+ private:
   std::vector<Index>::iterator At(Index place) {
     return order_.begin() + place;
   }
@@ -87,8 +90,7 @@ private:
         direction_ = next_;
       }
     }
-    if (farthest == 0.0)
-      return false;
+    if (farthest == 0.0) return false;
 
     // v <- sum (k - mean) <k - mean, v>
     for (int power = 0; power < kPowerSteps; ++power) {
@@ -102,8 +104,7 @@ private:
         sum += t;
       }
       AddScaled(-sum, mean_.data(), next_.data(), d);
-      if (!(Dot(next_.data(), next_.data(), d) > 0.0))
-        break;
+      if (!(Dot(next_.data(), next_.data(), d) > 0.0)) break;
       direction_ = next_;
     }
     Normalize(&direction_);
@@ -112,8 +113,7 @@ private:
 
   void Normalize(std::vector<double> *v) const {
     const double square = Dot(v->data(), v->data(), keys_.cols);
-    if (square > 0.0)
-      Scale(1.0 / std::sqrt(square), v->data(), keys_.cols);
+    if (square > 0.0) Scale(1.0 / std::sqrt(square), v->data(), keys_.cols);
   }
 
   // The keys below the median along the direction come first.
@@ -137,17 +137,17 @@ private:
   const Block<const double> keys_;
   const StopToken &stop_;
   std::vector<Index> order_;
-  std::vector<double> projected_; // by row
+  std::vector<double> projected_;  // by row
   std::vector<double> mean_;
   std::vector<double> direction_;
   std::vector<double> next_;
 };
 
-} // namespace
+}  // namespace
 
 std::vector<Index> OrderIntoPages(Block<const double> keys,
                                   const StopToken &stop) {
   return Splitter(keys, stop).Split();
 }
 
-} // namespace steelyard
+}  // namespace steelyard

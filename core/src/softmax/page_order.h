@@ -20,4 +20,4 @@ namespace steelyard {
 std::vector<Index> OrderIntoPages(Block<const double> keys,
                                   const StopToken &stop);
 
-} // namespace steelyard
+}  // namespace steelyard

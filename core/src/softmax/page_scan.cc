@@ -25,8 +25,7 @@ constexpr Index kPagesBetweenLooks = 8;
 // ln(e^a + e^b).
 double LogAdd(double a, double b) {
   const double high = std::max(a, b);
-  if (high == -kInfinity)
-    return high;
+  if (high == -kInfinity) return high;
   return high + std::log1p(std::exp(std::min(a, b) - high));
 }
 
@@ -37,7 +36,7 @@ struct Candidate {
 
 // What is known of one query.
 struct Query {
-  double error = 0.0; // of every logit
+  double error = 0.0;  // of every logit
   Index last = std::numeric_limits<Index>::max();
   // sum e^(logit - shift) of the keys looked at.
   double sum = 0.0;
@@ -52,14 +51,16 @@ struct Query {
   Index pages_seen = 0;
   bool begun = false;
   bool proven = false;
-  Index budget = 0; // pages, once proven
+  Index budget = 0;  // pages, once proven
 };
 
 class Scan {
-public:
+ public:
   Scan(const SoftmaxPages &pages, double epsilon, PageBounds bounds,
        const QueryRange &range)
-      : pages_(pages), epsilon_(epsilon), log_epsilon_(std::log(epsilon)),
+      : pages_(pages),
+        epsilon_(epsilon),
+        log_epsilon_(std::log(epsilon)),
         bounds_(std::move(bounds)),
         // Exponentials, their arguments, sums over a page, over pages, and
         // rescaled sums: each key's term passes through fewer roundings.
@@ -75,8 +76,7 @@ public:
       }
       const double *upper = bounds_.upper.row(i);
       for (Index p = 0; p < pages.pages(); ++p) {
-        if (upper[p] > -kInfinity)
-          ++query.pages_seen;
+        if (upper[p] > -kInfinity) ++query.pages_seen;
       }
     }
   }
@@ -84,17 +84,15 @@ public:
   void Run(const StopToken &stop) {
     while (!stop.stop_requested()) {
       wanted_.clear();
-      for (Index i = 0; i < Count(); ++i)
-        Choose(i);
-      if (wanted_.empty())
-        return;
+      for (Index i = 0; i < Count(); ++i) Choose(i);
+      if (wanted_.empty()) return;
       Open(stop);
     }
   }
 
   void Answer(Index i, HeavyRow *row) const;
 
-private:
+ private:
   Index Count() const { return static_cast<Index>(queries_.size()); }
   Query &At(Index i) { return queries_[static_cast<std::size_t>(i)]; }
   const Query &At(Index i) const {
@@ -122,7 +120,7 @@ private:
   const double sum_error_;
   std::vector<Query> queries_;
   Matrix<double> logits_;
-  std::vector<std::pair<Index, Index>> wanted_; // page, query
+  std::vector<std::pair<Index, Index>> wanted_;  // page, query
   std::vector<Index> chosen_;
 };
 
@@ -168,8 +166,7 @@ void Scan::Want(Index i, double least, Index count) {
   const double *upper = bounds_.upper.row(i);
   chosen_.clear();
   for (Index p = 0; p < pages_.pages(); ++p) {
-    if (upper[p] > -kInfinity && upper[p] >= least)
-      chosen_.push_back(p);
+    if (upper[p] > -kInfinity && upper[p] >= least) chosen_.push_back(p);
   }
   if (static_cast<Index>(chosen_.size()) > count) {
     std::nth_element(chosen_.begin(), chosen_.begin() + count, chosen_.end(),
@@ -179,8 +176,7 @@ void Scan::Want(Index i, double least, Index count) {
                      });
     chosen_.resize(static_cast<std::size_t>(count));
   }
-  for (const Index p : chosen_)
-    wanted_.push_back({p, i});
+  for (const Index p : chosen_) wanted_.push_back({p, i});
 }
 
 void Scan::Choose(Index i) {
@@ -188,9 +184,8 @@ void Scan::Choose(Index i) {
   const Index closed = query.pages_seen - query.pages_opened;
   query.log_low = LogLow(i);
   query.threshold = query.log_low + log_epsilon_;
-  if (closed == 0)
-    return;
-  if (!query.begun) { // The best page says most about Z.
+  if (closed == 0) return;
+  if (!query.begun) {  // The best page says most about Z.
     query.begun = true;
     return Want(i, -kInfinity, 1);
   }
@@ -199,23 +194,19 @@ void Scan::Choose(Index i) {
   };
   if (!query.proven) {
     const double *upper = bounds_.upper.row(i);
-    const Index needed =
-        std::count_if(upper, upper + pages_.pages(), [&](double x) {
-          return x > -kInfinity && x >= query.threshold;
-        });
+    const Index needed = std::count_if(
+        upper, upper + pages_.pages(),
+        [&](double x) { return x > -kInfinity && x >= query.threshold; });
     if (needed > 0) {
-      if (opens_most(needed))
-        return Want(i, -kInfinity, closed);
+      if (opens_most(needed)) return Want(i, -kInfinity, closed);
       return Want(i, query.threshold, std::max<Index>(2, query.pages_opened));
     }
     query.proven = true;
     query.budget =
         std::max(query.pages_opened, query.pages_seen / kPartForUndecided);
-    if (opens_most(query.budget))
-      query.budget = closed;
+    if (opens_most(query.budget)) query.budget = closed;
   }
-  if (query.budget == 0 || !HasUndecided(i))
-    return;
+  if (query.budget == 0 || !HasUndecided(i)) return;
   const Index more =
       std::min(query.budget, std::max<Index>(2, query.pages_opened / 2));
   query.budget -= more;
@@ -232,8 +223,7 @@ void Scan::Open(const StopToken &stop) {
     for (; k < wanted_.size() && wanted_[k].first == page; ++k) {
       queries.push_back(wanted_[k].second);
     }
-    if (++opened % kPagesBetweenLooks == 0 && stop.stop_requested())
-      return;
+    if (++opened % kPagesBetweenLooks == 0 && stop.stop_requested()) return;
     OpenPage(page, queries.data(), static_cast<Index>(queries.size()));
   }
 }
@@ -250,8 +240,7 @@ void Scan::OpenPage(Index page, const Index *queries, Index count) {
     PageLogits(rows.data(), count, pages_.wide.row(page), pages_.columns,
                logits_.data());
   }
-  for (Index k = 0; k < count; ++k)
-    Take(queries[k], page, logits_.row(k));
+  for (Index k = 0; k < count; ++k) Take(queries[k], page, logits_.row(k));
 }
 
 void Scan::Take(Index i, Index page, const double *logits) {
@@ -270,20 +259,17 @@ void Scan::Take(Index i, Index page, const double *logits) {
   }
   query.sum += SumOfExponentials(logits, keys, query.shift);
   // Z >= e^(shift - error), whatever else there is.
-  query.threshold = std::max(query.threshold, query.shift - query.error -
-                                                  sum_error_ + log_epsilon_);
+  query.threshold = std::max(
+      query.threshold, query.shift - query.error - sum_error_ + log_epsilon_);
   const double least = query.threshold - query.error;
-  if (largest < least)
-    return;
+  if (largest < least) return;
   for (Index l = 0; l < keys; ++l) {
-    if (logits[l] < least)
-      continue;
+    if (logits[l] < least) continue;
     query.found.push_back(
         {pages_.labels[static_cast<std::size_t>(page * kPageKeys + l)],
          logits[l]});
   }
-  if (query.found.size() < query.compact_at)
-    return;
+  if (query.found.size() < query.compact_at) return;
   query.found.erase(
       std::remove_if(query.found.begin(), query.found.end(),
                      [&](const Candidate &key) { return key.logit < least; }),
@@ -301,8 +287,7 @@ void SetNormalizer(double log, HeavyRow *row) {
   constexpr double kLn2 = 0.693147180559945309417;
   constexpr auto kMost = static_cast<double>(std::numeric_limits<int>::max());
   const double exponent = std::floor(log / kLn2);
-  if (exponent < -kMost)
-    return; // 0 is a lower end
+  if (exponent < -kMost) return;  // 0 is a lower end
   row->normalizer_exponent = static_cast<int>(std::min(exponent, kMost));
   // In [1, 2) up to what rounding takes from so large a logarithm.
   const double rest = log - exponent * kLn2;
@@ -316,8 +301,7 @@ void Scan::Answer(Index i, HeavyRow *row) const {
   const Query &query = At(i);
   row->keys_scored = query.keys_looked;
   row->undefined = query.pages_seen == 0;
-  if (row->undefined)
-    return;
+  if (row->undefined) return;
   const double log_low = query.log_low;
   const double log_high = LogHigh(i);
   SetNormalizer(log_low, row);
@@ -329,34 +313,29 @@ void Scan::Answer(Index i, HeavyRow *row) const {
   for (const Candidate &key : found) {
     const double upper =
         std::min(1.0, std::exp(key.logit + query.error - log_low));
-    if (upper < epsilon_)
-      continue;
+    if (upper < epsilon_) continue;
     const double lower =
         std::min(1.0, std::exp(key.logit - query.error - log_high));
     const double middle =
         std::min(1.0, std::exp(key.logit - 0.5 * (log_low + log_high)));
     row->indices.push_back(key.label);
     row->scores.push_back(exact ? middle : lower);
-    if (!exact)
-      row->scores_upper.push_back(upper);
+    if (!exact) row->scores_upper.push_back(upper);
     row->captured_mass += row->scores.back();
   }
   row->captured_mass = std::min(1.0, row->captured_mass);
 }
 
-} // namespace
+}  // namespace
 
 void ScanPages(const SoftmaxPages &pages, double scale, double epsilon,
                const QueryRange &range, const StopToken &stop, HeavyRow *rows) {
   PageBounds bounds = BoundPages(pages, scale, range, stop);
-  if (stop.stop_requested())
-    return;
+  if (stop.stop_requested()) return;
   Scan scan(pages, epsilon, std::move(bounds), range);
   scan.Run(stop);
-  if (stop.stop_requested())
-    return;
-  for (Index i = 0; i < range.count; ++i)
-    scan.Answer(i, rows + i);
+  if (stop.stop_requested()) return;
+  for (Index i = 0; i < range.count; ++i) scan.Answer(i, rows + i);
 }
 
-} // namespace steelyard
+}  // namespace steelyard

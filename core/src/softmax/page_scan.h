@@ -16,4 +16,4 @@ namespace steelyard {
 void ScanPages(const SoftmaxPages &pages, double scale, double epsilon,
                const QueryRange &range, const StopToken &stop, HeavyRow *rows);
 
-} // namespace steelyard
+}  // namespace steelyard

@@ -26,7 +26,7 @@ double BytesOfPages(Index n, Index d, bool wide) {
          static_cast<double>(n) * 8.0;
 }
 
-} // namespace
+}  // namespace
 
 Index SoftmaxIndex::keys() const { return pages_->keys; }
 
@@ -36,10 +36,9 @@ double SoftmaxIndex::bytes() const {
   return BytesOfPages(keys(), columns(), !pages_->wide.empty());
 }
 
-absl::StatusOr<std::vector<SoftmaxIndex>>
-BuildSoftmaxIndexes(absl::Span<const AnyMatrixView> heads,
-                    const SoftmaxIndexOptions &options,
-                    const ComputeContext &context) {
+absl::StatusOr<std::vector<SoftmaxIndex>> BuildSoftmaxIndexes(
+    absl::Span<const AnyMatrixView> heads, const SoftmaxIndexOptions &options,
+    const ComputeContext &context) {
   std::vector<Index> first_rows;
   Index rows = 0;
   for (const AnyMatrixView &head : heads) {
@@ -53,29 +52,26 @@ BuildSoftmaxIndexes(absl::Span<const AnyMatrixView> heads,
         const auto at = static_cast<std::size_t>(h);
         const absl::Status finite =
             CheckFinite(heads[at], "keys", quiet, first_rows[at]);
-        if (!finite.ok())
-          return finite;
+        if (!finite.ok()) return finite;
         absl::StatusOr<SoftmaxPages> pages =
             MakeSoftmaxPages(heads[at], {}, options, quiet);
-        if (!pages.ok())
-          return pages.status();
+        if (!pages.ok()) return pages.status();
         return SoftmaxIndex(
             std::make_shared<const SoftmaxPages>(*std::move(pages)));
       });
 }
 
-absl::StatusOr<std::vector<HeavyRow>>
-FindHeavyScores(absl::Span<const SoftmaxIndex> key_heads,
-                absl::Span<const AnyMatrixView> query_heads,
-                const HeavyOptions &options, const ComputeContext &context) {
+absl::StatusOr<std::vector<HeavyRow>> FindHeavyScores(
+    absl::Span<const SoftmaxIndex> key_heads,
+    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions &options,
+    const ComputeContext &context) {
   const auto heads = static_cast<Index>(key_heads.size());
   const auto query_count = static_cast<Index>(query_heads.size());
   const Index m = Rows(query_heads.front());
   for (Index g = 0; g < query_count; ++g) {
     const absl::Status finite = CheckFinite(
         query_heads[static_cast<std::size_t>(g)], "queries", context, g * m);
-    if (!finite.ok())
-      return finite;
+    if (!finite.ok()) return finite;
   }
   // Blocks of queries side by side; how many a block holds depends on its head.
   struct Task {
@@ -108,8 +104,7 @@ FindHeavyScores(absl::Span<const SoftmaxIndex> key_heads,
                   context.stop, rows.data() + task.query_head * m + task.first);
       });
   const absl::Status stopped = CheckStop(context.stop);
-  if (!stopped.ok())
-    return stopped;
+  if (!stopped.ok()) return stopped;
   return rows;
 }
 
@@ -141,4 +136,4 @@ Cost CostOfSoftmaxScores(Index n, Index d, Index query_heads, Index m,
                    queries * (sizeof(HeavyRow) + 2.0 * 24.0 * heavy)};
 }
 
-} // namespace steelyard
+}  // namespace steelyard

@@ -31,7 +31,7 @@ Index SegmentKeys(Index d, bool causal) {
 
 // Rows of one segment, its order found, go to their pages.
 class SegmentWriter {
-public:
+ public:
   SegmentWriter(Index first, Block<const double> rows, SoftmaxPages *pages)
       : first_(first), rows_(rows), pages_(pages) {}
 
@@ -55,7 +55,7 @@ public:
   // Of the pages written.
   double LargestNorm() const { return largest_norm_; }
 
-private:
+ private:
   void Copy(Index page, Index count) {
     const Index d = rows_.cols;
     const bool wide = !pages_->wide.empty();
@@ -64,7 +64,7 @@ private:
         const double k = l < count ? local_[l][c] : 0.0;
         if (wide) {
           pages_->wide(page, c * kPageKeys + l) = k;
-        } else { // exact: that is where it came from
+        } else {  // exact: that is where it came from
           pages_->narrow(page, c * kPageKeys + l) = static_cast<float>(k);
         }
       }
@@ -104,7 +104,7 @@ private:
     largest_norm_ = std::max(largest_norm_, std::sqrt(box) * up);
   }
 
-private:
+ private:
   const Index first_;
   const Block<const double> rows_;
   SoftmaxPages *pages_;
@@ -132,7 +132,7 @@ SoftmaxPages Allocated(const AnyMatrixView &keys) {
   return result;
 }
 
-} // namespace
+}  // namespace
 
 Index SoftmaxPages::Count(Index page) const {
   return std::min(kPageKeys, keys - page * kPageKeys);
@@ -144,18 +144,16 @@ Index SoftmaxPages::CountUpTo(Index page, Index last) const {
   return std::upper_bound(begin, end, last) - begin;
 }
 
-absl::StatusOr<SoftmaxPages>
-MakeSoftmaxPages(const AnyMatrixView &keys, absl::Span<const Index> labels,
-                 const SoftmaxIndexOptions &options,
-                 const ComputeContext &context) {
+absl::StatusOr<SoftmaxPages> MakeSoftmaxPages(
+    const AnyMatrixView &keys, absl::Span<const Index> labels,
+    const SoftmaxIndexOptions &options, const ComputeContext &context) {
   const Index n = Rows(keys);
   const Index d = Cols(keys);
   SoftmaxPages pages = Allocated(keys);
   if (!pages.wide.empty()) {
     // No product of entries may overflow: columns to norm 1.
     absl::StatusOr<ColumnScales> scales = ScanColumns(keys, "keys", context);
-    if (!scales.ok())
-      return scales.status();
+    if (!scales.ok()) return scales.status();
     pages.exponents = std::move(scales->exponents);
   }
   const Index segment = SegmentKeys(d, options.causal);
@@ -172,22 +170,19 @@ MakeSoftmaxPages(const AnyMatrixView &keys, absl::Span<const Index> labels,
     if (options.expected_queries >= kWorthOrdering) {
       order = OrderIntoPages(rows, context.stop);
     } else {
-      for (Index i = 0; i < count; ++i)
-        order[static_cast<std::size_t>(i)] = i;
+      for (Index i = 0; i < count; ++i) order[static_cast<std::size_t>(i)] = i;
     }
     SegmentWriter writer(first, rows, &pages);
     for (Index p = 0; p * kPageKeys < count; ++p) {
-      if (context.stop.stop_requested())
-        return;
+      if (context.stop.stop_requested()) return;
       writer.Write(order, labels, p);
     }
     norms[static_cast<std::size_t>(task)] = writer.LargestNorm();
   });
   const absl::Status stopped = CheckStop(context.stop);
-  if (!stopped.ok())
-    return stopped;
+  if (!stopped.ok()) return stopped;
   pages.largest_norm = *std::max_element(norms.begin(), norms.end());
   return pages;
 }
 
-} // namespace steelyard
+}  // namespace steelyard

@@ -43,9 +43,8 @@ struct SoftmaxPages {
 
 // `labels`: ascending, one a row of `keys`; empty: 0, 1, ...
 // `keys` are finite.
-absl::StatusOr<SoftmaxPages>
-MakeSoftmaxPages(const AnyMatrixView &keys, absl::Span<const Index> labels,
-                 const SoftmaxIndexOptions &options,
-                 const ComputeContext &context);
+absl::StatusOr<SoftmaxPages> MakeSoftmaxPages(
+    const AnyMatrixView &keys, absl::Span<const Index> labels,
+    const SoftmaxIndexOptions &options, const ComputeContext &context);
 
-} // namespace steelyard
+}  // namespace steelyard

@@ -67,8 +67,7 @@ TEST(HeavySoftmaxTest, CertifiedEqualsBruteForceForFewAndManyQueries) {
 
 TEST(HeavySoftmaxTest, HeuristicScoresAreSharesAmongTheSet) {
   Matrix<double> keys = test::NormalMatrix(400, 5, Seed{3});
-  for (Index j = 0; j < 400; ++j)
-    keys(j, 0) += 50.0; // centring matters
+  for (Index j = 0; j < 400; ++j) keys(j, 0) += 50.0;  // centring matters
   const Matrix<double> queries = test::NormalMatrix(20, 5, Seed{4});
   const HeavyOptions options{
       .epsilon = 0.04,
@@ -116,5 +115,5 @@ TEST(HeavySoftmaxTest, AmongGivenKeysPositionsSpeakOfTheirIndices) {
   EXPECT_EQ((*rows)[2].indices, indices);
 }
 
-} // namespace
-} // namespace steelyard
+}  // namespace
+}  // namespace steelyard

@@ -2,10 +2,10 @@
 
 #include <limits>
 
+#include "gmock/gmock.h"
 #include "steelyard/status.h"
 #include "tests/support/bounds.h"
 #include "tests/support/matrices.h"
-#include "gmock/gmock.h"
 
 namespace steelyard {
 namespace {
@@ -73,8 +73,7 @@ TEST(HeuristicSetTest, CertifiedIsRefusedWithTheReason) {
 
 TEST(HeuristicSetTest, NamesBadKeysAndSurvivesExtremeOnes) {
   Matrix<double> keys = test::NormalMatrix(50, 3, Seed{3});
-  for (Index j = 0; j < 50; ++j)
-    keys(j, 1) *= 1.5e307;
+  for (Index j = 0; j < 50; ++j) keys(j, 1) *= 1.5e307;
   EXPECT_TRUE(FindSoftmaxSet(keys.view(), 0, Options(SoftmaxMode::kHeuristic),
                              {TwoWorkers()})
                   .ok());
@@ -85,5 +84,5 @@ TEST(HeuristicSetTest, NamesBadKeysAndSurvivesExtremeOnes) {
   EXPECT_EQ(DetailOf(found.status())->metadata.at("index"), "321");
 }
 
-} // namespace
-} // namespace steelyard
+}  // namespace
+}  // namespace steelyard

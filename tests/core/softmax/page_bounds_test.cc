@@ -18,8 +18,7 @@ SoftmaxPages PagesOf(const AnyMatrixView &keys) {
 long double Logit(const Matrix<long double> &queries, Index i,
                   const Matrix<long double> &keys, Index j, double scale) {
   long double product = 0.0L;
-  for (Index c = 0; c < keys.cols(); ++c)
-    product += queries(i, c) * keys(j, c);
+  for (Index c = 0; c < keys.cols(); ++c) product += queries(i, c) * keys(j, c);
   return scale * product;
 }
 
@@ -60,7 +59,8 @@ void ExpectBounds(const AnyMatrixView &keys, const AnyMatrixView &queries,
   }
 }
 
-template <typename T> class PageBoundsTest : public testing::Test {};
+template <typename T>
+class PageBoundsTest : public testing::Test {};
 using StorageTypes = testing::Types<Half, BFloat16, float, double>;
 TYPED_TEST_SUITE(PageBoundsTest, StorageTypes);
 
@@ -77,21 +77,16 @@ TYPED_TEST(PageBoundsTest, HoldForEveryStorageTypeAndBothSigns) {
 TEST(PageBoundsEdgeTest, HoldForExtremeScales) {
   Matrix<double> keys = test::NormalMatrix(100, 3, Seed{3});
   Matrix<double> queries = test::NormalMatrix(3, 3, Seed{4});
-  for (Index j = 0; j < 100; ++j)
-    keys(j, 0) *= 1e250;
-  for (Index j = 0; j < 100; ++j)
-    keys(j, 2) *= 1e-250;
-  for (Index i = 0; i < 3; ++i)
-    queries(i, 0) *= 1e-250;
-  for (Index i = 0; i < 3; ++i)
-    queries(i, 2) *= 1e250;
+  for (Index j = 0; j < 100; ++j) keys(j, 0) *= 1e250;
+  for (Index j = 0; j < 100; ++j) keys(j, 2) *= 1e-250;
+  for (Index i = 0; i < 3; ++i) queries(i, 0) *= 1e-250;
+  for (Index i = 0; i < 3; ++i) queries(i, 2) *= 1e250;
   ExpectBounds(keys.view(), queries.view(), 1.0);
 }
 
 TEST(PageBoundsEdgeTest, AreTightForEqualKeys) {
   Matrix<double> keys(64, 2);
-  for (Index j = 0; j < 64; ++j)
-    keys(j, 0) = 3.0;
+  for (Index j = 0; j < 64; ++j) keys(j, 0) = 3.0;
   Matrix<double> queries(1, 2);
   queries(0, 0) = 2.0;
   const AnyMatrixView view = queries.view();
@@ -125,5 +120,5 @@ TEST(PageBoundsEdgeTest, BlocksShrinkAsPagesGrow) {
   EXPECT_EQ(QueryBlockRows(Index{1} << 40), 8);
 }
 
-} // namespace
-} // namespace steelyard
+}  // namespace
+}  // namespace steelyard

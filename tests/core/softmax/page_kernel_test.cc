@@ -13,7 +13,8 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Runs `body` on every target that this processor has.
-template <typename Body> void OnEveryTarget(const Body &body) {
+template <typename Body>
+void OnEveryTarget(const Body &body) {
   for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
     SCOPED_TRACE(hwy::TargetName(target));
     hwy::SetSupportedTargetsForTest(target);
@@ -31,8 +32,7 @@ TEST(PageKernelTest, LogitsAreProductsWhoeverIsScoredBeside) {
     narrow.data()[i] = static_cast<float>(wide.data()[i]);
   }
   std::vector<const double *> rows;
-  for (Index i = 0; i < 7; ++i)
-    rows.push_back(queries.row(i));
+  for (Index i = 0; i < 7; ++i) rows.push_back(queries.row(i));
   OnEveryTarget([&] {
     Matrix<double> together(7, kPageKeys);
     Matrix<double> singles(7, kPageKeys);
@@ -64,10 +64,8 @@ TEST(PageKernelTest, LogitsAreProductsWhoeverIsScoredBeside) {
 TEST(PageKernelTest, SumsOfExponentialsLeaveNothingOut) {
   for (const Index count : {0, 1, 5, 32, 67}) {
     Matrix<double> x = test::NormalMatrix(1, count + 1, Seed{3});
-    for (Index j = 0; j < count; ++j)
-      x(0, j) = 1e4 + 20.0 * x(0, j);
-    if (count > 4)
-      x(0, 3) = -kInfinity;
+    for (Index j = 0; j < count; ++j) x(0, j) = 1e4 + 20.0 * x(0, j);
+    if (count > 4) x(0, 3) = -kInfinity;
     OnEveryTarget([&] {
       const double largest = LargestOf(x.data(), count);
       long double sum = 0.0L;
@@ -85,5 +83,5 @@ TEST(PageKernelTest, SumsOfExponentialsLeaveNothingOut) {
   }
 }
 
-} // namespace
-} // namespace steelyard
+}  // namespace
+}  // namespace steelyard

@@ -48,8 +48,7 @@ TEST(PageOrderTest, AClusterSharesFewPages) {
     for (std::size_t l = 0; l < 32; ++l) {
       clusters.insert((order[page * 32 + l] * 7) % 16);
     }
-    if (clusters.size() > 1)
-      ++mixed;
+    if (clusters.size() > 1) ++mixed;
   }
   EXPECT_LE(mixed, 8);
 }
@@ -65,5 +64,5 @@ TEST(PageOrderTest, EqualKeysAndAStopStillGiveAnOrder) {
   EXPECT_EQ(std::set<Index>(order.begin(), order.end()).size(), 1024u);
 }
 
-} // namespace
-} // namespace steelyard
+}  // namespace
+}  // namespace steelyard

@@ -88,8 +88,7 @@ TEST(PageScanTest, NormalizerIsALowerEnd) {
         largest = std::max(largest, logits.back());
       }
       long double sum = 0.0L;
-      for (const long double s : logits)
-        sum += std::exp(s - largest);
+      for (const long double s : logits) sum += std::exp(s - largest);
       const long double log_z = largest + std::log(sum);
       const HeavyRow &row = rows[static_cast<std::size_t>(i)];
       const long double log_low =
@@ -137,5 +136,5 @@ TEST(PageScanTest, AStopEndsIt) {
   }
 }
 
-} // namespace
-} // namespace steelyard
+}  // namespace
+}  // namespace steelyard

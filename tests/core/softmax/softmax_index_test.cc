@@ -3,12 +3,12 @@
 #include <cmath>
 #include <limits>
 
+#include "gmock/gmock.h"
 #include "steelyard/status.h"
 #include "tests/core/softmax/softmax_oracle.h"
 #include "tests/support/bounds.h"
 #include "tests/support/long_double_householder.h"
 #include "tests/support/matrices.h"
-#include "gmock/gmock.h"
 
 namespace steelyard {
 namespace {
@@ -38,14 +38,15 @@ HeavyOptions Options(double epsilon, double scale) {
   return {.epsilon = epsilon, .function = Softmax{.scale = scale}};
 }
 
-template <typename T> class SoftmaxIndexTest : public testing::Test {};
+template <typename T>
+class SoftmaxIndexTest : public testing::Test {};
 using StorageTypes = testing::Types<Half, BFloat16, float, double>;
 TYPED_TEST_SUITE(SoftmaxIndexTest, StorageTypes);
 
 TYPED_TEST(SoftmaxIndexTest, GroupedQueriesEqualBruteForce) {
   std::vector<test::StoredMatrix<TypeParam>> keys, queries;
   std::vector<AnyMatrixView> key_views, query_views;
-  for (std::uint64_t h = 0; h < 2; ++h) { // ragged: 130 and 170 keys
+  for (std::uint64_t h = 0; h < 2; ++h) {  // ragged: 130 and 170 keys
     keys.push_back(test::Stored<TypeParam>(
         test::NormalMatrix(130 + 40 * static_cast<Index>(h), 6, Seed{h})));
   }
@@ -53,10 +54,8 @@ TYPED_TEST(SoftmaxIndexTest, GroupedQueriesEqualBruteForce) {
     queries.push_back(
         test::Stored<TypeParam>(test::NormalMatrix(70, 6, Seed{10 + g})));
   }
-  for (const auto &head : keys)
-    key_views.push_back(head.view());
-  for (const auto &head : queries)
-    query_views.push_back(head.view());
+  for (const auto &head : keys) key_views.push_back(head.view());
+  for (const auto &head : queries) query_views.push_back(head.view());
   const auto rows = Find(key_views, query_views, Options(0.03, 1.0));
   ASSERT_EQ(rows.size(), 6u * 70u);
   for (std::size_t g = 0; g < 6; ++g) {
@@ -112,11 +111,10 @@ TEST(SoftmaxIndexEdgeTest, AZeroQueryGivesEveryKeyTheSameScore) {
 TEST(SoftmaxIndexEdgeTest, DuplicatesShareTheScore) {
   Matrix<double> keys = test::NormalMatrix(90, 3, Seed{24});
   for (const Index j : {17, 40, 77}) {
-    for (Index c = 0; c < 3; ++c)
-      keys(j, c) = 100.0 * (c == 0);
+    for (Index c = 0; c < 3; ++c) keys(j, c) = 100.0 * (c == 0);
   }
   Matrix<double> queries(1, 3);
-  queries(0, 0) = 100.0; // logits of 1e4
+  queries(0, 0) = 100.0;  // logits of 1e4
   const auto rows = Find({keys.view()}, {queries.view()}, Options(0.3, 1.0));
   EXPECT_THAT(rows[0].indices, ElementsAre(17, 40, 77));
   for (std::size_t u = 0; u < 3; ++u) {
@@ -166,5 +164,5 @@ TEST(SoftmaxIndexCostTest, BoundsWhatIsHeld) {
   EXPECT_GT(many.bytes, few.bytes);
 }
 
-} // namespace
-} // namespace steelyard
+}  // namespace
+}  // namespace steelyard

@@ -8,18 +8,17 @@
 #include <cmath>
 #include <limits>
 
+#include "gtest/gtest.h"
 #include "steelyard/heavy_scores.h"
 #include "steelyard/matrix.h"
-#include "gtest/gtest.h"
 
 namespace steelyard::test {
 
 // score(i, j) = exp(scale <q_i, k_j>) / sum over the keys up to positions[i]
 // (all of them when empty); 0 behind it. The largest logit is taken out first.
-inline Matrix<long double>
-BruteForceSoftmax(const Matrix<long double> &queries,
-                  const Matrix<long double> &keys, double scale,
-                  const std::vector<Index> &positions = {}) {
+inline Matrix<long double> BruteForceSoftmax(
+    const Matrix<long double> &queries, const Matrix<long double> &keys,
+    double scale, const std::vector<Index> &positions = {}) {
   Matrix<long double> scores(queries.rows(), keys.rows());
   for (Index i = 0; i < queries.rows(); ++i) {
     const Index seen =
@@ -40,8 +39,7 @@ BruteForceSoftmax(const Matrix<long double> &queries,
       scores(i, j) = std::exp(scores(i, j) - largest);
       total += scores(i, j);
     }
-    for (Index j = 0; j < seen; ++j)
-      scores(i, j) /= total;
+    for (Index j = 0; j < seen; ++j) scores(i, j) /= total;
   }
   return scores;
 }
@@ -77,4 +75,4 @@ inline void ExpectProven(const HeavyRow &row, const Matrix<long double> &scores,
   EXPECT_LE(row.captured_mass, mass * (1.0 + slack));
 }
 
-} // namespace steelyard::test
+}  // namespace steelyard::test

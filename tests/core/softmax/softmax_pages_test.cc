@@ -20,13 +20,13 @@ SoftmaxPages Make(const AnyMatrixView &keys, absl::Span<const Index> labels,
 // Coordinate c of the key at place l of a page, as it was given.
 double KeyAt(const SoftmaxPages &pages, Index page, Index l, Index c) {
   const Index at = c * kPageKeys + l;
-  if (pages.wide.empty())
-    return pages.narrow(page, at);
+  if (pages.wide.empty()) return pages.narrow(page, at);
   return std::ldexp(pages.wide(page, at),
                     pages.exponents[static_cast<std::size_t>(c)]);
 }
 
-template <typename T> class SoftmaxPagesTest : public testing::Test {};
+template <typename T>
+class SoftmaxPagesTest : public testing::Test {};
 using StorageTypes = testing::Types<Half, BFloat16, float, double>;
 TYPED_TEST_SUITE(SoftmaxPagesTest, StorageTypes);
 
@@ -68,8 +68,7 @@ TYPED_TEST(SoftmaxPagesTest, HoldEveryKeyExactlyAndBoundIt) {
 TEST(SoftmaxPagesShapeTest, LabelsAscendInAPageAndCountWhatAQuerySees) {
   const Matrix<double> keys = test::NormalMatrix(70, 2, Seed{2});
   std::vector<Index> labels;
-  for (Index j = 0; j < 70; ++j)
-    labels.push_back(3 * j + 5);
+  for (Index j = 0; j < 70; ++j) labels.push_back(3 * j + 5);
   const SoftmaxPages pages = Make(keys.view(), labels, {.causal = true});
   Index seen = 0;
   for (Index p = 0; p < pages.pages(); ++p) {
@@ -99,5 +98,5 @@ TEST(SoftmaxPagesShapeTest, StopWhenAsked) {
   EXPECT_EQ(pages.status().code(), absl::StatusCode::kCancelled);
 }
 
-} // namespace
-} // namespace steelyard
+}  // namespace
+}  // namespace steelyard
