@@ -20,9 +20,9 @@ namespace {
 
 constexpr double kUnitRoundoff = 0x1p-53;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-// Up to this order the singular values are worth their price: about a
+// Up to this order the singular values are worth their price: a fraction of a
 // millisecond.
-constexpr Index kSmallOrder = 128;
+constexpr Index kSmallOrder = 32;
 
 // Bytes for lists, strings and alignment, whatever the shape.
 constexpr double kSmallThings = 65536.0;
@@ -113,7 +113,8 @@ void Certify(Index n, Factor& factor) {
   }
   const double f = factor.gram_error;
   const double g = Real(d + 2) * kUnitRoundoff * product;
-  factor.delta = f < 1.0 ? f / (1.0 - f) + 2.0 * g : kInfinity;
+  // R^-1 is formed, and multiplied: universal_set/block_scores.h.
+  factor.delta = f < 1.0 ? f / (1.0 - f) + 4.0 * g : kInfinity;
 }
 
 // ||R||_F, ||R^-1||_F and what follows from them.
@@ -199,22 +200,21 @@ bool GramLooksSound(const Factor& factor) {
   return 2.0 * std::sqrt(Real(factor.r.cols())) * kUnitRoundoff * k * k < 0.5;
 }
 
-// The first step of the ladder; false: R is not good enough (or not there).
-absl::StatusOr<bool> TryGram(const ScaledProblem& problem,
+// The first step of the ladder, from A'A of the scaled matrix; false: R is not
+// good enough (or not there).
+absl::StatusOr<bool> TryGram(const ScaledProblem& problem, Matrix<double> gram,
                              const FactorOptions& options,
                              const ComputeContext& context, Factor& factor) {
-  absl::StatusOr<Matrix<double>> gram = UpperGram(problem.rows, context);
-  if (!gram.ok()) return gram.status();
   const Index d = problem.d();
   for (std::size_t i = 0; i < problem.ridge_diagonal.size(); ++i) {
     const auto at = static_cast<Index>(i);
-    (*gram)(at, at) += problem.ridge_diagonal[i] * problem.ridge_diagonal[i];
+    gram(at, at) += problem.ridge_diagonal[i] * problem.ridge_diagonal[i];
   }
   const absl::StatusOr<CholeskyOutcome> outcome =
-      CholeskyInPlace(gram->data(), d, d, context);
+      CholeskyInPlace(gram.data(), d, d, context);
   if (!outcome.ok()) return outcome.status();
   if (!outcome->positive_definite) return false;
-  factor.r = *std::move(gram);
+  factor.r = std::move(gram);
   factor.method = FactorMethod::kGram;
   factor.description =
       absl::StrCat("Gram of ", problem.n(), " x ", d, " in panels of ",
@@ -271,6 +271,74 @@ absl::Status SettleRank(const ScaledProblem& problem, bool svd_wanted,
   return absl::OkStatus();
 }
 
+bool GramIsTried(Index n, Index d, const FactorOptions& options) {
+  // Fewer rows than columns: a Gram is singular.
+  return options.method.value_or(FactorMethod::kGram) == FactorMethod::kGram &&
+         (n >= d || options.ridge > 0.0);
+}
+
+// The ladder. `gram`: A'A of the scaled matrix where it is there already.
+absl::StatusOr<Factor> Climb(const AnyMatrixView& a, const ColumnScales& scales,
+                             std::optional<Matrix<double>> gram,
+                             const FactorOptions& options,
+                             const ComputeContext& context) {
+  Factor factor;
+  factor.scales = RaisedForRidge(a, scales, options.ridge);
+  const ScaledProblem problem{RowLoader(a, factor.scales.exponents),
+                              RidgeDiagonal(factor.scales, options.ridge)};
+  if (GramIsTried(problem.n(), problem.d(), options)) {
+    if (!gram.has_value()) {
+      absl::StatusOr<Matrix<double>> made = UpperGram(problem.rows, context);
+      if (!made.ok()) return made.status();
+      gram = *std::move(made);
+    }
+    const absl::StatusOr<bool> good =
+        TryGram(problem, *std::move(gram), options, context, factor);
+    if (!good.ok()) return good.status();
+    if (*good) return factor;
+  }
+  absl::Status status = FactorByQr(problem, context, factor);
+  if (!status.ok()) return status;
+  const bool svd_wanted = options.method == FactorMethod::kSvd;
+  status = SettleRank(problem, svd_wanted, context, factor);
+  if (!status.ok()) return status;
+  return factor;
+}
+
+void ReportBegun(const ComputeContext& context) {
+  ProgressUpdate begun;
+  begun.phase = "factor";
+  context.Report(begun);
+}
+
+// Sums of squares in here, and all products of two columns with them, have lost
+// nothing to underflow that counts, and nothing overflowed.
+constexpr double kSmallestSquare = 0x1p-900;
+constexpr double kLargestSquare = 0x1p900;
+
+// Scales from the diagonal of the Gram of the matrix as it is, which is then
+// scaled: the bits are those of the scaled matrix's Gram, since powers of two
+// go through every rounding. False: the diagonal does not tell (a column of
+// zeros or of extreme size, a number that is not finite).
+bool ScaleGram(Matrix<double>& gram, ColumnScales& scales) {
+  const Index d = gram.cols();
+  std::vector<double> factors;
+  for (Index c = 0; c < d; ++c) {
+    const double square = gram(c, c);
+    if (!(square >= kSmallestSquare && square <= kLargestSquare)) return false;
+    const int exponent = std::ilogb(std::sqrt(square));
+    scales.exponents.push_back(exponent);
+    factors.push_back(std::ldexp(1.0, -exponent));
+  }
+  for (Index i = 0; i < d; ++i) {
+    const double factor = factors[static_cast<std::size_t>(i)];
+    for (Index j = i; j < d; ++j) {
+      gram(i, j) *= factor * factors[static_cast<std::size_t>(j)];
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 void LoadScaledRows(const AnyMatrixView& a, Index first, Index count,
@@ -282,28 +350,28 @@ absl::StatusOr<Factor> FactorMatrix(const AnyMatrixView& a,
                                     const ColumnScales& scales,
                                     const FactorOptions& options,
                                     const ComputeContext& context) {
-  Factor factor;
-  factor.scales = RaisedForRidge(a, scales, options.ridge);
-  const ScaledProblem problem{RowLoader(a, factor.scales.exponents),
-                              RidgeDiagonal(factor.scales, options.ridge)};
-  ProgressUpdate begun;
-  begun.phase = "factor";
-  context.Report(begun);
-  const bool gram_allowed =
-      options.method.value_or(FactorMethod::kGram) == FactorMethod::kGram;
-  // Fewer rows than columns: a Gram is singular.
-  if (gram_allowed && (problem.n() >= problem.d() || options.ridge > 0.0)) {
-    const absl::StatusOr<bool> good =
-        TryGram(problem, options, context, factor);
-    if (!good.ok()) return good.status();
-    if (*good) return factor;
+  ReportBegun(context);
+  return Climb(a, scales, std::nullopt, options, context);
+}
+
+absl::StatusOr<Factor> ScanAndFactorMatrix(const AnyMatrixView& a,
+                                           std::string_view field,
+                                           const FactorOptions& options,
+                                           const ComputeContext& context,
+                                           Index row_offset) {
+  if (options.ridge == 0.0 && GramIsTried(Rows(a), Cols(a), options)) {
+    ReportBegun(context);
+    absl::StatusOr<Matrix<double>> gram = UpperGram(RowLoader(a, {}), context);
+    if (!gram.ok()) return gram.status();
+    ColumnScales scales;
+    if (ScaleGram(*gram, scales)) {
+      return Climb(a, scales, *std::move(gram), options, context);
+    }
   }
-  absl::Status status = FactorByQr(problem, context, factor);
-  if (!status.ok()) return status;
-  const bool svd_wanted = options.method == FactorMethod::kSvd;
-  status = SettleRank(problem, svd_wanted, context, factor);
-  if (!status.ok()) return status;
-  return factor;
+  const absl::StatusOr<ColumnScales> scales =
+      ScanColumns(a, field, context, row_offset);
+  if (!scales.ok()) return scales.status();
+  return FactorMatrix(a, *scales, options, context);
 }
 
 absl::Status AddSvd(Factor* factor, const ComputeContext& context) {

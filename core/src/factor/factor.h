@@ -71,7 +71,7 @@ struct Factor {
   FactorMethod method = FactorMethod::kGram;  // how R was made: kGram or kQr
   std::string description;                    // in words, with sizes
   // Singular values of R, descending; d of them. Empty when the norms of R and
-  // R^-1 prove full rank and d > 128: then AddSvd computes them.
+  // R^-1 prove full rank and d > 32: then AddSvd computes them.
   std::vector<double> singular_values;
   // Right singular vectors of R by rows, d x d: its first `rank` rows are V_r'.
   // Empty unless kSvd, AddSvd or rank deficient.
@@ -101,6 +101,15 @@ absl::StatusOr<Factor> FactorMatrix(const AnyMatrixView& a,
                                     const ColumnScales& scales,
                                     const FactorOptions& options,
                                     const ComputeContext& context);
+
+// The same without the scales: their pass over the rows is saved where the Gram
+// of the matrix as it is tells them, and that every entry is finite.
+// ERRORS   those of ScanColumns and of FactorMatrix.
+absl::StatusOr<Factor> ScanAndFactorMatrix(const AnyMatrixView& a,
+                                           std::string_view field,
+                                           const FactorOptions& options,
+                                           const ComputeContext& context,
+                                           Index row_offset = 0);
 
 // Fills singular_values and v_transposed of an R that lacks them; rank and
 // condition stay as they are.

@@ -1,24 +1,25 @@
 #include "factor/gram.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "factor/row_kernels.h"
-#include "linalg/blas.h"
+#include "factor/strip_kernels.h"
 #include "linalg/stopped.h"
 
 namespace steelyard {
 namespace {
 
+constexpr Index kWidth = kStripColumns<double>;
+// A multiple of kWidth.
 constexpr Index kTile = 256;
-// Rows of a diagonal tile that are added together.
-constexpr Index kStrip = 32;
 constexpr Index kMostSlots = 64;
 // Fewer would make adding up the slots cost as much as filling them.
 constexpr Index kPanelsPerSlot = 4;
-// Long enough that adding a product to its slot is cheap beside making it; a
-// panel of kTile columns still fits a second-level cache of 1 MiB.
-constexpr Index kPanelRows = 512;
+// Long enough that adding a product to its slot is cheap beside making it; two
+// panels of kTile columns fit a second-level cache of 1 MiB.
+constexpr Index kPanelRows = 256;
 // Of all slots together.
 constexpr Index kSlotEntries = Index{1} << 22;
 
@@ -30,6 +31,7 @@ struct GramCut {
   Index panels;
   Index slots;
   Index tiles;  // along one side
+  Index order;  // d, filled up to whole strips
 
   GramCut(Index rows, Index cols)
       : n(rows),
@@ -39,7 +41,8 @@ struct GramCut {
         slots(std::clamp<Index>(
             std::min(kSlotEntries / (d * d), panels / kPanelsPerSlot), 1,
             kMostSlots)),
-        tiles((d + kTile - 1) / kTile) {}
+        tiles((d + kTile - 1) / kTile),
+        order(StripsFor<double>(d) * kWidth) {}
 
   Index TilePairs() const { return tiles * (tiles + 1) / 2; }
   Index TileSize(Index i) const { return std::min(kTile, d - i * kTile); }
@@ -56,75 +59,79 @@ std::pair<Index, Index> TilePair(Index p, Index tiles) {
   return {i, i + p};
 }
 
-// hi + lo, d x d for each slot.
+// hi + lo, for each slot order x order.
 struct CompensatedSlots {
   Matrix<double> hi;
   Matrix<double> lo;
 
   explicit CompensatedSlots(const GramCut& cut)
-      : hi(cut.slots * cut.d, cut.d), lo(cut.slots * cut.d, cut.d) {}
+      : hi(cut.slots * cut.order, cut.order),
+        lo(cut.slots * cut.order, cut.order) {}
+};
+
+// Strips of one tile's part of a panel.
+class PanelStrips {
+ public:
+  PanelStrips(const GramCut& cut, Index tile)
+      : column_(tile * kTile),
+        columns_(cut.TileSize(tile)),
+        numbers_(static_cast<std::size_t>(StripSize<double>(
+            StripRows(cut.panel_rows), StripsFor<double>(columns_)))) {}
+
+  StripBlock<const double> Load(const RowLoader& a, Index first, Index rows) {
+    const StripBlock<double> strips{numbers_.data(), StripRows(rows),
+                                    StripsFor<double>(columns_)};
+    a.LoadStrips(first, column_, rows, columns_, strips);
+    return strips;
+  }
+
+ private:
+  Index column_;
+  Index columns_;
+  AlignedVector<double> numbers_;
 };
 
 // One task: tile (i, j) of one slot, panel after panel.
 class TileSum {
  public:
   TileSum(const RowLoader& a, const GramCut& cut, Index i, Index j)
-      : a_(a),
-        cut_(cut),
-        i_(i),
-        j_(j),
-        left_(cut.panel_rows, cut.TileSize(i)),
-        right_(i == j ? 0 : cut.panel_rows, i == j ? 0 : cut.TileSize(j)),
-        product_(cut.TileSize(i), cut.TileSize(j)) {}
+      : a_(a), cut_(cut), i_(i), j_(j), right_(cut, j) {
+    if (i != j) left_.emplace(cut, i);
+  }
 
   void Add(Index slot, const StopToken& stop, CompensatedSlots& slots) {
-    const Index row = slot * cut_.d + i_ * kTile;
-    const Block<double> hi = BlockOf(slots.hi).Part(
-        row, j_ * kTile, product_.rows(), product_.cols());
-    const Block<double> lo = BlockOf(slots.lo).Part(
-        row, j_ * kTile, product_.rows(), product_.cols());
+    const Index row = slot * cut_.order + i_ * kTile;
+    const Index rows = StripsFor<double>(cut_.TileSize(i_)) * kWidth;
+    const Index cols = StripsFor<double>(cut_.TileSize(j_)) * kWidth;
+    const Block<double> hi =
+        BlockOf(slots.hi).Part(row, j_ * kTile, rows, cols);
+    const Block<double> lo =
+        BlockOf(slots.lo).Part(row, j_ * kTile, rows, cols);
     const Index begin = cut_.PanelBegin(slot);
     for (Index p = begin; p < cut_.PanelBegin(slot + 1); ++p) {
       // ParallelFor has looked before the first panel.
       if (p != begin && stop.stop_requested()) return;
-      Multiply(p * cut_.panel_rows);
-      AddProduct(hi, lo);
+      AddPanel(p * cut_.panel_rows, hi, lo);
     }
   }
 
  private:
-  // On the diagonal only what a strip of rows has above it.
-  void AddProduct(Block<double> hi, Block<double> lo) const {
-    const Index strip = i_ == j_ ? kStrip : hi.rows;
-    for (Index r = 0; r < hi.rows; r += strip) {
-      const Index c = i_ == j_ ? r : 0;
-      const Index rows = std::min(strip, hi.rows - r);
-      const Index cols = hi.cols - c;
-      AddCompensated(BlockOf(product_).Part(r, c, rows, cols),
-                     hi.Part(r, c, rows, cols), lo.Part(r, c, rows, cols));
-    }
-  }
-
-  void Multiply(Index first) {
+  void AddPanel(Index first, Block<double> hi, Block<double> lo) {
     const Index rows = std::min(cut_.panel_rows, cut_.n - first);
-    const Block<double> left = BlockOf(left_).Part(0, 0, rows, left_.cols());
-    a_.Load(first, i_ * kTile, left);
+    const StripBlock<const double> right = right_.Load(a_, first, rows);
     if (i_ == j_) {
-      SyrkUpper(1.0, Transposed(left), 0.0, BlockOf(product_));
-      return;
+      AddGram(right, right, true, hi, lo);
+    } else {
+      AddGram(left_->Load(a_, first, rows), right, false, hi, lo);
     }
-    const Block<double> right = BlockOf(right_).Part(0, 0, rows, right_.cols());
-    a_.Load(first, j_ * kTile, right);
-    Gemm(1.0, Transposed(left), right, 0.0, BlockOf(product_));
   }
 
   const RowLoader& a_;
   const GramCut& cut_;
   Index i_;
   Index j_;
-  Matrix<double> left_;
-  Matrix<double> right_;
-  Matrix<double> product_;
+  PanelStrips right_;
+  std::optional<PanelStrips> left_;
 };
 
 // Rows [first, first + count) of all slots into slot 0, by a binary tree.
@@ -134,12 +141,12 @@ void AddSlots(const GramCut& cut, Index first, Index count,
   const Block<double> lo = BlockOf(slots.lo);
   for (Index step = 1; step < cut.slots; step *= 2) {
     for (Index s = 0; s + step < cut.slots; s += 2 * step) {
-      const Index to = s * cut.d + first;
-      const Index from = (s + step) * cut.d + first;
-      const Block<double> to_hi = hi.Part(to, 0, count, cut.d);
-      const Block<double> to_lo = lo.Part(to, 0, count, cut.d);
-      AddCompensated(hi.Part(from, 0, count, cut.d), to_hi, to_lo);
-      AddCompensated(lo.Part(from, 0, count, cut.d), to_hi, to_lo);
+      const Index to = s * cut.order + first;
+      const Index from = (s + step) * cut.order + first;
+      const Block<double> to_hi = hi.Part(to, 0, count, cut.order);
+      const Block<double> to_lo = lo.Part(to, 0, count, cut.order);
+      AddCompensated(hi.Part(from, 0, count, cut.order), to_hi, to_lo);
+      AddCompensated(lo.Part(from, 0, count, cut.order), to_hi, to_lo);
     }
   }
 }
@@ -176,14 +183,14 @@ absl::StatusOr<Matrix<double>> UpperGram(const RowLoader& a,
 Cost CostOfGram(Index n, Index d, int workers) {
   const GramCut cut(n, d);
   const auto square = static_cast<double>(d) * static_cast<double>(d);
-  const double panel = static_cast<double>(cut.panel_rows * std::min(d, kTile));
-  const double tile = static_cast<double>(kTile * std::min(d, kTile));
+  const double panel = static_cast<double>(StripSize<double>(
+      StripRows(cut.panel_rows), StripsFor<double>(std::min(d, kTile))));
+  const auto order = static_cast<double>(cut.order);
   const auto tasks = static_cast<double>(
       std::min<Index>(workers, cut.slots * cut.TilePairs()));
-  return {
-      .flops = 2.0 * static_cast<double>(n) * square,
-      .bytes = 8.0 * ((2.0 * static_cast<double>(cut.slots) + 1.0) * square +
-                      tasks * (2.0 * panel + tile))};
+  return {.flops = 2.0 * static_cast<double>(n) * square,
+          .bytes = 8.0 * (2.0 * static_cast<double>(cut.slots) * order * order +
+                          square + tasks * 2.0 * panel)};
 }
 
 }  // namespace steelyard

@@ -1,11 +1,11 @@
 // The Gram A'A of a scaled matrix, summed so that its error does not grow with
 // the number of rows.
 //
-// METHOD  Row panels of 512 rows, sized for the second-level cache, in
-//   at most 64 slots by n and d alone. A panel's product is a plain sum
-//   (dsyrk); panels are added to their slot with TwoSum, in order; slots are
-//   added by a fixed tree, also with TwoSum. Wide matrices are cut into column
-//   tiles too. Same bits for any thread count.
+// METHOD  Row panels of 256 rows, sized for the second-level cache, in
+//   at most 64 slots by n and d alone. A panel's product is a plain sum held in
+//   registers (strip_kernels.h), which leaves them by a TwoSum into its slot,
+//   panels in order; slots are added by a fixed tree, also with TwoSum. Wide
+//   matrices are cut into column tiles too. Same bits for any thread count.
 //
 // SOURCE  NUMERICS N1 (plain sums drift, 74 u at 4M rows). |E| <= (h + 2) u
 //   |A|'|A| for panels of h rows: Higham, ch. 3 and 4.3.

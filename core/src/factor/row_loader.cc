@@ -37,4 +37,33 @@ void RowLoader::Load(Index row, Index col, Block<double> out) const {
             second_.data() + col, out);
 }
 
+template <typename T>
+void RowLoader::Pack(Index row, Index col, Index rows, Index cols,
+                     StripBlock<T> out) const {
+  if (second_.empty()) {
+    std::visit(
+        [&](const auto& view) {
+          PackStrips(view.row(row) + col, view.cols(), first_.data() + col,
+                     rows, cols, out);
+        },
+        a_);
+    return;
+  }
+  // Columns of sizes that one factor cannot scale: rare, so by way of rows.
+  AlignedVector<double> once(static_cast<std::size_t>(rows * cols));
+  const std::vector<double> ones(static_cast<std::size_t>(cols), 1.0);
+  Load(row, col, {once.data(), rows, cols, cols});
+  PackStrips(once.data(), cols, ones.data(), rows, cols, out);
+}
+
+void RowLoader::LoadStrips(Index row, Index col, Index rows, Index cols,
+                           StripBlock<double> out) const {
+  Pack(row, col, rows, cols, out);
+}
+
+void RowLoader::LoadStrips(Index row, Index col, Index rows, Index cols,
+                           StripBlock<float> out) const {
+  Pack(row, col, rows, cols, out);
+}
+
 }  // namespace steelyard

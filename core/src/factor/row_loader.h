@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "factor/strip_kernels.h"
 #include "linalg/block.h"
 #include "steelyard/matrix.h"
 
@@ -22,7 +23,17 @@ class RowLoader {
   // range: those are below 2^-1022 of their column's norm.
   void Load(Index row, Index col, Block<double> out) const;
 
+  // The same for rows x cols numbers, as strips (strip_kernels.h) and zeros.
+  void LoadStrips(Index row, Index col, Index rows, Index cols,
+                  StripBlock<double> out) const;
+  void LoadStrips(Index row, Index col, Index rows, Index cols,
+                  StripBlock<float> out) const;
+
  private:
+  template <typename T>
+  void Pack(Index row, Index col, Index rows, Index cols,
+            StripBlock<T> out) const;
+
   AnyMatrixView a_;
   // 2^-e = first * second; second is only there when some 2^-e is no double.
   std::vector<double> first_;

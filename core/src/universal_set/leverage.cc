@@ -6,8 +6,8 @@
 
 #include "linalg/blas.h"
 #include "linalg/stopped.h"
-#include "linalg/triangular.h"
 #include "parallel/scratch_pool.h"
+#include "universal_set/block_scores.h"
 
 namespace steelyard {
 namespace {
@@ -32,20 +32,6 @@ double SquaredNorm(const double* x, Index length) {
   }
   for (; i < length; ++i) sum[0] += x[i] * x[i];
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-}
-
-// tau of a block of keys, R of full rank. `work` holds rows x d.
-void ScoreFullRank(const AnyMatrixView& keys, const Factor& factor,
-                   RowBlock block, const StopToken& stop, double* work,
-                   double* tau) {
-  const Index d = factor.r.cols();
-  LoadScaledRows(keys, block.first, block.count, factor.scales.exponents, work);
-  const Block<double> x{work, block.count, d, d};
-  const absl::Status solved = SolveUpperFromRight(x, BlockOf(factor.r), stop);
-  if (!solved.ok()) return;  // Stopped: the caller looks, too.
-  for (Index i = 0; i < block.count; ++i) {
-    tau[i] = std::min(1.0, SquaredNorm(work + i * d, d));
-  }
 }
 
 // P = K V_r, then K <- K - P V_r': what the row space does not hold. V_r' is
@@ -87,8 +73,7 @@ int LoadNearOne(const AnyMatrixView& keys, Index row,
   }
   if (largest == std::numeric_limits<int>::min()) return 0;
   for (Index c = 0; c < d; ++c) {
-    out[c] = std::ldexp(out[c],
-                        -scales[static_cast<std::size_t>(c)] - largest);
+    out[c] = std::ldexp(out[c], -scales[static_cast<std::size_t>(c)] - largest);
   }
   return largest;
 }
@@ -101,10 +86,8 @@ void ScoreDeficient(const AnyMatrixView& keys, const Factor& factor,
                     double* tau, unsigned char* is_new) {
   const Index d = factor.r.cols();
   const auto columns = static_cast<double>(d);
-  const double theta =
-      std::max(30.0, 2.0 * std::sqrt(columns)) * kUnitRoundoff;
-  const double sigma_1 =
-      factor.rank > 0 ? factor.singular_values.front() : 0.0;
+  const double theta = std::max(30.0, 2.0 * std::sqrt(columns)) * kUnitRoundoff;
+  const double sigma_1 = factor.rank > 0 ? factor.singular_values.front() : 0.0;
   double* loaded = work;
   double* projected = work + block.count * d;
   LoadScaledRows(keys, block.first, block.count, factor.scales.exponents,
@@ -130,8 +113,8 @@ void ScoreDeficient(const AnyMatrixView& keys, const Factor& factor,
       score += y * y;
     }
     const double outside = std::sqrt(SquaredNorm(loaded + i * d, d));
-    const double rounding = 4.0 * columns * kUnitRoundoff *
-                            norms[static_cast<std::size_t>(i)];
+    const double rounding =
+        4.0 * columns * kUnitRoundoff * norms[static_cast<std::size_t>(i)];
     const bool leaves = outside > rounding + theta * sigma_1 * std::sqrt(score);
     is_new[i] = leaves ? 1 : 0;
     const double at_full_length =
@@ -140,45 +123,84 @@ void ScoreDeficient(const AnyMatrixView& keys, const Factor& factor,
   }
 }
 
-}  // namespace
-
-Index LeverageBlockRows(Index d) {
-  // About a quarter of a million numbers: half of a level-2 cache.
+// Rows of one block: large enough for GEMM speed, small enough that a look at
+// the stop token between blocks comes within milliseconds.
+Index BlockRows(Index d) {
   return std::clamp<Index>((Index{1} << 18) / d, 64, 1024);
 }
+
+// body(block) for all keys, blocks side by side.
+template <class Body>
+absl::Status ForBlocks(Index n, Index rows, const ComputeContext& context,
+                       const Body& body) {
+  context.workers.ParallelFor(
+      (n + rows - 1) / rows, context.stop, [&](Index task) {
+        body(RowBlock{task * rows, std::min(rows, n - task * rows)});
+      });
+  return CheckStop(context.stop);
+}
+
+absl::Status ScoreAllDeficient(const AnyMatrixView& keys, const Factor& factor,
+                               const ComputeContext& context,
+                               LeverageScores* scores) {
+  const Index n = Rows(keys);
+  const Index d = Cols(keys);
+  const Index rows = BlockRows(d);
+  std::vector<unsigned char> is_new(static_cast<std::size_t>(n));
+  ScratchPool pool(rows * d * 2);
+  const absl::Status status =
+      ForBlocks(n, rows, context, [&](const RowBlock& block) {
+        ScratchPool::Lease work = pool.Borrow();
+        ScoreDeficient(keys, factor, block, context.stop, work.data(),
+                       scores->tau.data() + block.first,
+                       is_new.data() + block.first);
+      });
+  if (!status.ok()) return status;
+  for (std::size_t j = 0; j < is_new.size(); ++j) {
+    if (is_new[j] != 0) scores->new_direction.push_back(static_cast<Index>(j));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ScoreAllFull(const AnyMatrixView& keys, const Factor& factor,
+                          const ComputeContext& context,
+                          LeverageScores* scores) {
+  const absl::StatusOr<BlockScorer> scorer =
+      BlockScorer::Create(factor.r, factor.scales, context);
+  if (!scorer.ok()) return scorer.status();
+  return ForBlocks(
+      Rows(keys), scorer->rows(), context, [&](const RowBlock& block) {
+        double* tau = scores->tau.data() + block.first;
+        scorer->Score(keys, block.first, block.count, context.stop, tau);
+        for (Index i = 0; i < block.count; ++i) tau[i] = std::min(1.0, tau[i]);
+      });
+}
+
+}  // namespace
 
 absl::StatusOr<LeverageScores> ComputeLeverageScores(
     const AnyMatrixView& keys, const Factor& factor,
     const ComputeContext& context) {
-  const Index n = Rows(keys);
-  const Index d = Cols(keys);
-  const bool full_rank = factor.rank == d;
-  const Index rows = LeverageBlockRows(d);
   LeverageScores scores;
-  scores.tau.resize(static_cast<std::size_t>(n));
+  scores.tau.resize(static_cast<std::size_t>(Rows(keys)));
   scores.delta = factor.delta;
-  std::vector<unsigned char> is_new(
-      static_cast<std::size_t>(full_rank ? 0 : n));
-  ScratchPool pool(rows * d * (full_rank ? 1 : 2));
-
-  context.workers.ParallelFor((n + rows - 1) / rows, context.stop,
-                              [&](Index task) {
-    const RowBlock block{task * rows, std::min(rows, n - task * rows)};
-    ScratchPool::Lease work = pool.Borrow();
-    double* tau = scores.tau.data() + block.first;
-    if (full_rank) {
-      ScoreFullRank(keys, factor, block, context.stop, work.data(), tau);
-    } else {
-      ScoreDeficient(keys, factor, block, context.stop, work.data(), tau,
-                     is_new.data() + block.first);
-    }
-  });
-  const absl::Status stopped = CheckStop(context.stop);
-  if (!stopped.ok()) return stopped;
-  for (std::size_t j = 0; j < is_new.size(); ++j) {
-    if (is_new[j] != 0) scores.new_direction.push_back(static_cast<Index>(j));
-  }
+  const absl::Status status =
+      factor.rank == Cols(keys)
+          ? ScoreAllFull(keys, factor, context, &scores)
+          : ScoreAllDeficient(keys, factor, context, &scores);
+  if (!status.ok()) return status;
   return scores;
+}
+
+Cost CostOfLeverageScores(Index n, Index d, int workers) {
+  const auto keys = static_cast<double>(n);
+  const auto columns = static_cast<double>(d);
+  const Cost full = CostOfBlockScorer(d, workers);
+  const double deficient = static_cast<double>(BlockRows(d)) * columns * 2.0 *
+                           sizeof(double) * static_cast<double>(workers);
+  // The rank-deficient road scores with 4 n d^2 flops and two blocks.
+  return {.flops = full.flops + 4.0 * keys * columns * columns,
+          .bytes = std::max(full.bytes, deficient) + 9.0 * keys};
 }
 
 }  // namespace steelyard

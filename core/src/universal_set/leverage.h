@@ -9,13 +9,10 @@
 
 #include "absl/status/statusor.h"
 #include "factor/factor.h"
+#include "steelyard/cost.h"
 #include "universal_set/membership.h"
 
 namespace steelyard {
-
-// Rows of one block of scores: large enough for GEMM speed, small enough that a
-// look at the stop token between blocks comes within milliseconds.
-Index LeverageBlockRows(Index d);
 
 // SHAPES   keys: n x d, as factored. COST n d^2 flops (rank < d: 4 n d r);
 //          memory n + a block a worker. RANDOM none.
@@ -23,5 +20,7 @@ Index LeverageBlockRows(Index d);
 absl::StatusOr<LeverageScores> ComputeLeverageScores(
     const AnyMatrixView& keys, const Factor& factor,
     const ComputeContext& context);
+
+Cost CostOfLeverageScores(Index n, Index d, int workers);
 
 }  // namespace steelyard

@@ -31,12 +31,9 @@ absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys, Index head,
 
 absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys, Index head,
                                         const ComputeContext& context) {
-  absl::StatusOr<ColumnScales> scales =
-      ScanColumns(keys, "keys", context, head * Rows(keys));
-  if (!scales.ok()) return scales.status();
-
   // R'R = K'K
-  absl::StatusOr<Factor> factor = FactorMatrix(keys, *scales, {}, context);
+  absl::StatusOr<Factor> factor =
+      ScanAndFactorMatrix(keys, "keys", {}, context, head * Rows(keys));
   if (!factor.ok()) return factor.status();
 
   // tau_j = ||R^-T k_j||^2
@@ -83,15 +80,12 @@ absl::StatusOr<std::vector<UniversalSet>> FindUniversalSets(
 
 Cost CostOfUniversalSet(Index heads, Index n, Index d, int workers) {
   const auto keys = static_cast<double>(n);
-  const auto columns = static_cast<double>(d);
   const auto count = static_cast<double>(heads);
   const double at_once = std::min(count, static_cast<double>(workers));
   const Cost factor = CostOfFactor(n, d, workers);
-  // The rank-deficient road scores with 4 n d^2 flops and two blocks.
-  const double blocks = static_cast<double>(LeverageBlockRows(d)) * columns *
-                        2.0 * sizeof(double) * static_cast<double>(workers);
-  return {.flops = count * (factor.flops + 4.0 * keys * columns * columns),
-          .bytes = at_once * (factor.bytes + blocks + 9.0 * keys) +
+  const Cost scores = CostOfLeverageScores(n, d, workers);
+  return {.flops = count * (factor.flops + scores.flops),
+          .bytes = at_once * (factor.bytes + scores.bytes) +
                    count * keys * kBytesPerKey};
 }
 

@@ -175,6 +175,54 @@ TEST(FactorExtremesTest, ColumnScalesChangeNothing) {
   }
 }
 
+TEST(ScanAndFactorTest, IsTheScanAndTheFactorToTheBit) {
+  const Workers workers(2);
+  for (const int shift : {0, 40, -60}) {
+    auto a = KeysWithSpectrum<float>(
+        {.rows = 700, .columns = 6, .cond = 20.0, .seed = {14}});
+    for (Index i = 0; i < 700; ++i) a.Set(i, 3, std::ldexp(a(i, 3), shift));
+    const auto one = ScanAndFactorMatrix(a.view(), "a", {}, {workers});
+    const auto two = ScanAndFactor(a.view());
+    ASSERT_TRUE(one.ok() && two.ok());
+    EXPECT_EQ(one->method, FactorMethod::kGram);
+    EXPECT_TRUE(SameBits(one->r, two->r));
+    EXPECT_EQ(one->scales.exponents, two->scales.exponents);
+    EXPECT_EQ(one->delta, two->delta);
+  }
+}
+
+TEST(ScanAndFactorTest, ExtremeColumnsGoThroughTheScan) {
+  const Workers workers(2);
+  for (const double scale : {1e-300, 1e-140, 1e140, 1e300, 0.0}) {
+    auto a = KeysWithSpectrum<double>(
+        {.rows = 60, .columns = 5, .cond = 3.0, .seed = {15}});
+    for (Index i = 0; i < 60; ++i) a.Set(i, 2, a(i, 2) * scale);
+    const auto one = ScanAndFactorMatrix(a.view(), "a", {}, {workers});
+    const auto two = ScanAndFactor(a.view());
+    ASSERT_TRUE(one.ok() && two.ok());
+    EXPECT_EQ(one->rank, scale == 0.0 ? 4 : 5) << scale;
+    EXPECT_TRUE(SameBits(one->r, two->r)) << scale;
+    EXPECT_EQ(one->scales.exponents, two->scales.exponents);
+  }
+}
+
+TEST(ScanAndFactorTest, NamesTheFirstNumberThatIsNotFinite) {
+  const Workers workers(2);
+  for (const double bad : {std::numeric_limits<double>::quiet_NaN(),
+                           std::numeric_limits<double>::infinity()}) {
+    StoredMatrix<Half> a(600, 4);
+    for (Index i = 0; i < 600; ++i) a.Set(i, i % 4, 1.0);
+    a.Set(599, 0, bad);
+    a.Set(511, 2, bad);
+    const auto wanted =
+        ScanColumns(a.view(), "keys", {workers}, 1000).status();
+    ASSERT_EQ(wanted.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(
+        ScanAndFactorMatrix(a.view(), "keys", {}, {workers}, 1000).status(),
+        wanted);
+  }
+}
+
 TEST(FactorRankTest, DeficientMatricesAreFoundWithTheirNullSpace) {
   const std::vector<double> values = {1.0, 0.5, 0.25, 0.0, 0.0};
   const Matrix<double> a = test::MatrixWithSingularValues(80, values, {7});

@@ -1,35 +1,22 @@
 #include "factor/row_kernels.h"
 
-#include <hwy/targets.h>
-
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "tests/support/bounds.h"
+#include "tests/support/every_target.h"
 #include "tests/support/matrices.h"
 
 namespace steelyard {
 namespace {
 
+using test::OnEveryTarget;
 using test::RoundTo;
 using test::StorageRoundoff;
 using test::StoredMatrix;
 using test::ValueOf;
-
-// Runs `body` on every SIMD target that this processor has.
-template <class Body>
-void OnEveryTarget(const Body& body) {
-  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().DeInit();
-    body();
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().DeInit();
-}
 
 template <typename T>
 class RowKernelsTest : public testing::Test {};

@@ -36,6 +36,38 @@ TEST(RowLoaderTest, ScalesExactlyWhereNoSingleFactorIsADouble) {
   EXPECT_EQ(out(0, 4), 1.5);
 }
 
+TEST(RowLoaderTest, StripsHoldTheSameNumbersAsRows) {
+  // One factor a column, and columns that need two.
+  for (const int extreme : {20, 1060}) {
+    Matrix<double> a = test::NormalMatrix(9, 11, {3});
+    std::vector<int> exponents;
+    for (Index c = 0; c < 11; ++c) {
+      exponents.push_back(c % 3 == 0 ? 3 : -extreme);
+      for (Index i = 0; i < 9; ++i) {
+        // Powers of two, exact however small.
+        a(i, c) = std::ldexp(1.0, exponents.back() + static_cast<int>(i) - 4);
+      }
+    }
+    const RowLoader loader(a.view(), exponents);
+    Matrix<double> rows(5, 10);
+    loader.Load(3, 1, BlockOf(rows));
+    AlignedVector<double> wide(
+        static_cast<std::size_t>(StripSize<double>(8, 2)));
+    AlignedVector<float> narrow(
+        static_cast<std::size_t>(StripSize<float>(8, 1)));
+    const StripBlock<double> strips{wide.data(), 8, 2};
+    const StripBlock<float> floats{narrow.data(), 8, 1};
+    loader.LoadStrips(3, 1, 5, 10, strips);
+    loader.LoadStrips(3, 1, 5, 10, floats);
+    for (Index i = 0; i < 5; ++i) {
+      for (Index c = 0; c < 10; ++c) {
+        EXPECT_EQ(strips.strip(c / 8)[i * 8 + c % 8], rows(i, c));
+        EXPECT_EQ(floats.strip(0)[i * 16 + c], static_cast<float>(rows(i, c)));
+      }
+    }
+  }
+}
+
 TEST(RowLoaderTest, LoadScaledRowsIsTheSameByRows) {
   const auto a = test::Stored<Half>(test::NormalMatrix(7, 3, {2}));
   Matrix<double> out(2, 3);

@@ -1,0 +1,88 @@
+// The two products that a universal set is made of, on rows cut into strips of
+// one cache line of columns: K'K of a panel of rows, and the row norms of K B.
+//
+// METHOD  Numbers are widened (and scaled) once, into strips: strip s holds
+//   columns s w .. s w + w - 1, w = 64 / sizeof(T), row after row, so that both
+//   products read memory in order and never meet a width that is not a whole
+//   vector. Products are held in registers, a tile of rows x strips at a time,
+//   and leave them once: as one compensated addition (Gram), or squared and
+//   added (norms). Vectors of whatever this processor has, chosen at run time;
+//   the same order of additions within one processor type.
+//
+// SCALARS  strips of double or float; rows of any storage type.
+#pragma once
+
+#include "linalg/block.h"
+#include "steelyard/matrix_view.h"
+
+namespace steelyard {
+
+// Columns of a strip.
+template <typename T>
+inline constexpr Index kStripColumns = static_cast<Index>(64 / sizeof(T));
+
+// Strips hold a multiple of this many rows; rows that are not there are zero.
+inline constexpr Index kStripRowGroup = 8;
+
+template <typename T>
+constexpr Index StripsFor(Index cols) {
+  return (cols + kStripColumns<T> - 1) / kStripColumns<T>;
+}
+
+constexpr Index StripRows(Index rows) {
+  return (rows + kStripRowGroup - 1) / kStripRowGroup * kStripRowGroup;
+}
+
+// Numbers that a StripBlock of `rows` (StripRows of something) needs.
+template <typename T>
+constexpr Index StripSize(Index rows, Index strips) {
+  return (rows + 1) * strips * kStripColumns<T>;
+}
+
+// `strips` strips of `rows` rows, a multiple of kStripRowGroup, at `data`,
+// which is aligned to 64 bytes.
+template <typename T>
+struct StripBlock {
+  T* data = nullptr;
+  Index rows = 0;
+  Index strips = 0;
+
+  // Numbers from one strip to the next. An odd number of lines, so that strips
+  // do not meet in the same sets of the cache.
+  Index pitch() const { return (rows + 1) * kStripColumns<T>; }
+  T* strip(Index s) const { return data + s * pitch(); }
+
+  operator StripBlock<const T>() const  // NOLINT: what is written may be read
+      requires(!std::is_const_v<T>) {
+    return {data, rows, strips};
+  }
+};
+
+// `out` := rows x cols entries of `in`, `in_stride` apart, column c times
+// factors[c]; strips and rows past them are zero. Float strips: rounded once,
+// after the product. `cols` fits out.strips, `rows` fits out.rows.
+template <KeyScalar In>
+void PackStrips(const In* in, Index in_stride, const double* factors,
+                Index rows, Index cols, StripBlock<double> out);
+template <KeyScalar In>
+void PackStrips(const In* in, Index in_stride, const double* factors,
+                Index rows, Index cols, StripBlock<float> out);
+
+// (hi, lo) += A'B, entry by entry by Knuth's TwoSum, the product of all rows a
+// plain sum in row order. `hi` and `lo` are whole strips wide and high
+// (columns: 8 b.strips, rows: 8 a.strips). With `upper`, A is B and strips
+// below the diagonal stay as they are.
+void AddGram(StripBlock<const double> a, StripBlock<const double> b, bool upper,
+             Block<double> hi, Block<double> lo);
+
+// norms[i] := squared norm of row i of K B for the first `count` rows of K.
+// B has as many rows as K has columns (k.strips whole strips), in strips. With
+// `upper`, B is upper triangular: what lies below its diagonal is zero.
+// `sums` has room for k.rows lines of 64 bytes.
+// |error of a row| before squaring <= gamma_depth |k|'|B|, depth = rows of B.
+void RowNorms(StripBlock<const double> k, StripBlock<const double> b,
+              bool upper, Index count, double* sums, double* norms);
+void RowNorms(StripBlock<const float> k, StripBlock<const float> b, bool upper,
+              Index count, float* sums, float* norms);
+
+}  // namespace steelyard
