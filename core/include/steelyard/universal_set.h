@@ -25,7 +25,12 @@
 namespace steelyard {
 
 // For queries with ||K q||^2 >= ratio * lambda * ||q||^2 only: a smaller set.
-// Both > 0; lambda in the units of ||K||^2. p = 2 only.
+// Both > 0; lambda in the units of ||K||^2. p = 2 only, not causal. No score of
+// such a query exceeds
+//     sigma_j = min(tau_j, (1 + 1/ratio) k_j' (K'K + lambda I)^-1 k_j),
+// which stands for the sensitivity then: the set is { sigma >= epsilon }, and
+// all that an answer says of itself speaks of sigma. Found directly, whatever
+// `selection` is, at twice the cost.
 struct RidgeVariant {
   double lambda = 0.0;
   double ratio = 0.0;

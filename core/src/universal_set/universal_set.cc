@@ -9,6 +9,7 @@
 #include "universal_set/keys.h"
 #include "universal_set/leverage.h"
 #include "universal_set/membership.h"
+#include "universal_set/ridge_set.h"
 
 namespace steelyard {
 namespace {
@@ -21,6 +22,9 @@ absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys, Index head,
                                         const ComputeContext& context) {
   if (std::holds_alternative<Softmax>(options.function)) {
     return FindSoftmaxSet(keys, head, options, context);
+  }
+  if (options.ridge.has_value()) {
+    return FindRidgeSet(keys, head, options, context);
   }
   absl::StatusOr<FactoredKeys> factored = FactorKeys(keys, head, context);
   if (!factored.ok()) return factored.status();
