@@ -61,8 +61,8 @@ struct AttendedHead {
 };
 
 // SHAPES   keys: H views n_h x d; values: H views n_h x e; queries: G views
-//          m x d, G a multiple of H, query head g reads key head floor(g H / G).
-//          `sets`: empty (found from `keys`), or one a key head; `keys` may
+//          m x d, G a multiple of H, query head g reads key head floor(g H /
+//          G). `sets`: empty (found from `keys`), or one a key head; `keys` may
 //          be empty when sets are given and neither sinks, local keys nor
 //          kAllKeys of softmax need them.
 // SCALARS  any storage types; sums are float64.
@@ -77,8 +77,7 @@ absl::StatusOr<std::vector<AttendedHead>> Attend(
     const ComputeContext& context);
 
 // For H key heads of n x d, values of e columns, G heads of m queries.
-Cost CostOfAttend(Index key_heads, Index n, Index d, Index e,
-                  Index query_heads, Index m, const AttendOptions& options,
-                  int workers);
+Cost CostOfAttend(Index key_heads, Index n, Index d, Index e, Index query_heads,
+                  Index m, const AttendOptions& options, int workers);
 
 }  // namespace steelyard

@@ -33,13 +33,13 @@ QueryBlock LoadQueries(const AnyMatrixView& queries, Index first,
     int largest = kNothing;
     for (Index c = 0; c < d; ++c) {
       if (q[c] == 0.0) continue;
-      largest = std::max(largest, std::ilogb(q[c]) +
-                                      key_exponents[static_cast<size_t>(c)]);
+      largest = std::max(
+          largest, std::ilogb(q[c]) + key_exponents[static_cast<size_t>(c)]);
     }
     block.exponents[i] = largest == kNothing ? 0 : largest;
     for (Index c = 0; c < d; ++c) {
-      q[c] = std::ldexp(q[c], key_exponents[static_cast<size_t>(c)] -
-                                  block.exponents[i]);
+      q[c] = std::ldexp(
+          q[c], key_exponents[static_cast<size_t>(c)] - block.exponents[i]);
     }
     block.norms[i] = EuclideanNorm(q, d);
   }
@@ -55,8 +55,7 @@ void ComputeNormalizers(const Factor& factor, const StopToken& stop,
     const Index width = std::min(kFactorColumns, d - j);
     // Y = Q R_j', R_j = rows j .. j + width of R, zero left of column j.
     const Block<double> q{block->scaled, block->count, d, d};
-    const Block<const double> r_j =
-        BlockOf(factor.r).Part(j, j, width, d - j);
+    const Block<const double> r_j = BlockOf(factor.r).Part(j, j, width, d - j);
     Gemm(1.0, q.Part(0, j, block->count, d - j), Transposed(r_j), 0.0,
          {work, block->count, width, width});
     for (Index i = 0; i < block->count; ++i) {

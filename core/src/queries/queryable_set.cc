@@ -7,7 +7,9 @@
 
 #include "factor/row_loader.h"
 #include "linalg/stopped.h"
+#include "queries/fourth_moments.h"
 #include "queries/queryable_set_data.h"
+#include "queries/score_terms.h"
 #include "universal_set/keys.h"
 
 namespace steelyard {
@@ -66,8 +68,7 @@ void AddSorted(std::vector<Index> more, std::vector<Index>* indices) {
 // sensitivity, so more keys are kept, and where top_m forbids that the set
 // answers for less.
 void KeepForSquare(const LeverageScores& scores,
-                   const UniversalSetOptions& options,
-                   QueryableSetData* data) {
+                   const UniversalSetOptions& options, QueryableSetData* data) {
   const double most = MostOverEpsilon(data->factor);
   if (most == 1.0) return;
   if (options.epsilon.has_value() && !options.top_m.has_value()) {
@@ -97,6 +98,29 @@ void KeepForInterval(const LeverageScores& scores, QueryableSetData* data) {
   AddSorted(std::move(order), &data->indices);
   AddSorted(scores.new_direction, &data->indices);
   data->leverage_epsilon = LargestOutside(scores, data->indices);
+}
+
+// Is |x|^4 a term of f?
+bool NeedsFourthMoments(const ScoreFunction& function) {
+  if (std::holds_alternative<Softmax>(function)) return false;
+  const std::vector<PowerTerm> terms = TermsOf(function);
+  return std::any_of(terms.begin(), terms.end(),
+                     [](const PowerTerm& term) { return term.p == 4.0; });
+}
+
+// p = 4: moments that make Z exact, where they pay.
+absl::Status AddMoments(const AnyMatrixView& keys,
+                        const ComputeContext& context, QueryableSetData* data) {
+  const Index n = Rows(keys);
+  if (!NeedsFourthMoments(data->function) || !MomentsPay(n, Cols(keys)) ||
+      data->factor.rank < Cols(keys) ||
+      static_cast<Index>(data->indices.size()) == n) {
+    return absl::OkStatus();
+  }
+  auto moments = FourthMoments(keys, data->factor, context);
+  if (!moments.ok()) return moments.status();
+  data->fourth_moments = *std::move(moments);
+  return absl::OkStatus();
 }
 
 absl::Status Gather(const AnyMatrixView& keys, const ComputeContext& context,
@@ -135,8 +159,10 @@ absl::StatusOr<QueryableSet> BuildInHead(const AnyMatrixView& keys, Index head,
     KeepForInterval(factored->scores, data.get());
   }
   factored->scores = {};
-  const absl::Status gathered = Gather(keys, context, data.get());
-  if (!gathered.ok()) return gathered;
+  absl::Status status = Gather(keys, context, data.get());
+  if (!status.ok()) return status;
+  status = AddMoments(keys, context, data.get());
+  if (!status.ok()) return status;
   return QueryableSet(std::move(data));
 }
 
@@ -148,6 +174,16 @@ double EpsilonOfMembers(const Factor& factor, double epsilon) {
   const double theta = std::max(30.0, 2.0 * std::sqrt(d));  // over u
   const double most = 2.0 + theta / (4.0 * d);
   return epsilon / (most * most);
+}
+
+Matrix<double> UnscaledKeys(const QueryableSetData& set) {
+  Matrix<double> keys = set.keys;
+  for (Index u = 0; u < keys.rows(); ++u) {
+    for (Index c = 0; c < keys.cols(); ++c) {
+      keys(u, c) = std::ldexp(keys(u, c), set.factor.scales.exponents[At(c)]);
+    }
+  }
+  return keys;
 }
 
 const UniversalSet& QueryableSet::set() const { return data_->set; }
@@ -210,9 +246,14 @@ double BytesOfQueryableSet(Index n, Index d,
     }
   }
   stored = std::min(stored, keys);
+  double moments = 0.0;
+  if (d <= kMomentsColumnsMax && NeedsFourthMoments(options.function)) {
+    const auto order = static_cast<double>(MomentsOrder(d));
+    moments = order * order;
+  }
   // Vectors that double as they grow.
   return sizeof(QueryableSetData) + 65536.0 +
-         sizeof(double) * (3.0 * columns * columns + columns) +
+         sizeof(double) * (3.0 * columns * columns + columns + moments) +
          stored * (sizeof(double) * (columns + 2.0 * 6.0) + 2.0);
 }
 

@@ -36,6 +36,9 @@ struct QueryableSetData {
   Matrix<double> fourth_moments;
 };
 
+// The stored keys as they were sent.
+Matrix<double> UnscaledKeys(const QueryableSetData& set);
+
 // The sensitivity (p = 2) that no key left out may exceed, so that no score of
 // epsilon is missed. Full rank: epsilon. Rank r < d: a key may leave the row
 // space by

@@ -39,8 +39,8 @@ void ForEachProduct(const ScoredKeys& keys, Index first, Index last,
     for (Index u = 0; u < count; ++u) {
       norms[u] = EuclideanNorm(rows.row(u), d);
     }
-    Gemm(1.0, Block<double>{block.scaled, block.count, d, d},
-         Transposed(rows), 0.0, {products, block.count, count, count});
+    Gemm(1.0, Block<double>{block.scaled, block.count, d, d}, Transposed(rows),
+         0.0, {products, block.count, count, count});
     body({begin, count, products, norms});
   }
 }

@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "steelyard/status.h"
 #include "tests/core/queries/score_oracle.h"
+#include "tests/support/allocation_peak.h"
 #include "tests/support/attention_oracle.h"
 #include "tests/support/bounds.h"
 #include "tests/support/long_double_householder.h"
@@ -107,8 +108,8 @@ TEST(HeavyScoresEdgeTest, QueriesInTheNullSpaceHaveNoScores) {
                          test::HouseholderBound(4, 10.0));
 }
 
-// Twelve of a hundred keys leave the row space of (1, 1) by 51 u, too little for
-// the rank rule (53 u); the query (1, -1) sees nothing but that.
+// Twelve of a hundred keys leave the row space of (1, 1) by 51 u, too little
+// for the rank rule (53 u); the query (1, -1) sees nothing but that.
 TEST(HeavyScoresEdgeTest, QueriesNearTheNullSpaceOfDeficientKeysMissNothing) {
   Matrix<double> keys(100, 2);
   for (Index i = 0; i < 100; ++i) {
@@ -138,8 +139,8 @@ TEST(HeavyScoresEdgeTest, NormalizersOutsideFloat64CarryAnExponent) {
     EXPECT_THAT(row.indices, ElementsAre(1));
     EXPECT_NEAR(row.scores[0], 0.64, test::HouseholderBound(1, 1.0));
     // ln Z = 2 ln(5e300 q)
-    const double log_z = std::log(row.normalizer) +
-                         row.normalizer_exponent * std::log(2.0);
+    const double log_z =
+        std::log(row.normalizer) + row.normalizer_exponent * std::log(2.0);
     const double q = &row == &rows[0] ? 200.0 : 0.0;
     EXPECT_NEAR(log_z, 2.0 * (std::log(5.0) + (300.0 + q) * std::log(10.0)),
                 log_z * test::Gamma(16));
@@ -200,11 +201,104 @@ TEST(HeavyScoresErrorTest, AStopEndsTheWork) {
   }
 }
 
+// Products with all keys and sets by interval: both sides of the choice.
+TEST(HeavyScoresFunctionTest, FewAndManyQueriesGetTheSameAnswer) {
+  const Matrix<double> keys = test::NormalMatrix(30, 2, Seed{11});
+  const Matrix<double> queries = test::NormalMatrix(30, 2, Seed{12});
+  const std::vector<AnyMatrixView> key_views({keys.view()});
+  for (const double p : {1.0, 3.0}) {
+    const HeavyOptions options{.epsilon = 0.1, .function = Power{p}};
+    std::vector<HeavyRow> rows[2];
+    for (const std::size_t times : {std::size_t{0}, std::size_t{1}}) {
+      // 30 <= 16 d queries of a key head, or 60.
+      const std::vector<AnyMatrixView> query_views(1 + times, queries.view());
+      const auto found = FindHeavyScores(key_views, query_views, options,
+                                         ComputeContext{TwoWorkers()});
+      ASSERT_TRUE(found.ok()) << found.status();
+      rows[times] = *found;
+    }
+    const auto scores =
+        test::BruteForceScores(options.function, test::Widened(queries.view()),
+                               test::Widened(keys.view()));
+    for (Index i = 0; i < 30; ++i) {
+      for (const auto& answer : rows) {
+        ExpectSameAsBruteForce(answer[static_cast<std::size_t>(i)], scores, i,
+                               0.1, test::Gamma(1 << 12));
+      }
+    }
+  }
+}
+
+TEST(HeavyScoresCausalTest, QueriesSeeTheirPrefix) {
+  const Matrix<double> keys = test::NormalMatrix(300, 4, Seed{13});
+  const Matrix<double> queries = test::NormalMatrix(300, 4, Seed{14});
+  std::vector<Index> positions;
+  for (Index i = 0; i < 300; ++i) positions.push_back(i);
+  const std::vector<AnyMatrixView> key_views({keys.view()});
+  const std::vector<AnyMatrixView> query_views({queries.view()});
+  const HeavyOptions options{
+      .epsilon = 0.05, .causal = true, .positions = positions};
+  const auto rows = FindHeavyScores(key_views, query_views, options,
+                                    ComputeContext{TwoWorkers()});
+  ASSERT_TRUE(rows.ok());
+  const auto scores =
+      test::BruteForceScores(options.function, test::Widened(queries.view()),
+                             test::Widened(keys.view()), positions);
+  for (Index i = 0; i < 300; ++i) {
+    ExpectSameAsBruteForce((*rows)[static_cast<std::size_t>(i)], scores, i,
+                           0.05, test::Gamma(1 << 12));
+  }
+}
+
+TEST(HeavyScoresFunctionTest, SumsOfSquaresAreSquares) {
+  const Matrix<double> keys = test::NormalMatrix(60, 4, Seed{15});
+  const Matrix<double> queries = test::NormalMatrix(5, 4, Seed{16});
+  const std::vector<AnyMatrixView> key_views({keys.view()});
+  const std::vector<AnyMatrixView> query_views({queries.view()});
+  const auto one = FindHeavyScores(key_views, query_views, {.epsilon = 0.1},
+                                   ComputeContext{TwoWorkers()});
+  const auto sum = FindHeavyScores(
+      key_views, query_views,
+      {.epsilon = 0.1, .function = PowerSum{{{0.5, 2.0}, {1.5, 2.0}}}},
+      ComputeContext{TwoWorkers()});
+  ASSERT_TRUE(one.ok() && sum.ok());
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ((*one)[i].scores, (*sum)[i].scores);
+    EXPECT_EQ(2.0 * (*one)[i].normalizer, (*sum)[i].normalizer);
+  }
+}
+
 TEST(HeavyScoresCostTest, GrowsWithQueries) {
   const Cost few = CostOfHeavyScores(1, 1000, 16, 1, 10, 0.1, 2);
   const Cost many = CostOfHeavyScores(1, 1000, 16, 4, 10, 0.1, 2);
   EXPECT_GT(many.flops, few.flops);
   EXPECT_GT(many.bytes, few.bytes);
+}
+
+TEST(HeavyScoresCostTest, BoundsWhatIsAllocated) {
+  const Index n = 3000, d = 6, m = 300;
+  const Matrix<double> keys = test::NormalMatrix(n, d, Seed{17});
+  const Matrix<double> queries = test::NormalMatrix(m, d, Seed{18});
+  const std::vector<AnyMatrixView> key_views({keys.view()});
+  const std::vector<AnyMatrixView> query_views({queries.view()});
+  const ComputeContext context{TwoWorkers()};
+  for (const double p : {1.5, 2.0, 4.0}) {
+    const HeavyOptions options{.epsilon = 0.01, .function = Power{p}};
+    {
+      const test::AllocationPeak peak;
+      ASSERT_TRUE(
+          FindHeavyScores(key_views, query_views, options, context).ok());
+      const Cost cost = CostOfHeavyScores(1, n, d, 1, m, options, 2);
+      EXPECT_LE(static_cast<double>(peak.bytes()), cost.bytes) << p;
+    }
+    const auto sets = FindQueryableSets(
+        key_views, {.epsilon = 0.01, .function = options.function}, context);
+    ASSERT_TRUE(sets.ok());
+    const test::AllocationPeak peak;
+    ASSERT_TRUE(FindHeavyScores(*sets, query_views, options, context).ok());
+    const Cost cost = CostOfHeavyScores(*sets, 1, m, options, 2);
+    EXPECT_LE(static_cast<double>(peak.bytes()), cost.bytes) << p;
+  }
 }
 
 }  // namespace

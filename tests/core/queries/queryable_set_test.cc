@@ -72,8 +72,7 @@ TEST(QueryableSetShapeTest, HoldsTheSetsOfHeadsOfDifferentLength) {
   const Matrix<double> second = test::NormalMatrix(40, 6, Seed{4});
   const std::vector<AnyMatrixView> heads({first.view(), second.view()});
   for (const UniversalSetOptions& options :
-       {UniversalSetOptions{.epsilon = 0.05},
-        UniversalSetOptions{.top_m = 9},
+       {UniversalSetOptions{.epsilon = 0.05}, UniversalSetOptions{.top_m = 9},
         UniversalSetOptions{.epsilon = 0.05, .top_m = 3}}) {
     const auto sets = Sets(heads, options);
     const auto plain =
@@ -83,8 +82,7 @@ TEST(QueryableSetShapeTest, HoldsTheSetsOfHeadsOfDifferentLength) {
     for (std::size_t h = 0; h < 2; ++h) {
       EXPECT_EQ(sets[h].set().indices, (*plain)[h].indices);
       EXPECT_EQ(sets[h].set().sensitivities, (*plain)[h].sensitivities);
-      EXPECT_EQ(sets[h].set().effective_epsilon,
-                (*plain)[h].effective_epsilon);
+      EXPECT_EQ(sets[h].set().effective_epsilon, (*plain)[h].effective_epsilon);
       EXPECT_EQ(sets[h].columns(), 6);
       EXPECT_TRUE(IsSquare(sets[h].function()));
       EXPECT_FALSE(sets[h].causal());
@@ -93,8 +91,7 @@ TEST(QueryableSetShapeTest, HoldsTheSetsOfHeadsOfDifferentLength) {
     // Query heads 0, 1 read key head 0; 2, 3 read key head 1.
     const Matrix<double> queries = test::NormalMatrix(70, 6, Seed{5});
     const auto rows = Ask(
-        sets,
-        {queries.view(), queries.view(), queries.view(), queries.view()},
+        sets, {queries.view(), queries.view(), queries.view(), queries.view()},
         {.epsilon = 0.5});
     ASSERT_TRUE(rows.ok());
     for (Index g = 0; g < 4; ++g) {
@@ -146,8 +143,8 @@ TEST(QueryableSetErrorTest, RefusesEpsilonBelowWhatItAnswersFor) {
   ASSERT_GT(least, 0.0);
   const Matrix<double> queries = test::NormalMatrix(3, 4, Seed{7});
   EXPECT_TRUE(Ask(sets, {queries.view()}, {.epsilon = least}).ok());
-  const auto refused = Ask(sets, {queries.view()},
-                           {.epsilon = std::nextafter(least, 0.0)});
+  const auto refused =
+      Ask(sets, {queries.view()}, {.epsilon = std::nextafter(least, 0.0)});
   ASSERT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(DetailOf(refused.status())->reason, "EPSILON_BELOW_SET");
   EXPECT_EQ(DetailOf(refused.status())->field, "epsilon");
@@ -158,14 +155,14 @@ TEST(QueryableSetErrorTest, KnowsNoPrefixButTheWhole) {
   const auto sets = Sets({keys.view()}, {.epsilon = 0.1});
   const Matrix<double> queries = test::NormalMatrix(2, 4, Seed{9});
   const auto all = Ask(sets, {queries.view()}, {.epsilon = 0.1});
-  const auto last = Ask(
-      sets, {queries.view()},
-      {.epsilon = 0.1, .causal = true, .positions = {199, 250}});
+  const auto last =
+      Ask(sets, {queries.view()},
+          {.epsilon = 0.1, .causal = true, .positions = {199, 250}});
   ASSERT_TRUE(last.ok()) << last.status();
   EXPECT_EQ((*last)[1].scores, (*all)[1].scores);
-  const auto refused = Ask(
-      sets, {queries.view()},
-      {.epsilon = 0.1, .causal = true, .positions = {199, 198}});
+  const auto refused =
+      Ask(sets, {queries.view()},
+          {.epsilon = 0.1, .causal = true, .positions = {199, 198}});
   ASSERT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(DetailOf(refused.status())->reason, "PREFIX_UNKNOWN");
   EXPECT_EQ(DetailOf(refused.status())->field, "positions[1]");
@@ -195,8 +192,8 @@ TEST(QueryableSetBytesTest, CountsWhatIsHeldAndBoundsIt) {
       const Matrix<double> keys = test::NormalMatrix(n, 10, Seed{11});
       const std::vector<AnyMatrixView> heads({keys.view()});
       const UniversalSetOptions options{.epsilon = epsilon};
-      auto sets = FindQueryableSets(heads, options,
-                                    ComputeContext{TwoWorkers()});
+      auto sets =
+          FindQueryableSets(heads, options, ComputeContext{TwoWorkers()});
       ASSERT_TRUE(sets.ok());
       EXPECT_LE((*sets)[0].bytes(), BytesOfQueryableSet(n, 10, options));
       const auto members = static_cast<double>((*sets)[0].set().indices.size());

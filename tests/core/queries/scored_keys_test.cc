@@ -47,8 +47,8 @@ TEST(ScoredKeysTest, EverySourceGivesTheSameProducts) {
               }
               const double ours =
                   std::ldexp(products.product(i, u), block.exponents[i]);
-              const double rounding = ProductRounding(d) * block.norms[i] *
-                                      products.key_norms[u];
+              const double rounding =
+                  ProductRounding(d) * block.norms[i] * products.key_norms[u];
               EXPECT_NEAR(ours, static_cast<double>(t),
                           std::ldexp(rounding, block.exponents[i]));
             }
