@@ -120,8 +120,16 @@ class OnePassUniversalSet {
   std::unique_ptr<Pass> pass_;
 };
 
-// Bytes that one head may hold at most (its largest candidate buffer), for
-// blocks of at most `block_rows`; flops of one block.
-Cost CostOfOnePass(const OnePassOptions& options, Index block_rows);
+// Bytes that one head holds between calls, for blocks of at most `block_rows`:
+// R and its copies, keys that wait, and the largest candidate buffer of keys of
+// full rank whose certified error is at most 1e-3 (a causal pass keeps
+// d ln(n) / epsilon keys: n is taken as 2^32). Keys of lower rank, or without a
+// certified error, can hold more: callers watch bytes().
+double BytesOfOnePass(const OnePassOptions& options, Index block_rows);
+
+// One call: flops of an Add of `block_rows` keys, and the bytes that any call
+// takes beyond what the head holds before and after.
+Cost CostOfOnePass(const OnePassOptions& options, Index block_rows,
+                   int workers);
 
 }  // namespace steelyard

@@ -1,0 +1,77 @@
+// BytesOfOnePass and CostOfOnePass.
+#include <algorithm>
+#include <cmath>
+
+#include "factor/factor.h"
+#include "one_pass/candidate_buffer.h"
+#include "one_pass/pass_state.h"
+#include "universal_set/leverage.h"
+
+namespace steelyard {
+namespace {
+
+// Lists, strings, alignment.
+constexpr double kSmallThings = 65536.0;
+// (1 + delta)^2 of the worst Gram that is kept.
+constexpr double kErrorFactor = 1.01;
+
+double Real(Index i) { return static_cast<double>(i); }
+
+double BytesPerCandidate(const OnePassOptions& options) {
+  const double row =
+      Real(options.columns) * Real(static_cast<Index>(
+                                  BytesPerNumber(options.storage)));
+  return row + 8.0 + (options.causal ? 16.0 : 0.0);
+}
+
+// The longest panel that blocks of this many rows make.
+Index PanelRowsOf(const OnePassOptions& options, Index block_rows) {
+  return std::clamp(block_rows, PendingRows(options.columns),
+                    MostPanelRows(options.columns));
+}
+
+// After pruning rank (1 + delta)^2 / epsilon; twice that, or a quarter of what
+// waits, and a panel until the next.
+double MostCandidates(const OnePassOptions& options, Index block_rows) {
+  const double members =
+      kErrorFactor * Real(options.columns) / options.epsilon;
+  const double panel = Real(PanelRowsOf(options, block_rows));
+  // Sum of arrival scores: d ln n.
+  if (options.causal) return 32.0 * std::log(2.0) * members + panel;
+  return 2.0 * members + Real(PendingRows(options.columns)) / 4.0 + panel;
+}
+
+}  // namespace
+
+double BytesOfOnePass(const OnePassOptions& options, Index block_rows) {
+  const double square = Real(options.columns) * Real(options.columns);
+  const double waiting =
+      Real(PendingRows(options.columns)) * BytesPerCandidate(options);
+  // R or a Gram in two parts; the scorer's R, perhaps with V.
+  return 4.0 * 8.0 * square + waiting +
+         MostCandidates(options, block_rows) * BytesPerCandidate(options) +
+         kSmallThings;
+}
+
+Cost CostOfOnePass(const OnePassOptions& options, Index block_rows,
+                   int workers) {
+  const Index d = options.columns;
+  const Index panel = PanelRowsOf(options, block_rows);
+  const double square = Real(d) * Real(d);
+  // A panel with R above it; the SVD and the factor itself are in there.
+  const Cost factor = CostOfFactor(panel + d, d, workers);
+  const double blocks = Real(LeverageBlockRows(d)) * Real(d) * 2.0 * 8.0 *
+                        static_cast<double>(workers);
+  const double candidates = MostCandidates(options, block_rows);
+  // A second state (its R, a new scorer), candidates once more, joined or
+  // kept, and their scores; flags and scores of the panel.
+  const double state = 6.0 * 8.0 * square + Real(panel) * 26.0 +
+                       candidates * (BytesPerCandidate(options) + 34.0) +
+                       Real(PendingRows(d)) * BytesPerCandidate(options);
+  return {.flops = std::max(1.0, Real(block_rows) / Real(panel)) *
+                       factor.flops +
+                   2.0 * Real(block_rows) * square,
+          .bytes = factor.bytes + blocks + state + kSmallThings};
+}
+
+}  // namespace steelyard

@@ -1,0 +1,218 @@
+#include "one_pass/pass_state.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "universal_set/leverage.h"
+
+namespace steelyard {
+namespace {
+
+// Of a panel: so large that what a panel costs by itself does not count.
+constexpr Index kMostPanelRows = 65536;
+constexpr Index kMostPanelEntries = Index{1} << 22;
+constexpr Index kPendingEntries = Index{1} << 18;
+
+// A factor by which keys can be excluded.
+bool Excludes(const Factor& factor) {
+  // Keys of zeros so far: the next of them scores 0.
+  return std::isfinite(factor.delta) || factor.rank == 0;
+}
+
+}  // namespace
+
+Index PendingRows(Index d) {
+  const Index most = std::max<Index>(64, kPendingEntries / d);
+  return std::clamp<Index>(64 * d, std::min<Index>(256, most), most);
+}
+
+Index MostPanelRows(Index d) {
+  return std::max(PendingRows(d),
+                  std::min(kMostPanelRows, kMostPanelEntries / d));
+}
+
+double DropThreshold(const Factor& factor, double epsilon) {
+  if (factor.rank == factor.r.cols()) return epsilon;
+  const auto d = static_cast<double>(factor.r.cols());
+  const double theta = std::max(30.0, 2.0 * std::sqrt(d));  // over u
+  const double most = 2.0 + theta / (4.0 * d);
+  return epsilon / (most * most);
+}
+
+PassState::PassState(const OnePassOptions& options)
+    : epsilon_(options.epsilon),
+      first_index_(options.first_index),
+      factor_(options.columns),
+      candidates_(options.storage, options.columns),
+      prune_above_(PendingRows(options.columns) / 4) {}
+
+Index PassState::next_index() const {
+  if (ranges_.empty()) return first_index_;
+  return ranges_.back().first + ranges_.back().count;
+}
+
+double PassState::bytes() const {
+  const double scorer =
+      scorer_ == nullptr
+          ? 0.0
+          : 8.0 * static_cast<double>(scorer_->factor.r.size() +
+                                      scorer_->factor.v_transposed.size());
+  return factor_.bytes() + candidates_.bytes() + scorer;
+}
+
+Index PassState::PanelRows() const {
+  return std::clamp(keys(), PendingRows(factor_.d()),
+                    MostPanelRows(factor_.d()));
+}
+
+absl::Status PassState::AddPanel(const AnyMatrixView& keys, Index row_offset,
+                                 const ComputeContext& context) {
+  absl::StatusOr<ColumnScales> scales =
+      ScanColumns(keys, "keys", context, row_offset);
+  if (!scales.ok()) return scales.status();
+  if (absl::Status s = factor_.Fold(keys, *scales, context); !s.ok()) return s;
+  if (factor_.keys() / 5 * 4 >= refreshed_at_) {
+    if (absl::Status s = Refresh(context); !s.ok()) return s;
+  }
+  if (absl::Status s = TakeCandidates(keys, context); !s.ok()) return s;
+  if (candidates_.size() <= prune_above_) return absl::OkStatus();
+  return Prune(context);
+}
+
+absl::Status PassState::Refresh(const ComputeContext& context) {
+  absl::StatusOr<Factor> factor =
+      factor_.Refactor(FactorDetail::kScores, context);
+  if (!factor.ok()) return factor.status();
+  refreshed_at_ = factor_.keys();
+  if (scorer_ != nullptr && Excludes(scorer_->factor) && !Excludes(*factor)) {
+    return absl::OkStatus();
+  }
+  scorer_ = std::make_shared<const Scorer>(
+      Scorer{*std::move(factor), factor_.keys()});
+  return absl::OkStatus();
+}
+
+// keep[i] of keys that are the last to have been folded.
+absl::StatusOr<std::vector<unsigned char>> PassState::KeysToKeep(
+    const AnyMatrixView& keys, const ComputeContext& context) const {
+  const auto n = static_cast<std::size_t>(Rows(keys));
+  std::vector<unsigned char> keep(n, 1);
+  if (scorer_ == nullptr || !Excludes(scorer_->factor)) return keep;
+  const Factor& factor = scorer_->factor;
+  const absl::StatusOr<LeverageScores> scores =
+      ComputeLeverageScores(keys, factor, context);
+  if (!scores.ok()) return scores.status();
+  const bool seen = scorer_->keys == factor_.keys();
+  const double threshold = DropThreshold(factor, epsilon_);
+  for (std::size_t i = 0; i < n; ++i) {
+    const double tau = scores->tau[i];
+    const double q = tau == 0.0 ? 0.0 : tau * (1.0 + scores->delta);
+    // Clipped at 1, as keys of a new direction are: nothing is known above.
+    const double upper = seen || tau == 1.0 ? q : q / (1.0 + q);
+    keep[i] = upper < threshold ? 0 : 1;
+  }
+  for (const Index i : scores->new_direction) {
+    keep[static_cast<std::size_t>(i)] = 1;
+  }
+  return keep;
+}
+
+absl::Status PassState::TakeCandidates(const AnyMatrixView& keys,
+                                       const ComputeContext& context) {
+  const absl::StatusOr<std::vector<unsigned char>> keep =
+      KeysToKeep(keys, context);
+  if (!keep.ok()) return keep.status();
+  const auto count = static_cast<std::size_t>(
+      std::count(keep->begin(), keep->end(), static_cast<unsigned char>(1)));
+  const Index first = next_index();
+  const std::size_t row_bytes = candidates_.row_bytes();
+  CandidateList taken;
+  taken.indices.reserve(count);
+  taken.rows.resize(count * row_bytes);
+  const std::byte* from = BytesOf(keys);
+  for (Index i = 0; i < Rows(keys); ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    if ((*keep)[at] == 0) continue;
+    std::memcpy(taken.rows.data() + taken.indices.size() * row_bytes,
+                from + at * row_bytes, row_bytes);
+    taken.indices.push_back(first + i);
+  }
+  candidates_.Append(std::move(taken));
+  if (ranges_.empty()) ranges_.push_back({first, 0});
+  ranges_.back().count += Rows(keys);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Factor> PassState::CurrentFactor(
+    const ComputeContext& context) const {
+  RunningFactor copy = factor_;
+  return copy.Refactor(FactorDetail::kAnswer, context);
+}
+
+absl::StatusOr<LeverageScores> PassState::ScoreCandidates(
+    const Factor& factor, const ComputeContext& context) const {
+  LeverageScores all;
+  all.delta = factor.delta;
+  for (const auto& list : candidates_.lists()) {
+    const auto before = static_cast<Index>(all.tau.size());
+    const absl::StatusOr<LeverageScores> scores =
+        ComputeLeverageScores(candidates_.View(*list), factor, context);
+    if (!scores.ok()) return scores.status();
+    all.tau.insert(all.tau.end(), scores->tau.begin(), scores->tau.end());
+    for (const Index i : scores->new_direction) {
+      all.new_direction.push_back(before + i);
+    }
+  }
+  return all;
+}
+
+void PassState::Resume(Triangle triangle, std::vector<KeyRange> ranges,
+                       CandidateList candidates) {
+  factor_ = RunningFactor(std::move(triangle));
+  ranges_ = std::move(ranges);
+  candidates_.Append(std::move(candidates));
+  prune_above_ = std::max(prune_above_, 2 * candidates_.size());
+}
+
+absl::Status PassState::Join(const PassState& other,
+                             std::vector<KeyRange> ranges,
+                             const ComputeContext& context) {
+  const absl::StatusOr<Triangle> triangle = other.factor_.Export(context);
+  if (!triangle.ok()) return triangle.status();
+  if (absl::Status s = factor_.FoldTriangle(*triangle, context); !s.ok()) {
+    return s;
+  }
+  candidates_.MergeFrom(other.candidates_);
+  ranges_ = std::move(ranges);
+  return Prune(context);
+}
+
+absl::Status PassState::Prune(const ComputeContext& context) {
+  if (scorer_ == nullptr || scorer_->keys != factor_.keys()) {
+    if (absl::Status s = Refresh(context); !s.ok()) return s;
+  }
+  // Also of a scorer that has not seen the latest keys, tau is an upper bound.
+  if (Excludes(scorer_->factor)) {
+    const absl::StatusOr<LeverageScores> scores =
+        ScoreCandidates(scorer_->factor, context);
+    if (!scores.ok()) return scores.status();
+    const double threshold = DropThreshold(scorer_->factor, epsilon_);
+    std::vector<unsigned char> keep(scores->tau.size(), 0);
+    for (std::size_t i = 0; i < keep.size(); ++i) {
+      const double tau = scores->tau[i];
+      const double upper = tau == 0.0 ? 0.0 : tau * (1.0 + scores->delta);
+      keep[i] = upper < threshold ? 0 : 1;
+    }
+    for (const Index i : scores->new_direction) {
+      keep[static_cast<std::size_t>(i)] = 1;
+    }
+    candidates_.Keep(keep);
+  }
+  prune_above_ = std::max(2 * candidates_.size(),
+                          candidates_.size() + PendingRows(factor_.d()) / 4);
+  return absl::OkStatus();
+}
+
+}  // namespace steelyard

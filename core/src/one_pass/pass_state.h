@@ -1,0 +1,99 @@
+// What a pass knows after whole panels of keys: R and the keys that no score so
+// far has excluded.
+//
+// METHOD  A panel is folded into R, then scored by the R at hand (the scorer),
+//   which is made anew when the keys have grown by a quarter. A key that the
+//   scorer has not seen scores q / (1 + q), q = k'(R'R)^-1 k: that is its score
+//   among fewer keys, so an upper bound, as scores only fall. Candidates are
+//   rescored by a fresh R when they have doubled. A scorer without a certified
+//   error excludes nobody, and does not replace one that has.
+//
+// SOURCE  NUMERICS N5.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "factor/factor.h"
+#include "one_pass/candidate_buffer.h"
+#include "one_pass/running_factor.h"
+#include "steelyard/one_pass.h"
+#include "universal_set/membership.h"
+
+namespace steelyard {
+
+// Rows below which a panel is not worth its O(d^3): smaller blocks wait.
+Index PendingRows(Index d);
+// Of the longest panel.
+Index MostPanelRows(Index d);
+
+// A key is dropped when the upper end of its score is below this: epsilon; for
+// a factor of rank r < d less, as queries near the null space weigh what the
+// rank rule of N4 does not see (EpsilonOfMembers, heavy_scores.cc).
+double DropThreshold(const Factor& factor, double epsilon);
+
+// Copies are cheap (d^2 numbers): work on a copy, and keep it when it went
+// well.
+class PassState {
+ public:
+  explicit PassState(const OnePassOptions& options);
+
+  Index keys() const { return factor_.keys(); }
+  // Global index of the next key.
+  Index next_index() const;
+  const std::vector<KeyRange>& ranges() const { return ranges_; }
+  const RunningFactor& factor() const { return factor_; }
+  const CandidateBuffer& candidates() const { return candidates_; }
+  double bytes() const;
+  // Rows of the next panel of a long block.
+  Index PanelRows() const;
+
+  // The next keys. `row_offset` is added to the row that an error names.
+  // COST    2 c d^2 flops, d^3 amortised. ERRORS as OnePassUniversalSet::Add;
+  //         then this copy is good for nothing.
+  absl::Status AddPanel(const AnyMatrixView& keys, Index row_offset,
+                        const ComputeContext& context);
+
+  // The factor of all keys so far, with a condition number.
+  absl::StatusOr<Factor> CurrentFactor(const ComputeContext& context) const;
+
+  // Scores of all candidates, in their order.
+  absl::StatusOr<LeverageScores> ScoreCandidates(
+      const Factor& factor, const ComputeContext& context) const;
+
+  // Goes on where a state that was checked left off. This one has seen nothing.
+  void Resume(Triangle triangle, std::vector<KeyRange> ranges,
+              CandidateList candidates);
+
+  // All keys of `other`; `ranges` are those of both, disjoint.
+  absl::Status Join(const PassState& other, std::vector<KeyRange> ranges,
+                    const ComputeContext& context);
+
+  // Drops what a fresh R excludes.
+  absl::Status Prune(const ComputeContext& context);
+
+ private:
+  struct Scorer {
+    Factor factor;
+    Index keys = 0;  // that the factor is of
+  };
+
+  absl::Status Refresh(const ComputeContext& context);
+  absl::Status TakeCandidates(const AnyMatrixView& keys,
+                              const ComputeContext& context);
+  absl::StatusOr<std::vector<unsigned char>> KeysToKeep(
+      const AnyMatrixView& keys, const ComputeContext& context) const;
+
+  double epsilon_;
+  Index first_index_;
+  RunningFactor factor_;
+  std::vector<KeyRange> ranges_;
+  CandidateBuffer candidates_;
+  std::shared_ptr<const Scorer> scorer_;
+  Index refreshed_at_ = 0;  // keys when the scorer was last made
+  Index prune_above_;       // candidates
+};
+
+}  // namespace steelyard

@@ -1,0 +1,87 @@
+// R of all keys so far, block after block, in d^2 numbers, and how wrong it can
+// be.
+//
+// METHOD  QR of [R; block]. A Gram, compensated, stands in for R only while its
+//   certified error stays below 1e-3 with the block to come, which is tested
+//   before the block is added; else R = chol(G), and on with QR. ||R^-1|| only
+//   falls as keys arrive, so a bound of an earlier R serves for the test.
+//   Column scales are raised, exactly, as larger keys arrive and as columns
+//   grow.
+//   Every QR adds 20 sqrt(d) u ||[R; block]||_F to the backward error: the
+//   bound grows with the number of blocks (10 million keys in blocks of 4096,
+//   d = 64: f = 6e-11 ||K||_F ||R^-1||_F), which is why small blocks wait.
+//
+// SOURCE  NUMERICS N5.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "linalg/block.h"
+#include "one_pass/certified_factor.h"
+#include "steelyard/matrix.h"
+
+namespace steelyard {
+
+class RunningFactor {
+ public:
+  explicit RunningFactor(Index d);
+
+  // Goes on from an R of `keys` keys; triangle.error.gram is 0.
+  explicit RunningFactor(Triangle triangle);
+
+  Index d() const { return static_cast<Index>(exponents_.size()); }
+  Index keys() const { return keys_; }
+  // Of the columns: those of a column of zeros are 0.
+  const std::vector<int>& exponents() const { return exponents_; }
+  double bytes() const;
+
+  // More keys; `scales` as ScanColumns gives them.
+  // COST    c d^2 flops while a Gram may stand in, else 2 (c + d) d^2; memory
+  //         as UpperGram and TallSkinnyQr of c + d rows.
+  // ERRORS  Cancelled, DeadlineExceeded, Aborted; then this object is good for
+  //         nothing but being thrown away.
+  absl::Status Fold(const AnyMatrixView& keys, const ColumnScales& scales,
+                    const ComputeContext& context);
+
+  // All keys of another shard (N6).
+  absl::Status FoldTriangle(const Triangle& other,
+                            const ComputeContext& context);
+
+  // The factor of all keys so far.
+  absl::StatusOr<Factor> Refactor(FactorDetail detail,
+                                  const ComputeContext& context);
+
+  // R itself, its `error.gram` 0: what a state carries.
+  absl::StatusOr<Triangle> Export(const ComputeContext& context) const;
+
+ private:
+  double ColumnSquare(Index c) const;
+  double SquaredNorm() const;
+  void Raise(const std::vector<int>& exponents);
+  absl::Status RaiseFor(const std::vector<int>& wanted,
+                        const ComputeContext& context);
+  absl::Status ChooseForm(double more, Index panel_rows,
+                          const ComputeContext& context);
+  bool GramIsGood(double more, Index panel_rows) const;
+  void EnterGram();
+  absl::Status LeaveGram(const ComputeContext& context);
+  absl::StatusOr<Matrix<double>> FactorOfGram(
+      const ComputeContext& context) const;
+  absl::Status AddByQr(Index rows,
+                       const std::function<void(Index, Block<double>)>& load,
+                       const ComputeContext& context);
+
+  std::vector<int> exponents_;
+  Index keys_ = 0;
+  bool is_gram_ = false;
+  Matrix<double> r_;   // R, or the upper triangle of K'K, high part
+  Matrix<double> lo_;  // of K'K, low part; empty for R
+  TriangleError error_;
+  // Bound on ||R^-1||_F of these or fewer keys, in the scales of now.
+  double inverse_norm_;
+};
+
+}  // namespace steelyard
