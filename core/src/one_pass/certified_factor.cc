@@ -37,10 +37,11 @@ double InverseNormBound(Index d, double computed, double norm) {
   return residual < 1.0 ? computed / (1.0 - residual) : kInfinity;
 }
 
-// delta of N4: f, and twice the error of R^-T k itself.
+// delta of N4: f, and the error of R^-T k by the inverse of R, as Certify of
+// factor.cc counts it.
 double ScoreError(Index d, double f, double product) {
   if (!(f < 1.0)) return kInfinity;
-  return f / (1.0 - f) + 2.0 * Real(d + 2) * kUnitRoundoff * product;
+  return f / (1.0 - f) + 4.0 * Real(d + 2) * kUnitRoundoff * product;
 }
 
 void CertifyFullRank(const TriangleError& error, Factor& factor) {

@@ -60,8 +60,7 @@ Cost CostOfOnePass(const OnePassOptions& options, Index block_rows,
   const double square = Real(d) * Real(d);
   // A panel with R above it; the SVD and the factor itself are in there.
   const Cost factor = CostOfFactor(panel + d, d, workers);
-  const double blocks = Real(LeverageBlockRows(d)) * Real(d) * 2.0 * 8.0 *
-                        static_cast<double>(workers);
+  const Cost scores = CostOfLeverageScores(panel, d, workers);
   const double candidates = MostCandidates(options, block_rows);
   // A second state (its R, a new scorer), candidates once more, joined or
   // kept, and their scores; flags and scores of the panel.
@@ -69,9 +68,8 @@ Cost CostOfOnePass(const OnePassOptions& options, Index block_rows,
                        candidates * (BytesPerCandidate(options) + 34.0) +
                        Real(PendingRows(d)) * BytesPerCandidate(options);
   return {.flops = std::max(1.0, Real(block_rows) / Real(panel)) *
-                       factor.flops +
-                   2.0 * Real(block_rows) * square,
-          .bytes = factor.bytes + blocks + state + kSmallThings};
+                   (factor.flops + scores.flops),
+          .bytes = factor.bytes + scores.bytes + state + kSmallThings};
 }
 
 }  // namespace steelyard
