@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "tests/support/long_double_householder.h"
-#include "tests/support/matrices.h"
 
 namespace steelyard::test {
 
@@ -45,30 +44,6 @@ Matrix<long double> AttainingQueries(const AnyMatrixView& keys, Index rank) {
     }
   }
   return queries;
-}
-
-PlantedKeys MakePlantedKeys(const PlantedModel& model) {
-  PlantedKeys result{NormalMatrix(model.n, model.d, Seed{model.seed}), {}};
-  const double scale = model.sigma / std::sqrt(static_cast<double>(model.d));
-  for (Index i = 0; i < model.n; ++i) {
-    for (Index c = 0; c < model.d; ++c) result.keys(i, c) *= scale;
-  }
-  const Matrix<double> directions =
-      RandomOrthogonal(model.d, model.d, Seed{model.seed + 1});
-  for (Index s = 0; s < model.planted; ++s) {
-    const Index position = (2 * s + 1) * model.n / (2 * model.planted);
-    result.positions.push_back(position);
-    for (Index c = 0; c < model.d; ++c) {
-      result.keys(position, c) = model.rho * directions(s, c);
-    }
-  }
-  return result;
-}
-
-double PlantedThreshold(const PlantedModel& model, double epsilon) {
-  const double nu = static_cast<double>(model.n) * model.sigma * model.sigma /
-                    static_cast<double>(model.d);
-  return std::sqrt(epsilon * nu / (1.0 - epsilon));
 }
 
 }  // namespace steelyard::test

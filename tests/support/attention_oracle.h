@@ -19,22 +19,4 @@ Matrix<long double> BruteForceScores(const Matrix<long double>& queries,
 // (Q^+)' by the pivoted QR of K of the given rank (0: full).
 Matrix<long double> AttainingQueries(const AnyMatrixView& keys, Index rank = 0);
 
-// s orthogonal keys of norm rho at the given positions among n rows of
-// N(0, sigma^2 / d I). N9: rho* = sqrt(epsilon nu / (1 - epsilon)),
-// nu = n sigma^2 / d, is the norm at which a planted key reaches epsilon.
-struct PlantedKeys {
-  Matrix<double> keys;
-  std::vector<Index> positions;
-};
-struct PlantedModel {
-  Index n = 0;
-  Index d = 0;
-  Index planted = 0;
-  double sigma = 1.0;
-  double rho = 1.0;
-  std::uint64_t seed = 0;
-};
-PlantedKeys MakePlantedKeys(const PlantedModel& model);
-double PlantedThreshold(const PlantedModel& model, double epsilon);
-
 }  // namespace steelyard::test

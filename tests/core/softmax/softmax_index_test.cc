@@ -6,9 +6,11 @@
 #include "gmock/gmock.h"
 #include "steelyard/status.h"
 #include "tests/core/softmax/softmax_oracle.h"
+#include "tests/support/attention_fixture.h"
 #include "tests/support/bounds.h"
 #include "tests/support/long_double_householder.h"
 #include "tests/support/matrices.h"
+#include "tests/support/source_paths.h"
 
 namespace steelyard {
 namespace {
@@ -64,6 +66,25 @@ TYPED_TEST(SoftmaxIndexTest, GroupedQueriesEqualBruteForce) {
     for (std::size_t i = 0; i < 70; ++i) {
       test::ExpectProven(rows[g * 70 + i], scores, static_cast<Index>(i), 0.03,
                          kSlack);
+    }
+  }
+}
+
+TEST(SoftmaxIndexRealTest, EveryHeadOfARealLayerEqualsBruteForce) {
+  const std::string path =
+      test::SourcePath("tests/data/minilm_qkv.safetensors");
+  const auto keys = test::LoadHalfHeads(path, "layer3.keys");
+  const auto queries = test::LoadHalfHeads(path, "layer3.queries");
+  ASSERT_EQ(keys.size(), 12u);
+  ASSERT_EQ(queries.size(), 12u);
+  const double scale = 1.0 / std::sqrt(32.0);
+  for (std::size_t h = 0; h < 12; ++h) {
+    const MatrixView<Half> some(queries[h].view().row(0), 40, 32);
+    const auto scores = test::BruteForceSoftmax(
+        test::Widened(some), test::Widened(keys[h].view()), scale);
+    const auto rows = Find({keys[h].view()}, {some}, Options(0.01, scale));
+    for (std::size_t i = 0; i < 40; ++i) {
+      test::ExpectProven(rows[i], scores, static_cast<Index>(i), 0.01, kSlack);
     }
   }
 }

@@ -147,22 +147,6 @@ TEST(UniversalSetPropertyTest, ADuplicateSharesTheScoreAndMoreKeysNeverRaiseIt) 
   }
 }
 
-TEST(UniversalSetPropertyTest, FindsPlantedKeysAboveTheThresholdOnly) {
-  for (const auto& [ratio, found] :
-       std::vector<std::pair<double, bool>>{{1.05, true}, {0.95, false}}) {
-    test::PlantedModel model{
-        .n = 4000, .d = 16, .planted = 10, .seed = 5};
-    model.rho = ratio * test::PlantedThreshold(model, 0.1);
-    const test::PlantedKeys planted = test::MakePlantedKeys(model);
-    const UniversalSet set = Find(planted.keys.view(), {.epsilon = 0.1});
-    if (found) {
-      EXPECT_EQ(set.indices, planted.positions);
-    } else {
-      EXPECT_THAT(set.indices, IsEmpty());
-    }
-  }
-}
-
 TEST(UniversalSetPropertyTest, EpsilonExactlyAtAScoreIsUndecided) {
   const auto keys = KeysWithSpectrum<double>(
       {.rows = 60, .columns = 4, .cond = 3.0, .seed = Seed{6}});
