@@ -111,7 +111,8 @@ const char* JsonKeysOf(const std::string& command) {
   if (command == "info") {
     return "version, workers, cpu_target, blas, request_bytes_max,\n"
            "chunk_bytes_max, memory_budget_bytes, memory_reserved_bytes,\n"
-           "columns_max, heads_max, right_hand_sides_max, exponent_max.\n";
+           "columns_max, heads_max, right_hand_sides_max, exponent_max,\n"
+           "set_memory_bytes, set_memory_reserved_bytes, streams_max.\n";
   }
   return "status (SERVING, NOT_SERVING, UNKNOWN), service.\n";
 }

@@ -35,12 +35,16 @@ void PrintInfo(const client::ServerInfo& info, const std::string& address,
   line("memory budget",
        absl::StrCat(BriefBytes(info.memory_budget_bytes), ", ",
                     BriefBytes(info.memory_reserved_bytes), " in use"));
+  line("memory of sets",
+       absl::StrCat(BriefBytes(info.set_memory_bytes), ", ",
+                    BriefBytes(info.set_memory_reserved_bytes), " in use"));
   line("largest request", BriefBytes(info.request_bytes_max));
   line("largest chunk", BriefBytes(info.chunk_bytes_max));
   line("columns d", absl::StrCat("<= ", info.columns_max));
   line("heads", absl::StrCat("<= ", info.heads_max));
   line("right-hand sides", absl::StrCat("<= ", info.right_hand_sides_max));
   line("exponent j", absl::StrCat("<= ", info.exponent_max));
+  line("streams", absl::StrCat("<= ", info.streams_max));
 }
 
 }  // namespace
@@ -70,7 +74,10 @@ ExitCode RunInfo(const Arguments& arguments, const Console& console) {
       {"columns_max", info->columns_max},
       {"heads_max", info->heads_max},
       {"right_hand_sides_max", info->right_hand_sides_max},
-      {"exponent_max", info->exponent_max}};
+      {"exponent_max", info->exponent_max},
+      {"set_memory_bytes", info->set_memory_bytes},
+      {"set_memory_reserved_bytes", info->set_memory_reserved_bytes},
+      {"streams_max", info->streams_max}};
   console.out << json.dump(2) << "\n";
   return ExitCode::kOk;
 }

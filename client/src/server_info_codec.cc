@@ -16,6 +16,9 @@ ServerInfo FromProto(const v1::ServerInfo& wire) {
   info.heads_max = wire.heads_max();
   info.right_hand_sides_max = wire.right_hand_sides_max();
   info.exponent_max = wire.exponent_max();
+  info.set_memory_bytes = wire.set_memory_bytes();
+  info.set_memory_reserved_bytes = wire.set_memory_reserved_bytes();
+  info.streams_max = wire.streams_max();
   return info;
 }
 

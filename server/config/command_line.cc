@@ -253,6 +253,7 @@ std::string HelpText() {
 ServerConfig Resolved(ServerConfig config) {
   if (config.workers == 0) config.workers = DefaultWorkers();
   if (config.memory_budget == 0) config.memory_budget = DefaultMemoryBudget();
+  if (config.set_memory == 0) config.set_memory = DefaultSetMemory();
   return config;
 }
 

@@ -153,4 +153,8 @@ std::int64_t DefaultMemoryBudget(const CgroupRoots& roots) {
   return std::min(machine, MemoryLimit(roots).value_or(machine)) / 2;
 }
 
+std::int64_t DefaultSetMemory(const CgroupRoots& roots) {
+  return DefaultMemoryBudget(roots) / 4;
+}
+
 }  // namespace steelyard::server

@@ -36,4 +36,7 @@ int DefaultWorkers(const CgroupRoots& roots = {});
 // other half is for messages in flight and the process itself.
 std::int64_t DefaultMemoryBudget(const CgroupRoots& roots = {});
 
+// A quarter of that, bytes: an eighth of the memory.
+std::int64_t DefaultSetMemory(const CgroupRoots& roots = {});
+
 }  // namespace steelyard::server

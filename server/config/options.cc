@@ -219,6 +219,13 @@ std::vector<Option> MemoryAndQueue() {
           "their own messages. 0: half of the cgroup's memory limit or of the "
           "machine's memory."),
       BytesOption(
+          "set-memory",
+          [](ServerConfig& c) -> std::int64_t& { return c.set_memory; },
+          {0, 64 * kTiB},
+          "Memory that all stored universal sets and sessions of streamed keys "
+          "together may hold, beside --memory-budget. 0: an eighth of the "
+          "cgroup's memory limit or of the machine's memory."),
+      BytesOption(
           "transport-memory",
           [](ServerConfig& c) -> std::int64_t& { return c.transport_memory; },
           {kMiB, 64 * kTiB}, "Memory for messages on their way in and out."),
@@ -233,6 +240,18 @@ std::vector<Option> MemoryAndQueue() {
           [](ServerConfig& c) -> std::int64_t& { return c.queue_length; },
           {0, 4096}, "requests",
           "Admitted requests that wait; more are refused and told to retry."),
+      IntegerOption<std::int64_t>(
+          "streams-max",
+          [](ServerConfig& c) -> std::int64_t& { return c.limits.streams_max; },
+          {1, 4096}, "streams",
+          "Streams that receive keys or states at once; more are refused and "
+          "told to retry. Each holds two threads and up to 9 MiB of messages."),
+      DurationOption(
+          "stream-idle",
+          [](ServerConfig& c) -> absl::Duration& { return c.stream_idle; },
+          absl::Hours(24),
+          "A stream of keys or states to which no message has come for so long "
+          "is ended; its session can be resumed. 0s: never."),
       DurationOption(
           "drain-delay",
           [](ServerConfig& c) -> absl::Duration& { return c.drain_delay; },

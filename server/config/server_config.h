@@ -31,6 +31,13 @@ struct ServerConfig {
   // DefaultMemoryBudget().
   std::int64_t memory_budget = 0;
 
+  // Bytes that stored universal sets together may hold, beside memory_budget.
+  // 0: DefaultSetMemory().
+  std::int64_t set_memory = 0;
+
+  // A stream of keys or states ends when no message has come for so long.
+  absl::Duration stream_idle = absl::Minutes(5);
+
   // Admitted requests that wait for a worker.
   std::int64_t queue_length = 256;
 
@@ -43,7 +50,7 @@ struct ServerConfig {
   LogLevel log_level = LogLevel::kInfo;
 
   // request_bytes_max, columns_max, heads_max, right_hand_sides_max,
-  // exponent_max have flags.
+  // exponent_max, streams_max have flags.
   Limits limits;
 };
 

@@ -16,6 +16,9 @@ void ToProto(const ServerFacts& facts, const Limits& limits,
   info->set_heads_max(limits.heads_max);
   info->set_right_hand_sides_max(limits.right_hand_sides_max);
   info->set_exponent_max(limits.exponent_max);
+  info->set_set_memory_bytes(facts.set_memory_bytes);
+  info->set_set_memory_reserved_bytes(facts.set_memory_reserved_bytes);
+  info->set_streams_max(limits.streams_max);
 }
 
 }  // namespace steelyard::server

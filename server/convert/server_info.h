@@ -16,6 +16,8 @@ struct ServerFacts {
   std::string blas;        // steelyard::BlasDescription()
   std::int64_t memory_budget_bytes = 0;
   std::int64_t memory_reserved_bytes = 0;
+  std::int64_t set_memory_bytes = 0;
+  std::int64_t set_memory_reserved_bytes = 0;
 };
 
 void ToProto(const ServerFacts& facts, const Limits& limits,

@@ -176,21 +176,4 @@ absl::Status WriteSolution(
   return write(last) ? absl::OkStatus() : StreamBroken();
 }
 
-void ToProto(const ProgressUpdate& update, std::chrono::nanoseconds elapsed,
-             std::optional<std::chrono::nanoseconds> time_left,
-             v1::SolveEvent* event) {
-  v1::Progress* const progress = event->mutable_progress();
-  progress->Clear();
-  progress->set_phase(std::string(update.phase));
-  progress->set_iteration(update.iteration);
-  if (update.relative_residual.has_value()) {
-    progress->set_relative_residual(*update.relative_residual);
-  }
-  if (update.fraction.has_value()) progress->set_fraction(*update.fraction);
-  ToProto(elapsed, progress->mutable_elapsed());
-  if (time_left.has_value()) {
-    ToProto(*time_left, progress->mutable_time_left());
-  }
-}
-
 }  // namespace steelyard::server

@@ -2,16 +2,13 @@
 // StreamSolve.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
-#include <optional>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "server/convert/regression.h"
 #include "server/convert/timing.h"
 #include "server/limits/limits.h"
-#include "steelyard/progress.h"
 #include "steelyard/solution.h"
 #include "steelyard/v1/regression_service.pb.h"
 
@@ -40,10 +37,5 @@ absl::Status WriteSolution(
     const Solution& solution, const SolveProblem& problem,
     const SolveFacts& facts, const Limits& limits,
     absl::FunctionRef<bool(const v1::SolveEvent&)> write);
-
-// Where the call stands. `elapsed`: since it was admitted or queued.
-void ToProto(const ProgressUpdate& update, std::chrono::nanoseconds elapsed,
-             std::optional<std::chrono::nanoseconds> time_left,
-             v1::SolveEvent* event);
 
 }  // namespace steelyard::server

@@ -12,11 +12,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/convert/key_heads.h"
 #include "server/convert/tensor_input.h"
 #include "server/convert/timing.h"
 #include "server/limits/limits.h"
+#include "server/sets/set_registry.h"
 #include "steelyard/cost.h"
 #include "steelyard/universal_set.h"
 #include "steelyard/v1/universal_set_service.pb.h"
@@ -25,9 +28,12 @@ namespace steelyard::server {
 
 class UniversalSetProblem {
  public:
-  // H heads of n x d.
+  // H heads of n x d, of which the first `lengths()` rows are valid.
   const TensorInput& keys() const { return keys_; }
+  const Lengths& lengths() const { return lengths_; }
   const UniversalSetOptions& options() const { return options_; }
+  // Where the set is to be kept; unset: nowhere.
+  const std::optional<SetRequest>& kept() const { return kept_; }
   // Of the answer, bytes.
   std::int64_t max_response_bytes() const { return max_response_bytes_; }
 
@@ -37,12 +43,19 @@ class UniversalSetProblem {
   explicit UniversalSetProblem(TensorInput keys) : keys_(std::move(keys)) {}
 
   TensorInput keys_;
+  Lengths lengths_;
   UniversalSetOptions options_;
+  std::optional<SetRequest> kept_;
   std::int64_t max_response_bytes_ = 0;
 };
 
 absl::StatusOr<UniversalSetProblem> UniversalSetProblemFromProto(
     const v1::FindUniversalSetRequest& request, const Limits& limits);
+
+// What is kept where the request asks for it.
+SetDescription SetDescriptionOf(const UniversalSetProblem& problem);
+// Valid keys, one a head.
+std::vector<Index> KeyCounts(const UniversalSetProblem& problem);
 
 // Flops, and bytes beyond the request message: the work of core, aligned copies
 // of tensors, the answer's message and its wire form.
@@ -62,5 +75,12 @@ absl::Status AtProtoPath(const absl::Status& status,
 absl::Status ToProto(const std::vector<UniversalSet>& sets,
                      const UniversalSetProblem& problem, const Timing& timing,
                      v1::FindUniversalSetResponse* response);
+
+// The sets as events of a stream, those of more than limits.chunk_bytes_max in
+// parts. `write` returns false when the stream is broken: CANCELLED.
+absl::Status WriteSets(
+    const std::vector<UniversalSet>& sets, const UniversalSetProblem& problem,
+    const Limits& limits,
+    absl::FunctionRef<bool(const v1::FindUniversalSetEvent&)> write);
 
 }  // namespace steelyard::server

@@ -3,9 +3,9 @@
 
 #include <memory>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "server/admission/gate.h"
-#include "server/limits/limits.h"
+#include "server/handlers/universal_set_work.h"
 #include "server/request/request_context.h"
 #include "steelyard/v1/universal_set_service.pb.h"
 
@@ -13,8 +13,8 @@ namespace steelyard::server {
 
 class FindUniversalSetHandler {
  public:
-  FindUniversalSetHandler(const Limits& limits, int workers, Gate& gate)
-      : limits_(limits), workers_(workers), gate_(gate) {}
+  explicit FindUniversalSetHandler(const UniversalSetParts& parts)
+      : parts_(parts) {}
 
   absl::Status Handle(
       RequestContext& context,
@@ -22,9 +22,23 @@ class FindUniversalSetHandler {
       v1::FindUniversalSetResponse* response) const;
 
  private:
-  const Limits limits_;
-  const int workers_;
-  Gate& gate_;
+  const UniversalSetParts parts_;
+};
+
+// The same with progress and an answer of any size.
+class StreamFindUniversalSetHandler {
+ public:
+  explicit StreamFindUniversalSetHandler(const UniversalSetParts& parts)
+      : parts_(parts) {}
+
+  // `write` sends an event; false: the stream is broken.
+  absl::Status Handle(
+      RequestContext& context,
+      std::shared_ptr<const v1::FindUniversalSetRequest> request,
+      absl::FunctionRef<bool(const v1::FindUniversalSetEvent&)> write) const;
+
+ private:
+  const UniversalSetParts parts_;
 };
 
 }  // namespace steelyard::server

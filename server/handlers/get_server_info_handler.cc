@@ -13,7 +13,9 @@ absl::Status GetServerInfoHandler::Handle(
                           .cpu_target = CpuTarget(),
                           .blas = BlasDescription(),
                           .memory_budget_bytes = memory_.total(),
-                          .memory_reserved_bytes = memory_.reserved()};
+                          .memory_reserved_bytes = memory_.reserved(),
+                          .set_memory_bytes = set_memory_.total(),
+                          .set_memory_reserved_bytes = set_memory_.reserved()};
   ToProto(facts, limits_, response);
   return absl::OkStatus();
 }

@@ -16,8 +16,12 @@ namespace steelyard::server {
 class GetServerInfoHandler {
  public:
   GetServerInfoHandler(int workers, const Limits& limits,
-                       const MemoryBudget& memory)
-      : workers_(workers), limits_(limits), memory_(memory) {}
+                       const MemoryBudget& memory,
+                       const MemoryBudget& set_memory)
+      : workers_(workers),
+        limits_(limits),
+        memory_(memory),
+        set_memory_(set_memory) {}
 
   absl::Status Handle(RequestContext& context,
                       std::shared_ptr<const v1::GetServerInfoRequest> request,
@@ -27,6 +31,7 @@ class GetServerInfoHandler {
   const int workers_;
   const Limits limits_;
   const MemoryBudget& memory_;
+  const MemoryBudget& set_memory_;
 };
 
 // "0.1.0", of the build.

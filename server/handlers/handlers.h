@@ -5,6 +5,7 @@
 #include "server/handlers/get_server_info_handler.h"
 #include "server/handlers/query_heavy_handler.h"
 #include "server/handlers/solve_handler.h"
+#include "server/handlers/stored_set_handlers.h"
 #include "server/handlers/stream_solve_handler.h"
 
 namespace steelyard::server {
@@ -12,6 +13,11 @@ namespace steelyard::server {
 struct Handlers {
   GetServerInfoHandler get_server_info;
   FindUniversalSetHandler find_universal_set;
+  StreamFindUniversalSetHandler stream_find_universal_set;
+  GetUniversalSetHandler get_universal_set;
+  ReadUniversalSetHandler read_universal_set;
+  ListUniversalSetsHandler list_universal_sets;
+  DeleteUniversalSetHandler delete_universal_set;
   QueryHeavyHandler query_heavy;
   SolveHandler solve;
   StreamSolveHandler stream_solve;

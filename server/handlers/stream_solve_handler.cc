@@ -1,6 +1,7 @@
 #include "server/handlers/stream_solve_handler.h"
 
 #include "absl/status/statusor.h"
+#include "server/convert/progress.h"
 #include "server/convert/regression.h"
 #include "server/convert/solve_answer.h"
 #include "server/handlers/least_work.h"
@@ -16,7 +17,7 @@ bool SendProgress(ProgressRelay& progress,
   const auto due = progress.Due(ProgressRelay::Clock::now());
   if (!due.has_value()) return true;
   v1::SolveEvent event;
-  ToProto(due->update, due->elapsed, due->time_left, &event);
+  ToProto(due->update, due->elapsed, due->time_left, event.mutable_progress());
   return write(event);
 }
 

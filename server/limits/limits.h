@@ -28,6 +28,14 @@ struct Limits {
   // matrix that is not orthogonal.
   int exponent_max = 64;
 
+  // Streams that receive keys or states at once. Each holds two threads and up
+  // to stream_queue_bytes of messages.
+  std::int64_t streams_max = 256;
+
+  // Bytes of a stream's messages that were received and are not computed yet;
+  // then reading stops.
+  std::int64_t stream_queue_bytes = std::int64_t{8} << 20;
+
   // Bytes of one request message. gRPC's default of 4 MB would refuse most
   // matrices; what is larger belongs on several machines or in float16.
   std::int64_t request_bytes_max = std::int64_t{256} << 20;

@@ -73,6 +73,8 @@ struct SetRegistry::State {
     return std::shared_ptr<StoredSet>(use, entry->set.get());
   }
   void EndUse(std::shared_ptr<Entry> entry);
+  // All of `bytes`, of which the caller holds `held` already.
+  absl::StatusOr<MemoryReservation> Reserve(double bytes, std::int64_t held);
   SetInfo InfoOf(const Entry& entry) const;
   void ExpireUntilClosed();
 
@@ -94,6 +96,27 @@ void SetRegistry::State::EndUse(std::shared_ptr<Entry> entry) {
   }
   // Outside of the lock the set itself may go.
   entry = nullptr;
+}
+
+absl::StatusOr<MemoryReservation> SetRegistry::State::Reserve(
+    double bytes, std::int64_t held) {
+  const auto total = static_cast<double>(memory.total());
+  if (!(bytes <= total)) {
+    return LimitExceededError({.field = "",
+                               .what = "the memory of this set in bytes",
+                               .limit = "set_memory_bytes",
+                               .value = bytes,
+                               .max = total});
+  }
+  auto reservation = memory.TryReserve(static_cast<std::int64_t>(bytes));
+  if (!reservation.has_value()) {
+    return MemoryBudgetError(
+        {.needed = bytes,
+         .reserved = static_cast<double>(memory.reserved() - held),
+         .budget = total},
+        kMemoryRetry);
+  }
+  return *std::move(reservation);
 }
 
 SetInfo SetRegistry::State::InfoOf(const Entry& entry) const {
@@ -155,14 +178,26 @@ SetClaim::~SetClaim() = default;
 
 const std::string& SetClaim::id() const { return parts_->id; }
 
-std::shared_ptr<StoredSet> SetClaim::Keep(std::unique_ptr<StoredSet> set,
-                                          double bytes) && {
+absl::Status SetClaim::Resize(double bytes) {
+  MemoryReservation& reservation = parts_->reservation;
+  const auto needed = static_cast<std::int64_t>(bytes + kSetOverhead);
+  if (needed <= reservation.bytes()) {
+    reservation.ShrinkTo(needed);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<MemoryReservation> larger =
+      parts_->state->Reserve(bytes + kSetOverhead, reservation.bytes());
+  if (!larger.ok()) return larger.status();
+  reservation = *std::move(larger);
+  return absl::OkStatus();
+}
+
+std::shared_ptr<StoredSet> SetClaim::Keep(std::unique_ptr<StoredSet> set) && {
   const std::unique_ptr<Parts> parts = std::move(parts_);
   auto entry = std::make_shared<SetRegistry::State::Entry>();
   entry->id = parts->id;
   entry->set = std::move(set);
   entry->reservation = std::move(parts->reservation);
-  entry->reservation.ShrinkTo(static_cast<std::int64_t>(bytes + kSetOverhead));
   entry->create_time = absl::Now();
   entry->ttl = absl::ToChronoNanoseconds(parts->ttl);
   entry->last_use = Clock::now();
@@ -189,15 +224,6 @@ SetRegistry::~SetRegistry() {
 }
 
 absl::StatusOr<SetClaim> SetRegistry::Claim(const SetRequest& request) {
-  const double bytes = request.bytes + kSetOverhead;
-  const auto total = static_cast<double>(state_->memory.total());
-  if (!(bytes <= total)) {
-    return LimitExceededError({.field = "",
-                               .what = "the memory of this set in bytes",
-                               .limit = "set_memory_bytes",
-                               .value = bytes,
-                               .max = total});
-  }
   auto parts = std::make_unique<SetClaim::Parts>();
   parts->state = state_;
   parts->ttl = request.ttl;
@@ -209,15 +235,9 @@ absl::StatusOr<SetClaim> SetRegistry::Claim(const SetRequest& request) {
     }
   }
   parts->id = std::move(id);
-  auto reservation =
-      state_->memory.TryReserve(static_cast<std::int64_t>(bytes));
-  if (!reservation.has_value()) {
-    return MemoryBudgetError(
-        {.needed = bytes,
-         .reserved = static_cast<double>(state_->memory.reserved()),
-         .budget = total},
-        kMemoryRetry);
-  }
+  absl::StatusOr<MemoryReservation> reservation =
+      state_->Reserve(request.bytes + kSetOverhead, 0);
+  if (!reservation.ok()) return reservation.status();
   parts->reservation = *std::move(reservation);
   return SetClaim(std::move(parts));
 }

@@ -60,10 +60,12 @@ class SetClaim {
 
   const std::string& id() const;
 
-  // Puts the set under the name; what it returns is a use of it. `bytes`: what
-  // the set really holds, at most what was claimed.
-  std::shared_ptr<StoredSet> Keep(std::unique_ptr<StoredSet> set,
-                                  double bytes) &&;
+  // What the set really holds, less or more than was asked for. ERRORS  those
+  // of SetRegistry::Claim, and the claim is as it was.
+  absl::Status Resize(double bytes);
+
+  // Puts the set under the name; what it returns is a use of it.
+  std::shared_ptr<StoredSet> Keep(std::unique_ptr<StoredSet> set) &&;
 
  private:
   friend class SetRegistry;

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "steelyard/compute_context.h"
+#include "steelyard/cost.h"
 #include "steelyard/matrix_view.h"
 #include "steelyard/queryable_set.h"
 #include "steelyard/score_function.h"
@@ -47,11 +48,16 @@ class StoredSet {
   // Its name is gone: a stream attached to it ends.
   virtual void Deleted() {}
 
-  // The heads as queries and reads need them, as of the keys so far. Call it in
-  // admitted work: it may wait for the work of a stream, and computes.
-  // ERRORS  those of core; `context.stop` while it waits.
+  // The sets, one a head, and the heads as queries need them, as of the keys so
+  // far. Call them in admitted work: they may wait for the work of a stream,
+  // and compute. ERRORS  those of core; `context.stop` while they wait.
+  virtual absl::StatusOr<std::vector<UniversalSet>> Sets(
+      const ComputeContext& context) = 0;
   virtual absl::StatusOr<std::vector<QueryableSet>> Queryable(
       const ComputeContext& context) = 0;
+
+  // What one of these takes at most, bytes beyond the set itself.
+  virtual Cost cost() const = 0;
 
  private:
   const SetDescription description_;
@@ -69,10 +75,13 @@ class FoundSet final : public StoredSet {
 
   SetState state() const override { return SetState::kFinished; }
   std::vector<Index> keys() const override { return keys_; }
+  absl::StatusOr<std::vector<UniversalSet>> Sets(
+      const ComputeContext& context) override;
   absl::StatusOr<std::vector<QueryableSet>> Queryable(
       const ComputeContext&) override {
     return heads_;
   }
+  Cost cost() const override;
 
  private:
   const std::vector<QueryableSet> heads_;

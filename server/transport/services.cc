@@ -35,6 +35,44 @@ class UniversalSetService final : public v1::UniversalSetService::Service {
                      context, request, response, handlers_.find_universal_set);
   }
 
+  grpc::Status StreamFindUniversalSet(
+      grpc::ServerContext* context, const v1::FindUniversalSetRequest* request,
+      grpc::ServerWriter<v1::FindUniversalSetEvent>* writer) override {
+    return ServerStreamCall(
+        "/steelyard.v1.UniversalSetService/StreamFindUniversalSet", context,
+        request, writer, handlers_.stream_find_universal_set);
+  }
+
+  grpc::Status GetUniversalSet(grpc::ServerContext* context,
+                               const v1::GetUniversalSetRequest* request,
+                               v1::UniversalSetInfo* response) override {
+    return UnaryCall("/steelyard.v1.UniversalSetService/GetUniversalSet",
+                     context, request, response, handlers_.get_universal_set);
+  }
+
+  grpc::Status ReadUniversalSet(
+      grpc::ServerContext* context, const v1::ReadUniversalSetRequest* request,
+      grpc::ServerWriter<v1::UniversalSet>* writer) override {
+    return ServerStreamCall(
+        "/steelyard.v1.UniversalSetService/ReadUniversalSet", context, request,
+        writer, handlers_.read_universal_set);
+  }
+
+  grpc::Status ListUniversalSets(
+      grpc::ServerContext* context, const v1::ListUniversalSetsRequest* request,
+      v1::ListUniversalSetsResponse* response) override {
+    return UnaryCall("/steelyard.v1.UniversalSetService/ListUniversalSets",
+                     context, request, response, handlers_.list_universal_sets);
+  }
+
+  grpc::Status DeleteUniversalSet(grpc::ServerContext* context,
+                                  const v1::DeleteUniversalSetRequest* request,
+                                  google::protobuf::Empty* response) override {
+    return UnaryCall("/steelyard.v1.UniversalSetService/DeleteUniversalSet",
+                     context, request, response,
+                     handlers_.delete_universal_set);
+  }
+
   grpc::Status QueryHeavy(grpc::ServerContext* context,
                           const v1::QueryHeavyRequest* request,
                           v1::QueryHeavyResponse* response) override {

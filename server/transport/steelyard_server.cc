@@ -45,9 +45,8 @@ constexpr absl::Duration kDrainLook = absl::Milliseconds(20);
 // itself.
 void EnableReflection() {
   static std::once_flag once;
-  std::call_once(once, [] {
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  });
+  std::call_once(
+      once, [] { grpc::reflection::InitProtoReflectionServerBuilderPlugin(); });
 }
 
 std::vector<std::string> NamesOf(const std::vector<NamedService>& services) {
@@ -98,9 +97,20 @@ struct SteelyardServer::Parts {
         workers(static_cast<int>(resolved.workers)),
         gate(workers, {.memory_budget = resolved.memory_budget,
                        .queue_length = resolved.queue_length}),
+        registry(resolved.set_memory),
+        set_parts{.limits = resolved.limits,
+                  .workers = workers.count(),
+                  .gate = gate,
+                  .registry = registry},
         handlers{.get_server_info = {workers.count(), resolved.limits,
-                                     gate.memory()},
-                 .find_universal_set = {resolved.limits, workers.count(), gate},
+                                     gate.memory(), registry.memory()},
+                 .find_universal_set = FindUniversalSetHandler(set_parts),
+                 .stream_find_universal_set =
+                     StreamFindUniversalSetHandler(set_parts),
+                 .get_universal_set = GetUniversalSetHandler(registry),
+                 .read_universal_set = ReadUniversalSetHandler(set_parts),
+                 .list_universal_sets = ListUniversalSetsHandler(registry),
+                 .delete_universal_set = DeleteUniversalSetHandler(registry),
                  .query_heavy = {resolved.limits, workers.count(), gate},
                  .solve = {resolved.limits, workers.count(), gate},
                  .stream_solve = {resolved.limits, workers.count(), gate}},
@@ -110,6 +120,8 @@ struct SteelyardServer::Parts {
   const ServerConfig config;
   const Workers workers;
   Gate gate;
+  SetRegistry registry;
+  const UniversalSetParts set_parts;
   const Handlers handlers;
   const std::vector<NamedService> services;
   HealthService health;

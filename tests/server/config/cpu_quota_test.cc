@@ -86,5 +86,10 @@ TEST_F(CgroupTest, NoFilesMeanNoQuota) {
   EXPECT_EQ(MemoryLimit(roots_), std::nullopt);
 }
 
+TEST_F(CgroupTest, SetsMayHoldAQuarterOfTheBudget) {
+  EXPECT_EQ(DefaultSetMemory(roots_), DefaultMemoryBudget(roots_) / 4);
+  EXPECT_GT(DefaultSetMemory(roots_), 0);
+}
+
 }  // namespace
 }  // namespace steelyard::server

@@ -96,17 +96,28 @@ inline std::vector<RequestCase> SetFieldCases() {
                  {"FIELD_REQUIRED", "keys.dense", "is required"}),
       RefusedSet("function without a kind",
                  [](auto* request) { request->mutable_function(); },
-                 {"FIELD_REQUIRED", "function.power", "|x|^2 only"}),
-      RefusedSet(
-          "power 4",
-          [](auto* request) {
-            request->mutable_function()->mutable_power()->set_p(4.0);
-          },
-          {"FIELD_OUT_OF_RANGE", "function.power.p", "is 4; this version"}),
+                 {"FIELD_REQUIRED", "function.power", "must be set"}),
       RefusedSet(
           "power unset",
           [](auto* request) { request->mutable_function()->mutable_power(); },
-          {"FIELD_OUT_OF_RANGE", "function.power.p", "is 0; this version"}),
+          {"FIELD_OUT_OF_RANGE", "function.power.p", "is 0; it must be in"}),
+      RefusedSet("certified softmax",
+                 [](auto* request) {
+                   request->mutable_function()->mutable_softmax()->set_mode(
+                       v1::SOFTMAX_MODE_CERTIFIED);
+                 },
+                 {"FIELD_OUT_OF_RANGE", "function.softmax.mode", "QueryHeavy"}),
+      RefusedSet("two lengths for one head",
+                 [](auto* request) {
+                   request->add_lengths(1);
+                   request->add_lengths(1);
+                 },
+                 {"WRONG_SHAPE", "lengths", "keys have 1 heads"}),
+      RefusedSet("length 0", [](auto* request) { request->add_lengths(0); },
+                 {"FIELD_OUT_OF_RANGE", "lengths[0]", "is 0; it must be"}),
+      RefusedSet("length above n",
+                 [](auto* request) { request->add_lengths(11); },
+                 {"FIELD_OUT_OF_RANGE", "lengths[0]", "is 11; it must be"}),
       RefusedSet(
           "max_response_bytes 0",
           [](auto* request) { request->set_max_response_bytes(0); },
@@ -119,9 +130,98 @@ inline std::vector<RequestCase> SetFieldCases() {
   };
 }
 
+inline v1::FindUniversalSetRequest RidgeRequest(double lambda, double ratio) {
+  v1::FindUniversalSetRequest request = ValidFindUniversalSetRequest();
+  request.mutable_ridge()->set_lambda(lambda);
+  request.mutable_ridge()->set_ratio(ratio);
+  return request;
+}
+
+inline void SetCubic(v1::FindUniversalSetRequest* request) {
+  request->mutable_function()->mutable_power()->set_p(3.0);
+}
+
+inline std::vector<RequestCase> VariantCases() {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const auto unchanged = [](auto*) {};
+  const auto ridge = [&](const std::string& name, double lambda, double ratio,
+                         const Refusal& refusal) {
+    return Refused("ridge " + name, RidgeRequest(lambda, ratio), unchanged,
+                   refusal);
+  };
+  return {
+      ridge("lambda 0", 0.0, 1.0,
+            {"FIELD_OUT_OF_RANGE", "ridge.lambda", "is 0; it must"}),
+      ridge("lambda NaN", kNaN, 1.0,
+            {"FIELD_OUT_OF_RANGE", "ridge.lambda", "is nan"}),
+      ridge("ratio negative", 1.0, -1.0,
+            {"FIELD_OUT_OF_RANGE", "ridge.ratio", "is -1; it must"}),
+      ridge("ratio infinite", 1.0, kInfinity,
+            {"FIELD_OUT_OF_RANGE", "ridge.ratio", "is inf"}),
+      Refused("ridge of a cube", RidgeRequest(1.0, 1.0), SetCubic,
+              {"CONFLICTING_FIELDS", "ridge", "function is not"}),
+      Refused("ridge and causal", RidgeRequest(1.0, 1.0),
+              [](auto* request) { request->set_causal(true); },
+              {"CONFLICTING_FIELDS", "ridge", "causal"}),
+      Refused("ridge kept", RidgeRequest(1.0, 1.0),
+              [](auto* request) { request->set_set_id("keys"); },
+              {"CONFLICTING_FIELDS", "set_id", "cannot be kept"}),
+      RefusedSet("selection of a later version",
+                 [](auto* request) {
+                   request->set_selection(static_cast<v1::Selection>(9));
+                 },
+                 {"UNKNOWN_ENUM", "selection", "is 9; this version"}),
+      RefusedSet("fast selection of a cube",
+                 [](auto* request) {
+                   SetCubic(request);
+                   request->set_selection(v1::SELECTION_FAST);
+                 },
+                 {"CONFLICTING_FIELDS", "selection", "is SELECTION_FAST"}),
+      RefusedSet("random projections, causal",
+                 [](auto* request) {
+                   request->set_causal(true);
+                   request->set_selection(v1::SELECTION_JOHNSON_LINDENSTRAUSS);
+                 },
+                 {"CONFLICTING_FIELDS", "selection", "found directly"}),
+      RefusedSet("random projections, kept",
+                 [](auto* request) {
+                   request->set_set_id("keys");
+                   request->set_selection(v1::SELECTION_JOHNSON_LINDENSTRAUSS);
+                 },
+                 {"CONFLICTING_FIELDS", "set_id", "may lack keys"}),
+      RefusedSet("causal softmax",
+                 [](auto* request) {
+                   request->set_causal(true);
+                   request->mutable_function()->mutable_softmax()->set_mode(
+                       v1::SOFTMAX_MODE_HEURISTIC);
+                 },
+                 {"CONFLICTING_FIELDS", "causal", "centres all keys"}),
+      RefusedSet("set_id with a capital",
+                 [](auto* request) { request->set_set_id("Keys"); },
+                 {"FIELD_OUT_OF_RANGE", "set_id", "is 'Keys'; it must be"}),
+      RefusedSet("ttl without set_id",
+                 [](auto* request) { request->mutable_ttl()->set_seconds(9); },
+                 {"CONFLICTING_FIELDS", "ttl", "nothing is kept"}),
+      RefusedSet("ttl of two days",
+                 [](auto* request) {
+                   request->set_set_id("keys");
+                   request->mutable_ttl()->set_seconds(172800);
+                 },
+                 {"FIELD_OUT_OF_RANGE", "ttl", "is 48h; it must be positive"}),
+      RefusedSet("ttl 0",
+                 [](auto* request) {
+                   request->set_set_id("keys");
+                   request->mutable_ttl();
+                 },
+                 {"FIELD_OUT_OF_RANGE", "ttl", "is 0; it must be positive"}),
+  };
+}
+
 inline std::vector<RequestCase> UniversalSetCases() {
   std::vector<RequestCase> all;
-  for (auto cases : {EpsilonCases(), SetFieldCases(), OddKeysCases()}) {
+  for (auto cases :
+       {EpsilonCases(), SetFieldCases(), VariantCases(), OddKeysCases()}) {
     all.insert(all.end(), cases.begin(), cases.end());
   }
   return all;

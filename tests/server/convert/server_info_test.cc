@@ -12,6 +12,7 @@ TEST(ServerInfoTest, EveryFieldTellsItsFact) {
                       .heads_max = 12,
                       .right_hand_sides_max = 13,
                       .exponent_max = 14,
+                      .streams_max = 17,
                       .request_bytes_max = 15,
                       .chunk_bytes_max = 16};
   const ServerFacts facts{.version = "1.2.3",
@@ -19,7 +20,9 @@ TEST(ServerInfoTest, EveryFieldTellsItsFact) {
                           .cpu_target = "AVX2",
                           .blas = "OpenBLAS",
                           .memory_budget_bytes = 5,
-                          .memory_reserved_bytes = 6};
+                          .memory_reserved_bytes = 6,
+                          .set_memory_bytes = 7,
+                          .set_memory_reserved_bytes = 8};
   v1::ServerInfo info;
 
   ToProto(facts, limits, &info);
@@ -37,6 +40,9 @@ TEST(ServerInfoTest, EveryFieldTellsItsFact) {
   EXPECT_EQ(info.exponent_max(), 14);
   EXPECT_EQ(info.request_bytes_max(), 15);
   EXPECT_EQ(info.chunk_bytes_max(), 16);
+  EXPECT_EQ(info.set_memory_bytes(), 7);
+  EXPECT_EQ(info.set_memory_reserved_bytes(), 8);
+  EXPECT_EQ(info.streams_max(), 17);
 }
 
 }  // namespace

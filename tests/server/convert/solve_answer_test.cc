@@ -268,29 +268,5 @@ TEST(SolveAnswerTest, ExponentsThatDoNotFitAreRefusedBeforeAnyEvent) {
                   .ok());
 }
 
-TEST(SolveAnswerTest, ProgressFillsEveryField) {
-  v1::SolveEvent event;
-  ToProto({.phase = "iterate",
-           .iteration = 3,
-           .relative_residual = 0.5,
-           .fraction = 0.25},
-          std::chrono::nanoseconds(1'500'000'000),
-          std::chrono::nanoseconds(2'500'000'000), &event);
-  ASSERT_TRUE(event.has_progress());
-  EXPECT_THAT(test::UnsetFields(std::vector{event.progress()}), IsEmpty());
-  EXPECT_EQ(event.progress().phase(), "iterate");
-  EXPECT_EQ(event.progress().iteration(), 3);
-  EXPECT_EQ(event.progress().relative_residual(), 0.5);
-  EXPECT_EQ(event.progress().fraction(), 0.25);
-  EXPECT_EQ(event.progress().elapsed().nanos(), 500'000'000);
-  EXPECT_EQ(event.progress().time_left().seconds(), 2);
-
-  // The same event again, with less to tell.
-  ToProto({.phase = "scan"}, std::chrono::nanoseconds(0), std::nullopt, &event);
-  EXPECT_FALSE(event.progress().has_fraction());
-  EXPECT_FALSE(event.progress().has_relative_residual());
-  EXPECT_FALSE(event.progress().has_time_left());
-}
-
 }  // namespace
 }  // namespace steelyard::server

@@ -100,7 +100,11 @@ TEST_F(HandlerTest,
        .cancelled = {}});
   Gate roomy(workers_,
              {.memory_budget = std::int64_t{1} << 50, .queue_length = 8});
-  const FindUniversalSetHandler to_roomy(limits_, kWorkers, roomy);
+  SetRegistry registry(std::int64_t{1} << 30);
+  const FindUniversalSetHandler to_roomy({.limits = limits_,
+                                          .workers = kWorkers,
+                                          .gate = roomy,
+                                          .registry = registry});
   v1::FindUniversalSetResponse response;
   const absl::Status status = to_roomy.Handle(context, request, &response);
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);

@@ -33,10 +33,15 @@ class ToldSet final : public StoredSet {
   void Deleted() override {
     if (deleted_ != nullptr) ++*deleted_;
   }
+  absl::StatusOr<std::vector<UniversalSet>> Sets(
+      const ComputeContext&) override {
+    return std::vector<UniversalSet>();
+  }
   absl::StatusOr<std::vector<QueryableSet>> Queryable(
       const ComputeContext&) override {
     return std::vector<QueryableSet>();
   }
+  Cost cost() const override { return {}; }
 
  private:
   std::atomic<int>* const gone_;
@@ -50,7 +55,7 @@ class SetRegistryTest : public testing::Test {
            absl::Duration ttl = kSetTtlDefault, double bytes = 1000.0) {
     auto claim = registry.Claim({.id = id, .ttl = ttl, .bytes = bytes});
     ASSERT_TRUE(claim.ok()) << claim.status();
-    std::move(*claim).Keep(std::make_unique<ToldSet>(&gone_), bytes);
+    std::move(*claim).Keep(std::make_unique<ToldSet>(&gone_));
   }
 
   std::atomic<int> gone_{0};
@@ -66,8 +71,8 @@ TEST_F(SetRegistryTest, AClaimedNameIsTakenButNotYetFound) {
   EXPECT_EQ(registry.Find("keys").status().code(), absl::StatusCode::kNotFound);
   EXPECT_GE(registry.memory().reserved(), 5000);
 
-  const auto set =
-      std::move(*claim).Keep(std::make_unique<ToldSet>(&gone_), 2000.0);
+  ASSERT_TRUE(claim->Resize(2000.0).ok());
+  const auto set = std::move(*claim).Keep(std::make_unique<ToldSet>(&gone_));
   EXPECT_EQ(registry.Claim({.id = "keys"}).status().code(),
             absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(registry.Find("keys")->get(), set.get());
@@ -112,13 +117,25 @@ TEST_F(SetRegistryTest, MemoryIsBounded) {
   EXPECT_TRUE(registry.Claim({.id = "b", .bytes = 6e4}).ok());
 }
 
+TEST_F(SetRegistryTest, AClaimMayGrowWhileThereIsRoom) {
+  SetRegistry registry(100'000);
+  auto claim = registry.Claim({.id = "a", .bytes = 10'000});
+  ASSERT_TRUE(claim.ok());
+  ASSERT_TRUE(claim->Resize(20'000).ok());
+  EXPECT_GE(registry.memory().reserved(), 20'000);
+  EXPECT_LT(registry.memory().reserved(), 30'000);
+  EXPECT_EQ(DetailOf(claim->Resize(200'000))->reason, "LIMIT_EXCEEDED");
+  EXPECT_EQ(DetailOf(claim->Resize(90'000))->reason, "MEMORY_BUDGET");
+  EXPECT_LT(registry.memory().reserved(), 30'000);
+}
+
 TEST_F(SetRegistryTest, ASetThatIsDeletedInUseGoesOnWorking) {
   SetRegistry registry(kMemory);
   std::atomic<int> deleted{0};
   auto claim = registry.Claim({.id = "keys", .bytes = 1000.0});
   ASSERT_TRUE(claim.ok());
-  std::shared_ptr<StoredSet> set = std::move(*claim).Keep(
-      std::make_unique<ToldSet>(&gone_, &deleted), 1000.0);
+  std::shared_ptr<StoredSet> set =
+      std::move(*claim).Keep(std::make_unique<ToldSet>(&gone_, &deleted));
   ASSERT_TRUE(registry.Delete("keys").ok());
   EXPECT_EQ(deleted, 1);
   EXPECT_EQ(registry.Find("keys").status().code(), absl::StatusCode::kNotFound);
@@ -209,7 +226,7 @@ TEST_F(SetRegistryTest, ManyThreadsMayUseIt) {
         const std::string id = "k" + std::to_string((round + thread) % 5);
         auto claim = registry.Claim({.id = id, .ttl = absl::Microseconds(50)});
         if (claim.ok()) {
-          std::move(*claim).Keep(std::make_unique<ToldSet>(&gone_), 10.0);
+          std::move(*claim).Keep(std::make_unique<ToldSet>(&gone_));
         }
         (void)registry.Find(id).ok();
         (void)registry.List("", 3);

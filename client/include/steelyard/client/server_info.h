@@ -17,12 +17,15 @@ struct ServerInfo {
   std::int64_t chunk_bytes_max = 0;
   std::int64_t memory_budget_bytes = 0;
   std::int64_t memory_reserved_bytes = 0;  // Now.
+  std::int64_t set_memory_bytes = 0;  // Of stored universal sets.
+  std::int64_t set_memory_reserved_bytes = 0;  // Now.
 
   // Limits. Counts.
   std::int64_t columns_max = 0;
   std::int64_t heads_max = 0;
   std::int64_t right_hand_sides_max = 0;
   std::int32_t exponent_max = 0;
+  std::int64_t streams_max = 0;  // Of keys or states, at once.
 };
 
 // Of grpc.health.v1.

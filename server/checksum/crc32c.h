@@ -1,0 +1,11 @@
+// CRC32C (Castagnoli), as chunks of keys and states carry it.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace steelyard::server {
+
+std::uint32_t Crc32c(std::string_view bytes);
+
+}  // namespace steelyard::server

@@ -1,0 +1,38 @@
+#include "server/checksum/crc32c.h"
+
+#include <string>
+
+#include "gtest/gtest.h"
+
+namespace steelyard::server {
+namespace {
+
+// Bit by bit, the reflected polynomial of Castagnoli.
+std::uint32_t Reference(const std::string& bytes) {
+  std::uint32_t crc = 0xFFFFFFFFu;
+  for (const char byte : bytes) {
+    crc ^= static_cast<unsigned char>(byte);
+    for (int bit = 0; bit < 8; ++bit) {
+      crc = (crc >> 1) ^ ((crc & 1u) != 0 ? 0x82F63B78u : 0u);
+    }
+  }
+  return ~crc;
+}
+
+TEST(Crc32cTest, KnownAnswers) {
+  EXPECT_EQ(Crc32c(""), 0u);
+  EXPECT_EQ(Crc32c("123456789"), 0xE3069283u);  // RFC 3720, B.4
+  EXPECT_EQ(Crc32c(std::string(32, '\0')), 0x8A9136AAu);
+  EXPECT_EQ(Crc32c(std::string(32, '\xFF')), 0x62A8AB43u);
+}
+
+TEST(Crc32cTest, AgreesWithTheDefinitionForEveryLength) {
+  std::string bytes;
+  for (int length = 0; length < 300; ++length) {
+    ASSERT_EQ(Crc32c(bytes), Reference(bytes)) << length;
+    bytes.push_back(static_cast<char>(length * 37 + 11));
+  }
+}
+
+}  // namespace
+}  // namespace steelyard::server
