@@ -97,4 +97,8 @@ absl::StatusOr<std::vector<UniversalSet>> FindUniversalSets(
 // For `heads` heads of n x d keys on `workers` workers.
 Cost CostOfUniversalSet(Index heads, Index n, Index d, int workers);
 
+// The same for the score function of `options`: without options, that of p = 2.
+Cost CostOfUniversalSet(Index heads, Index n, Index d,
+                        const UniversalSetOptions& options, int workers);
+
 }  // namespace steelyard

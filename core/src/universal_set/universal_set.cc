@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "factor/factor.h"
+#include "sensitivity/sensitivity_set.h"
 #include "softmax/heuristic_set.h"
 #include "universal_set/keys.h"
 #include "universal_set/leverage.h"
@@ -22,6 +23,9 @@ absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys, Index head,
                                         const ComputeContext& context) {
   if (std::holds_alternative<Softmax>(options.function)) {
     return FindSoftmaxSet(keys, head, options, context);
+  }
+  if (!IsSquare(options.function)) {
+    return FindPowerSet(keys, head, options, context);
   }
   if (options.ridge.has_value()) {
     return FindRidgeSet(keys, head, options, context);
@@ -91,6 +95,20 @@ Cost CostOfUniversalSet(Index heads, Index n, Index d, int workers) {
   return {.flops = count * (factor.flops + scores.flops),
           .bytes = at_once * (factor.bytes + scores.bytes) +
                    count * keys * kBytesPerKey};
+}
+
+Cost CostOfUniversalSet(Index heads, Index n, Index d,
+                        const UniversalSetOptions& options, int workers) {
+  Cost cost = CostOfUniversalSet(heads, n, d, workers);
+  if (IsSquare(options.function) ||
+      std::holds_alternative<Softmax>(options.function)) {
+    return cost;
+  }
+  const Cost one = CostOfPowerSet(n, d, options.function, workers);
+  const auto count = static_cast<double>(heads);
+  cost += {.flops = count * one.flops,
+           .bytes = std::min(count, static_cast<double>(workers)) * one.bytes};
+  return cost;
 }
 
 }  // namespace steelyard
