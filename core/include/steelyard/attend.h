@@ -5,6 +5,12 @@
 //   j over U, the first `sinks` keys and the keys near query i; each key counts
 //   once. Z_i sums over the attended keys, or over all of them.
 //
+// METHOD  Members and sinks are gathered once a key head; queries go in groups
+//   of neighbouring positions, so that their local keys are shared. One product
+//   a key and query, weights in a unit that follows the largest, as in online
+//   softmax: no f overflows. Z of all keys is ||R q||^2 for |x|^2 that is not
+//   causal, else one more pass over the keys.
+//
 // SOURCE  NUMERICS N8. [KBKW25] LevAttention, section 5.
 #pragma once
 
@@ -48,27 +54,40 @@ struct AttendOptions {
   std::optional<Index> window;
   std::optional<LocalGrid> grid;
   AttendNormalization normalization = AttendNormalization::kAttended;
-  // Query i sees keys 0..positions[i].
+  // Query i sees keys 0..positions[i]: of U, sinks and local keys those, and Z
+  // of all keys is of those. U is then found causal (N5); a set given serves as
+  // it is.
   bool causal = false;
   // One a query of a head. Empty: query i is at position n - m + i.
   std::vector<Index> positions;
 };
 
+// A query that attends no key, or whose scores rounding alone could have made
+// (a query of zeros), gets a row of zeros.
 struct AttendedHead {
-  Matrix<double> output;              // m x e
-  std::vector<double> captured_mass;  // one a query; NaN where Z is not known
-  std::vector<Index> attended;        // keys attended, one a query
+  Matrix<double> output;  // m x e
+  // The share of Z of all keys that is attended, one a query. NaN where Z is
+  // not known: with kAttended it is known for |x|^2 with a set, for queries
+  // that see all keys.
+  std::vector<double> captured_mass;
+  std::vector<Index> attended;  // keys attended, one a query
 };
 
 // SHAPES   keys: H views n_h x d; values: H views n_h x e; queries: G views
 //          m x d, G a multiple of H, query head g reads key head floor(g H /
 //          G). `sets`: empty (found from `keys`), or one a key head; `keys` may
 //          be empty when sets are given and neither sinks, local keys nor
-//          kAllKeys of softmax need them.
+//          kAllKeys (but of |x|^2 that is not causal) need them. With sets,
+//          their function is attended, epsilon, top_m and function are unused.
+//          Softmax is attended over the members of the heuristic's set,
+//          whatever its mode.
 // SCALARS  any storage types; sums are float64.
-// COST     that of the sets, then (d + e) (|U| + sinks + local) flops a query.
+// COST     that of the sets, then 2 (d + e) (|U| + sinks + local) flops a
+//          query; 2 n d more where Z takes a pass.
 // RANDOM   none.
-// ERRORS   InvalidArgument NOT_FINITE ("keys", "values", "queries").
+// ERRORS   InvalidArgument NOT_FINITE ("keys", "values", "queries");
+//          FIELD_REQUIRED ("keys"); WRONG_SHAPE ("values"): not one row a key
+//          of the set.
 //          Cancelled, DeadlineExceeded: `context.stop`.
 absl::StatusOr<std::vector<AttendedHead>> Attend(
     absl::Span<const AnyMatrixView> keys, absl::Span<const QueryableSet> sets,

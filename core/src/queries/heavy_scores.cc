@@ -338,8 +338,8 @@ Cost CostOfHeavyScores(Index key_heads, Index n, Index d, Index query_heads,
   }
   if (std::holds_alternative<Softmax>(options.function)) {
     Cost softmax = CostOfSoftmaxIndex(key_heads, n, d, workers);
-    softmax += CostOfSoftmaxScores(n, d, query_heads, m, options.epsilon,
-                                   workers);
+    softmax +=
+        CostOfSoftmaxScores(n, d, query_heads, m, options.epsilon, workers);
     // The heuristic's sets.
     softmax += CostOfUniversalSet(key_heads, n, d, workers);
     return softmax;

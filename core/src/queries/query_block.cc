@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "factor/row_loader.h"
 #include "linalg/blas.h"
 
 namespace steelyard {
@@ -11,6 +12,26 @@ namespace {
 
 constexpr double kUnitRoundoff = 0x1p-53;
 constexpr int kNothing = std::numeric_limits<int>::min();
+
+// Brings the rows of the block, loaded as they are, near 1.
+void ScaleQueries(const std::vector<int>& key_exponents, Index d,
+                  QueryBlock* block) {
+  for (Index i = 0; i < block->count; ++i) {
+    double* q = block->scaled + i * d;
+    int largest = kNothing;
+    for (Index c = 0; c < d; ++c) {
+      if (q[c] == 0.0) continue;
+      largest = std::max(
+          largest, std::ilogb(q[c]) + key_exponents[static_cast<size_t>(c)]);
+    }
+    block->exponents[i] = largest == kNothing ? 0 : largest;
+    for (Index c = 0; c < d; ++c) {
+      q[c] = std::ldexp(
+          q[c], key_exponents[static_cast<size_t>(c)] - block->exponents[i]);
+    }
+    block->norms[i] = EuclideanNorm(q, d);
+  }
+}
 
 }  // namespace
 
@@ -22,27 +43,28 @@ double EuclideanNorm(const double* x, Index length) {
 
 QueryBlock LoadQueries(const AnyMatrixView& queries, Index first,
                        const std::vector<int>& key_exponents, double* scaled) {
-  const Index d = Cols(queries);
   QueryBlock block;
   block.first = first;
   block.count = std::min(kQueryBlock, Rows(queries) - first);
   block.scaled = scaled;
   LoadScaledRows(queries, block.first, block.count, {}, block.scaled);
+  ScaleQueries(key_exponents, Cols(queries), &block);
+  return block;
+}
+
+QueryBlock LoadQueries(const AnyMatrixView& queries,
+                       absl::Span<const Index> rows,
+                       const std::vector<int>& key_exponents, double* scaled) {
+  const Index d = Cols(queries);
+  QueryBlock block;
+  block.count = static_cast<Index>(rows.size());
+  block.scaled = scaled;
+  const RowLoader loader(queries, {});
   for (Index i = 0; i < block.count; ++i) {
-    double* q = block.scaled + i * d;
-    int largest = kNothing;
-    for (Index c = 0; c < d; ++c) {
-      if (q[c] == 0.0) continue;
-      largest = std::max(
-          largest, std::ilogb(q[c]) + key_exponents[static_cast<size_t>(c)]);
-    }
-    block.exponents[i] = largest == kNothing ? 0 : largest;
-    for (Index c = 0; c < d; ++c) {
-      q[c] = std::ldexp(
-          q[c], key_exponents[static_cast<size_t>(c)] - block.exponents[i]);
-    }
-    block.norms[i] = EuclideanNorm(q, d);
+    loader.Load(rows[static_cast<std::size_t>(i)], 0,
+                {scaled + i * d, 1, d, d});
   }
+  ScaleQueries(key_exponents, d, &block);
   return block;
 }
 

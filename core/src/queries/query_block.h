@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "absl/types/span.h"
 #include "factor/factor.h"
 #include "steelyard/heavy_scores.h"
 #include "steelyard/matrix_view.h"
@@ -35,6 +36,11 @@ double EuclideanNorm(const double* x, Index length);
 // The block of at most kQueryBlock queries that starts at row `first`;
 // key_exponents are those of the keys' columns. `scaled` has room for it.
 QueryBlock LoadQueries(const AnyMatrixView& queries, Index first,
+                       const std::vector<int>& key_exponents, double* scaled);
+
+// The same of the rows given, at most kQueryBlock; `first` stays 0.
+QueryBlock LoadQueries(const AnyMatrixView& queries,
+                       absl::Span<const Index> rows,
                        const std::vector<int>& key_exponents, double* scaled);
 
 // Fills z and delta, without n. `work`: kQueryBlock x kFactorColumns numbers.

@@ -36,12 +36,30 @@ double PowerAt(const std::vector<PowerTerm>& terms, std::size_t i) {
   return i < terms.size() ? terms[i].p : 2.0;
 }
 
+// Calls body with x -> x^p as a function that the compiler can see through.
+template <typename Body>
+void WithPower(double p, const Body& body) {
+  if (p == 1.0) {
+    body([](double x) { return x; });
+  } else if (p == 1.5) {
+    body([](double x) { return x * std::sqrt(x); });
+  } else if (p == 2.0) {
+    body([](double x) { return x * x; });
+  } else if (p == 3.0) {
+    body([](double x) { return x * x * x; });
+  } else if (p == 4.0) {
+    body([](double x) { return (x * x) * (x * x); });
+  } else {
+    body([p](double x) { return PositivePower(x, p); });
+  }
+}
+
+}  // namespace
+
 int ShiftOf(double largest) {
   // 2^-shift must be a double.
   return std::clamp(std::ilogb(largest) + 1, -1000, 1000);
 }
-
-}  // namespace
 
 std::vector<PowerTerm> TermsOf(const ScoreFunction& function) {
   if (const auto* power = std::get_if<Power>(&function)) {
@@ -65,22 +83,9 @@ double PowerRoundoff(double p) {
 }
 
 double SumOfPowers(const double* x, Index count, double scale, double p) {
-  if (p == 1.0) {
-    return SumOf(x, count, scale, [](double t) { return t; });
-  }
-  if (p == 1.5) {
-    return SumOf(x, count, scale, [](double t) { return t * std::sqrt(t); });
-  }
-  if (p == 2.0) {
-    return SumOf(x, count, scale, [](double t) { return t * t; });
-  }
-  if (p == 3.0) {
-    return SumOf(x, count, scale, [](double t) { return t * t * t; });
-  }
-  if (p == 4.0) {
-    return SumOf(x, count, scale, [](double t) { return (t * t) * (t * t); });
-  }
-  return SumOf(x, count, scale, [p](double t) { return PositivePower(t, p); });
+  double sum = 0.0;
+  WithPower(p, [&](const auto& power) { sum = SumOf(x, count, scale, power); });
+  return sum;
 }
 
 void RaiseShift(const std::vector<PowerTerm>& terms, double largest,
@@ -158,6 +163,18 @@ double ScaledFunction::operator()(double t) const {
     sum += weights_[i] * PositivePower(x, (*terms_)[i].p);
   }
   return sum;
+}
+
+void ScaledFunction::Evaluate(const double* t, Index count,
+                              double* values) const {
+  for (std::size_t i = 0; i < terms_->size(); ++i) {
+    WithPower((*terms_)[i].p, [&](const auto& power) {
+      for (Index u = 0; u < count; ++u) {
+        const double value = weights_[i] * power(scale_ * std::abs(t[u]));
+        values[u] = i == 0 ? value : values[u] + value;
+      }
+    });
+  }
 }
 
 SumOfScores ScoresOf(const PowerSums& sums, const ScaledFunction& function,

@@ -40,6 +40,9 @@ struct PowerSums {
   }
 };
 
+// shift of PowerSums for this |t| > 0.
+int ShiftOf(double largest);
+
 // The products of one query with `count` keys of the given norms.
 void AddPowers(const std::vector<PowerTerm>& terms, const double* products,
                const double* key_norms, Index count, PowerSums* sums);
@@ -60,6 +63,8 @@ class ScaledFunction {
                  int shift);
 
   double operator()(double t) const;
+  // values[u] := of t[u].
+  void Evaluate(const double* t, Index count, double* values) const;
   const std::vector<PowerTerm>& terms() const { return *terms_; }
   double weight(std::size_t i) const { return weights_[i]; }
   int exponent() const { return exponent_; }

@@ -25,6 +25,10 @@ class ScoredKeys {
         stored_(&set.keys),
         count_(static_cast<Index>(set.indices.size())) {}
 
+  // Rows of scaled keys and their indices.
+  ScoredKeys(const Matrix<double>& rows, const std::vector<Index>& indices)
+      : indices_(&indices), stored_(&rows), count_(rows.rows()) {}
+
   // The rows `indices` of `keys`, which ascend; nullptr: all of them. Columns
   // are scaled by 2^-exponents.
   ScoredKeys(const AnyMatrixView& keys, const std::vector<int>& exponents,
