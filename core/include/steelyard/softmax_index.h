@@ -47,7 +47,7 @@ class SoftmaxIndex {
   Index columns() const;  // d
   double bytes() const;   // held in memory
 
-  const SoftmaxPages &pages() const { return *pages_; }
+  const SoftmaxPages& pages() const { return *pages_; }
 
  private:
   std::shared_ptr<const SoftmaxPages> pages_;
@@ -68,8 +68,8 @@ struct SoftmaxIndexOptions {
 // ERRORS   InvalidArgument: a NaN or infinity (field "keys").
 //          Cancelled, DeadlineExceeded: `context.stop`.
 absl::StatusOr<std::vector<SoftmaxIndex>> BuildSoftmaxIndexes(
-    absl::Span<const AnyMatrixView> heads, const SoftmaxIndexOptions &options,
-    const ComputeContext &context);
+    absl::Span<const AnyMatrixView> heads, const SoftmaxIndexOptions& options,
+    const ComputeContext& context);
 
 // SHAPES   as FindHeavyScores of heavy_scores.h. options.function must be
 //          Softmax; its mode does not matter here.
@@ -84,8 +84,8 @@ absl::StatusOr<std::vector<SoftmaxIndex>> BuildSoftmaxIndexes(
 //          Cancelled, DeadlineExceeded: `context.stop`.
 absl::StatusOr<std::vector<HeavyRow>> FindHeavyScores(
     absl::Span<const SoftmaxIndex> key_heads,
-    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions &options,
-    const ComputeContext &context);
+    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions& options,
+    const ComputeContext& context);
 
 // Of BuildSoftmaxIndexes, the indexes included.
 Cost CostOfSoftmaxIndex(Index heads, Index n, Index d, int workers);

@@ -14,10 +14,10 @@ namespace steelyard {
 namespace {
 
 // Pages of float64 keys; there may be none.
-absl::StatusOr<SoftmaxIndex> IndexAmong(const Matrix<double> &keys,
+absl::StatusOr<SoftmaxIndex> IndexAmong(const Matrix<double>& keys,
                                         absl::Span<const Index> indices,
-                                        const SoftmaxIndexOptions &options,
-                                        const ComputeContext &context) {
+                                        const SoftmaxIndexOptions& options,
+                                        const ComputeContext& context) {
   SoftmaxPages pages;
   pages.columns = keys.cols();
   if (keys.rows() > 0) {
@@ -30,10 +30,10 @@ absl::StatusOr<SoftmaxIndex> IndexAmong(const Matrix<double> &keys,
 }
 
 // Pages of the given rows of `keys` alone.
-absl::StatusOr<SoftmaxIndex> IndexOf(const AnyMatrixView &keys,
-                                     const std::vector<Index> &rows,
-                                     const SoftmaxIndexOptions &options,
-                                     const ComputeContext &context) {
+absl::StatusOr<SoftmaxIndex> IndexOf(const AnyMatrixView& keys,
+                                     const std::vector<Index>& rows,
+                                     const SoftmaxIndexOptions& options,
+                                     const ComputeContext& context) {
   const Index d = Cols(keys);
   auto members = Matrix<double>::Unset(static_cast<Index>(rows.size()), d);
   for (Index u = 0; u < members.rows(); ++u) {
@@ -44,8 +44,8 @@ absl::StatusOr<SoftmaxIndex> IndexOf(const AnyMatrixView &keys,
 }
 
 absl::StatusOr<std::vector<SoftmaxIndex>> HeuristicIndexes(
-    absl::Span<const AnyMatrixView> key_heads, const HeavyOptions &options,
-    const SoftmaxIndexOptions &index_options, const ComputeContext &context) {
+    absl::Span<const AnyMatrixView> key_heads, const HeavyOptions& options,
+    const SoftmaxIndexOptions& index_options, const ComputeContext& context) {
   // Causal queries look at the same set, as far as they see it.
   const UniversalSetOptions set_options{.epsilon = options.epsilon,
                                         .top_m = std::nullopt,
@@ -56,7 +56,7 @@ absl::StatusOr<std::vector<SoftmaxIndex>> HeuristicIndexes(
   if (!sets.ok()) return sets.status();
   return ForEachHead<SoftmaxIndex>(
       static_cast<Index>(key_heads.size()), context,
-      [&](Index h, const ComputeContext &quiet) {
+      [&](Index h, const ComputeContext& quiet) {
         const auto at = static_cast<std::size_t>(h);
         return IndexOf(key_heads[at], (*sets)[at].indices, index_options,
                        quiet);
@@ -67,13 +67,13 @@ absl::StatusOr<std::vector<SoftmaxIndex>> HeuristicIndexes(
 
 absl::StatusOr<std::vector<HeavyRow>> FindHeavySoftmaxScores(
     absl::Span<const AnyMatrixView> key_heads,
-    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions &options,
-    const ComputeContext &context) {
+    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions& options,
+    const ComputeContext& context) {
   const auto groups = static_cast<Index>(query_heads.size() / key_heads.size());
   const SoftmaxIndexOptions index_options{
       .causal = options.causal,
       .expected_queries = groups * Rows(query_heads.front())};
-  const auto &softmax = std::get<Softmax>(options.function);
+  const auto& softmax = std::get<Softmax>(options.function);
   absl::StatusOr<std::vector<SoftmaxIndex>> indexes =
       softmax.mode == SoftmaxMode::kHeuristic
           ? HeuristicIndexes(key_heads, options, index_options, context)
@@ -83,9 +83,9 @@ absl::StatusOr<std::vector<HeavyRow>> FindHeavySoftmaxScores(
 }
 
 absl::StatusOr<std::vector<HeavyRow>> FindHeavyScoresAmong(
-    const Matrix<double> &keys, absl::Span<const Index> indices,
-    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions &options,
-    const ComputeContext &context) {
+    const Matrix<double>& keys, absl::Span<const Index> indices,
+    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions& options,
+    const ComputeContext& context) {
   const SoftmaxIndexOptions index_options{
       .causal = options.causal,
       .expected_queries =

@@ -21,14 +21,14 @@ namespace steelyard {
 //               `undefined`: the query sees none of them.
 absl::StatusOr<std::vector<HeavyRow>> FindHeavySoftmaxScores(
     absl::Span<const AnyMatrixView> key_heads,
-    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions &options,
-    const ComputeContext &context);
+    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions& options,
+    const ComputeContext& context);
 
 // Softmax over the given keys alone: row u of `keys` (float64) has the index
 // indices[u], ascending. Causal positions speak of these indices.
 absl::StatusOr<std::vector<HeavyRow>> FindHeavyScoresAmong(
-    const Matrix<double> &keys, absl::Span<const Index> indices,
-    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions &options,
-    const ComputeContext &context);
+    const Matrix<double>& keys, absl::Span<const Index> indices,
+    absl::Span<const AnyMatrixView> query_heads, const HeavyOptions& options,
+    const ComputeContext& context);
 
 }  // namespace steelyard

@@ -17,9 +17,9 @@ constexpr Index kBlockNumbers = Index{1} << 18;
 
 // Scaled columns (norms in [1, 2)) less their means: nothing overflows, and
 // leverage scores do not change under scaling.
-absl::StatusOr<Matrix<double>> Centred(const AnyMatrixView &keys,
-                                       const ColumnScales &scales,
-                                       const ComputeContext &context) {
+absl::StatusOr<Matrix<double>> Centred(const AnyMatrixView& keys,
+                                       const ColumnScales& scales,
+                                       const ComputeContext& context) {
   const Index n = Rows(keys);
   const Index d = Cols(keys);
   const Index rows = std::clamp<Index>(kBlockNumbers / d, 1, n);
@@ -59,10 +59,10 @@ absl::StatusOr<Matrix<double>> Centred(const AnyMatrixView &keys,
 
 }  // namespace
 
-absl::StatusOr<UniversalSet> FindSoftmaxSet(const AnyMatrixView &keys,
+absl::StatusOr<UniversalSet> FindSoftmaxSet(const AnyMatrixView& keys,
                                             Index head,
-                                            const UniversalSetOptions &options,
-                                            const ComputeContext &context) {
+                                            const UniversalSetOptions& options,
+                                            const ComputeContext& context) {
   if (std::get<Softmax>(options.function).mode == SoftmaxMode::kCertified) {
     return ErrorWithDetail(
         absl::StatusCode::kInvalidArgument,

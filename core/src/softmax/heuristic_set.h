@@ -21,9 +21,9 @@ namespace steelyard {
 // COST    that of p = 2 and a float64 copy of the keys.
 // ERRORS  InvalidArgument CONFLICTING_FIELDS: Softmax::kCertified: no such set
 //         exists; a NaN or infinity. As FindUniversalSet.
-absl::StatusOr<UniversalSet> FindSoftmaxSet(const AnyMatrixView &keys,
+absl::StatusOr<UniversalSet> FindSoftmaxSet(const AnyMatrixView& keys,
                                             Index head,
-                                            const UniversalSetOptions &options,
-                                            const ComputeContext &context);
+                                            const UniversalSetOptions& options,
+                                            const ComputeContext& context);
 
 }  // namespace steelyard

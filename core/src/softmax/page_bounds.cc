@@ -36,7 +36,7 @@ struct ScaledQuery {
 
 // q := 2^e q' with the largest entry of q' in [1, 2), then F q' with F = scale
 // 2^e. The norm is |F| ||q'||: squares of F q' may overflow.
-ScaledQuery ScaleQuery(const std::vector<int> &key_exponents, double scale,
+ScaledQuery ScaleQuery(const std::vector<int>& key_exponents, double scale,
                        absl::Span<double> q) {
   const auto exponent_of = [&](std::size_t c) {
     return key_exponents.empty() ? 0 : key_exponents[c];
@@ -68,9 +68,9 @@ ScaledQuery ScaleQuery(const std::vector<int> &key_exponents, double scale,
 }
 
 // Rows of `upper` := q+ . highs + q- . lows, of `centre` := q . means.
-void MultiplyBounds(const SoftmaxPages &pages, const Matrix<double> &scaled,
-                    const StopToken &stop, Matrix<double> *upper,
-                    Matrix<double> *centre) {
+void MultiplyBounds(const SoftmaxPages& pages, const Matrix<double>& scaled,
+                    const StopToken& stop, Matrix<double>* upper,
+                    Matrix<double>* centre) {
   const Index count = scaled.rows();
   const Index d = scaled.cols();
   Matrix<double> positive(count, d);
@@ -83,7 +83,7 @@ void MultiplyBounds(const SoftmaxPages &pages, const Matrix<double> &scaled,
   for (Index p = 0; p < pages.pages(); p += step) {
     if (stop.stop_requested()) return;
     const Index width = std::min(step, pages.pages() - p);
-    const auto part = [&](const Matrix<double> &rows) {
+    const auto part = [&](const Matrix<double>& rows) {
       return Transposed(BlockOf(rows).Part(p, 0, width, d));
     };
     const Block<double> u = BlockOf(*upper).Part(0, p, count, width);
@@ -101,8 +101,8 @@ Index QueryBlockRows(Index pages) {
                     kMostQueries);
 }
 
-PageBounds BoundPages(const SoftmaxPages &pages, double scale,
-                      const QueryRange &range, const StopToken &stop) {
+PageBounds BoundPages(const SoftmaxPages& pages, double scale,
+                      const QueryRange& range, const StopToken& stop) {
   const Index count = range.count;
   const Index d = pages.columns;
   PageBounds bounds;
@@ -119,7 +119,7 @@ PageBounds BoundPages(const SoftmaxPages &pages, double scale,
   MultiplyBounds(pages, bounds.scaled, stop, &bounds.upper, &bounds.log_mass);
 
   for (Index i = 0; i < count && !stop.stop_requested(); ++i) {
-    const ScaledQuery &query = queries[static_cast<std::size_t>(i)];
+    const ScaledQuery& query = queries[static_cast<std::size_t>(i)];
     // |<q', k>| <= size. Logits: q' rounds once more, d products and sums, and
     // logarithms of that size that are added to them. Bounds: 2 d products, and
     // means that are off by (kPageKeys + 2) u of the largest entry.
@@ -136,8 +136,8 @@ PageBounds BoundPages(const SoftmaxPages &pages, double scale,
         range.positions.empty()
             ? std::numeric_limits<Index>::max()
             : range.positions[static_cast<std::size_t>(range.first + i)];
-    double *upper = bounds.upper.row(i);
-    double *mass = bounds.log_mass.row(i);
+    double* upper = bounds.upper.row(i);
+    double* mass = bounds.log_mass.row(i);
     for (Index p = 0; p < pages.pages(); ++p) {
       const Index keys = pages.Count(p);
       const Index seen =

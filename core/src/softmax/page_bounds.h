@@ -13,7 +13,7 @@ namespace steelyard {
 
 // Queries [first, first + count) of one head.
 struct QueryRange {
-  const AnyMatrixView &queries;
+  const AnyMatrixView& queries;
   Index first = 0;
   Index count = 0;
   // Of the whole head: the last key that each query sees. Empty: all keys.
@@ -38,7 +38,7 @@ Index QueryBlockRows(Index pages);
 
 // COST  3 d flops a page and query, as GEMMs. A stop leaves numbers without
 // meaning.
-PageBounds BoundPages(const SoftmaxPages &pages, double scale,
-                      const QueryRange &range, const StopToken &stop);
+PageBounds BoundPages(const SoftmaxPages& pages, double scale,
+                      const QueryRange& range, const StopToken& stop);
 
 }  // namespace steelyard

@@ -27,28 +27,28 @@ namespace hn = hwy::HWY_NAMESPACE;
 // At most 8 lanes, so that two vectors fit into a page on every target.
 using Lanes8 = hn::CappedTag<double, 8>;
 
-HWY_INLINE hn::Vec<Lanes8> LoadKeys(Lanes8 d, const double *in) {
+HWY_INLINE hn::Vec<Lanes8> LoadKeys(Lanes8 d, const double* in) {
   return hn::LoadU(d, in);
 }
 
-HWY_INLINE hn::Vec<Lanes8> LoadKeys(Lanes8 d, const float *in) {
+HWY_INLINE hn::Vec<Lanes8> LoadKeys(Lanes8 d, const float* in) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, Lanes8>(), in));
 }
 
 // Four queries against two vectors of keys: eight sums in registers.
 template <typename T>
-HWY_INLINE void FourQueries(const double *const *queries, const T *page,
-                            Index d, double *logits) {
+HWY_INLINE void FourQueries(const double* const* queries, const T* page,
+                            Index d, double* logits) {
   const Lanes8 tag;
   const auto lanes = static_cast<Index>(hn::Lanes(tag));
-  const double *HWY_RESTRICT q0 = queries[0];
-  const double *HWY_RESTRICT q1 = queries[1];
-  const double *HWY_RESTRICT q2 = queries[2];
-  const double *HWY_RESTRICT q3 = queries[3];
+  const double* HWY_RESTRICT q0 = queries[0];
+  const double* HWY_RESTRICT q1 = queries[1];
+  const double* HWY_RESTRICT q2 = queries[2];
+  const double* HWY_RESTRICT q3 = queries[3];
   for (Index l = 0; l < kPageKeys; l += 2 * lanes) {
     auto a0 = hn::Zero(tag), a1 = a0, a2 = a0, a3 = a0;
     auto b0 = a0, b1 = a0, b2 = a0, b3 = a0;
-    const T *HWY_RESTRICT keys = page + l;
+    const T* HWY_RESTRICT keys = page + l;
     for (Index c = 0; c < d; ++c, keys += kPageKeys) {
       const auto ka = LoadKeys(tag, keys);
       const auto kb = LoadKeys(tag, keys + lanes);
@@ -79,14 +79,14 @@ HWY_INLINE void FourQueries(const double *const *queries, const T *page,
 // One query against a page, two or four vectors of keys at a time: chains long
 // enough to hide the latency of a fused product.
 template <typename T>
-HWY_INLINE void OneQuery(const double *HWY_RESTRICT q, const T *page, Index d,
-                         double *logits) {
+HWY_INLINE void OneQuery(const double* HWY_RESTRICT q, const T* page, Index d,
+                         double* logits) {
   const Lanes8 tag;
   const auto lanes = static_cast<Index>(hn::Lanes(tag));
   const Index step = 4 * lanes <= kPageKeys ? 4 * lanes : 2 * lanes;
   for (Index l = 0; l < kPageKeys; l += step) {
     auto s0 = hn::Zero(tag), s1 = s0, s2 = s0, s3 = s0;
-    const T *HWY_RESTRICT keys = page + l;
+    const T* HWY_RESTRICT keys = page + l;
     for (Index c = 0; c < d; ++c, keys += kPageKeys) {
       const auto x = hn::Set(tag, q[c]);
       s0 = hn::MulAdd(x, LoadKeys(tag, keys), s0);
@@ -102,8 +102,8 @@ HWY_INLINE void OneQuery(const double *HWY_RESTRICT q, const T *page, Index d,
 }
 
 template <typename T>
-HWY_INLINE void Logits(const double *const *queries, Index count, const T *page,
-                       Index d, double *logits) {
+HWY_INLINE void Logits(const double* const* queries, Index count, const T* page,
+                       Index d, double* logits) {
   Index i = 0;
   for (; i + 4 <= count; i += 4) {
     FourQueries(queries + i, page, d, logits + i * kPageKeys);
@@ -113,17 +113,17 @@ HWY_INLINE void Logits(const double *const *queries, Index count, const T *page,
   }
 }
 
-void LogitsF32(const double *const *queries, Index count, const float *page,
-               Index d, double *logits) {
+void LogitsF32(const double* const* queries, Index count, const float* page,
+               Index d, double* logits) {
   Logits(queries, count, page, d, logits);
 }
 
-void LogitsF64(const double *const *queries, Index count, const double *page,
-               Index d, double *logits) {
+void LogitsF64(const double* const* queries, Index count, const double* page,
+               Index d, double* logits) {
   Logits(queries, count, page, d, logits);
 }
 
-double Largest(const double *x, Index count) {
+double Largest(const double* x, Index count) {
   const hn::ScalableTag<double> tag;
   const auto lanes = static_cast<Index>(hn::Lanes(tag));
   double largest = -std::numeric_limits<double>::infinity();
@@ -139,7 +139,20 @@ double Largest(const double *x, Index count) {
   return largest;
 }
 
-double SumExp(const double *x, Index count, double shift) {
+std::uint32_t ReachMask(const double* x, double least) {
+  const Lanes8 tag;
+  const auto lanes = static_cast<Index>(hn::Lanes(tag));
+  const auto bound = hn::Set(tag, least);
+  std::uint32_t mask = 0;
+  for (Index l = 0; l < kPageKeys; l += lanes) {
+    std::uint8_t bits[8] = {};
+    hn::StoreMaskBits(tag, hn::Ge(hn::LoadU(tag, x + l), bound), bits);
+    mask |= static_cast<std::uint32_t>(bits[0]) << l;
+  }
+  return mask;
+}
+
+double SumExp(const double* x, Index count, double shift) {
   const hn::ScalableTag<double> tag;
   const hn::CappedTag<double, 1> one;
   const auto lanes = static_cast<Index>(hn::Lanes(tag));
@@ -168,22 +181,27 @@ HWY_EXPORT(LogitsF32);
 HWY_EXPORT(LogitsF64);
 HWY_EXPORT(Largest);
 HWY_EXPORT(SumExp);
+HWY_EXPORT(ReachMask);
 
-void PageLogits(const double *const *queries, Index count, const float *page,
-                Index d, double *logits) {
+void PageLogits(const double* const* queries, Index count, const float* page,
+                Index d, double* logits) {
   HWY_DYNAMIC_DISPATCH(LogitsF32)(queries, count, page, d, logits);
 }
 
-void PageLogits(const double *const *queries, Index count, const double *page,
-                Index d, double *logits) {
+void PageLogits(const double* const* queries, Index count, const double* page,
+                Index d, double* logits) {
   HWY_DYNAMIC_DISPATCH(LogitsF64)(queries, count, page, d, logits);
 }
 
-double LargestOf(const double *x, Index count) {
+double LargestOf(const double* x, Index count) {
   return HWY_DYNAMIC_DISPATCH(Largest)(x, count);
 }
 
-double SumOfExponentials(const double *x, Index count, double shift) {
+std::uint32_t AtLeast(const double* x, double least) {
+  return HWY_DYNAMIC_DISPATCH(ReachMask)(x, least);
+}
+
+double SumOfExponentials(const double* x, Index count, double shift) {
   return HWY_DYNAMIC_DISPATCH(SumExp)(x, count, shift);
 }
 

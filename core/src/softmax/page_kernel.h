@@ -6,6 +6,8 @@
 //   are scored beside it. Google Highway, target chosen at run time.
 #pragma once
 
+#include <cstdint>
+
 #include "steelyard/matrix_view.h"
 
 namespace steelyard {
@@ -14,16 +16,19 @@ inline constexpr Index kPageKeys = 32;
 
 // logits[i * kPageKeys + l] = sum_c queries[i][c] page[c * kPageKeys + l]. Each
 // carries an error of at most (d + 1) u sum_c |q_c k_c|.
-void PageLogits(const double *const *queries, Index count, const float *page,
-                Index d, double *logits);
-void PageLogits(const double *const *queries, Index count, const double *page,
-                Index d, double *logits);
+void PageLogits(const double* const* queries, Index count, const float* page,
+                Index d, double* logits);
+void PageLogits(const double* const* queries, Index count, const double* page,
+                Index d, double* logits);
 
 // -infinity for count = 0.
-double LargestOf(const double *x, Index count);
+double LargestOf(const double* x, Index count);
+
+// Bit l is set where x[l] >= least, l < kPageKeys.
+std::uint32_t AtLeast(const double* x, double least);
 
 // sum exp(x - shift), each x <= shift; -infinity gives 0. Each term is right to
 // (2 + |x - shift|) u, plus what the sum of `count` terms rounds.
-double SumOfExponentials(const double *x, Index count, double shift);
+double SumOfExponentials(const double* x, Index count, double shift);
 
 }  // namespace steelyard

@@ -1,8 +1,11 @@
 #include "softmax/page_scan.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -56,8 +59,8 @@ struct Query {
 
 class Scan {
  public:
-  Scan(const SoftmaxPages &pages, double epsilon, PageBounds bounds,
-       const QueryRange &range)
+  Scan(const SoftmaxPages& pages, double epsilon, PageBounds bounds,
+       const QueryRange& range)
       : pages_(pages),
         epsilon_(epsilon),
         log_epsilon_(std::log(epsilon)),
@@ -67,21 +70,22 @@ class Scan {
         sum_error_(4.0 * kUnitRoundoff *
                    static_cast<double>(pages.pages() + kPageKeys + 1024)),
         queries_(static_cast<std::size_t>(range.count)),
-        logits_(range.count, kPageKeys) {
+        logits_(range.count, kPageKeys),
+        first_of_page_(static_cast<std::size_t>(pages.pages()) + 1) {
     for (Index i = 0; i < range.count; ++i) {
-      Query &query = At(i);
+      Query& query = At(i);
       query.error = bounds_.logit_errors[static_cast<std::size_t>(i)];
       if (!range.positions.empty()) {
         query.last = range.positions[static_cast<std::size_t>(range.first + i)];
       }
-      const double *upper = bounds_.upper.row(i);
+      const double* upper = bounds_.upper.row(i);
       for (Index p = 0; p < pages.pages(); ++p) {
         if (upper[p] > -kInfinity) ++query.pages_seen;
       }
     }
   }
 
-  void Run(const StopToken &stop) {
+  void Run(const StopToken& stop) {
     while (!stop.stop_requested()) {
       wanted_.clear();
       for (Index i = 0; i < Count(); ++i) Choose(i);
@@ -90,12 +94,12 @@ class Scan {
     }
   }
 
-  void Answer(Index i, HeavyRow *row) const;
+  void Answer(Index i, HeavyRow* row) const;
 
  private:
   Index Count() const { return static_cast<Index>(queries_.size()); }
-  Query &At(Index i) { return queries_[static_cast<std::size_t>(i)]; }
-  const Query &At(Index i) const {
+  Query& At(Index i) { return queries_[static_cast<std::size_t>(i)]; }
+  const Query& At(Index i) const {
     return queries_[static_cast<std::size_t>(i)];
   }
 
@@ -109,11 +113,11 @@ class Scan {
   // The `count` closed pages of the largest bounds, of those that reach
   // `least`.
   void Want(Index i, double least, Index count);
-  void Open(const StopToken &stop);
-  void OpenPage(Index page, const Index *queries, Index count);
-  void Take(Index i, Index page, const double *logits);
+  void Open(const StopToken& stop);
+  void OpenPage(Index page, const Index* queries, Index count);
+  void Take(Index i, Index page, const double* logits);
 
-  const SoftmaxPages &pages_;
+  const SoftmaxPages& pages_;
   const double epsilon_;
   const double log_epsilon_;
   PageBounds bounds_;
@@ -121,14 +125,18 @@ class Scan {
   std::vector<Query> queries_;
   Matrix<double> logits_;
   std::vector<std::pair<Index, Index>> wanted_;  // page, query
+  std::vector<std::size_t> first_of_page_;
+  std::vector<std::size_t> next_of_page_;
+  std::vector<Index> by_page_;
+  std::vector<const double*> rows_;
   std::vector<Index> chosen_;
 };
 
 double Scan::LogLow(Index i) const {
-  const Query &query = At(i);
+  const Query& query = At(i);
   const double looked = query.shift + std::log(query.sum) - query.error;
   // Of the closed pages: opened ones have mass -infinity.
-  const double *mass = bounds_.log_mass.row(i);
+  const double* mass = bounds_.log_mass.row(i);
   const double most = LargestOf(mass, pages_.pages());
   const double closed =
       most == -kInfinity
@@ -138,9 +146,9 @@ double Scan::LogLow(Index i) const {
 }
 
 double Scan::LogHigh(Index i) const {
-  const Query &query = At(i);
+  const Query& query = At(i);
   const double looked = query.shift + std::log(query.sum) + query.error;
-  const double *upper = bounds_.upper.row(i);
+  const double* upper = bounds_.upper.row(i);
   const double most = LargestOf(upper, pages_.pages());
   const double closed =
       most == -kInfinity
@@ -151,9 +159,9 @@ double Scan::LogHigh(Index i) const {
 }
 
 bool Scan::HasUndecided(Index i) const {
-  const Query &query = At(i);
+  const Query& query = At(i);
   const double log_high = LogHigh(i);
-  for (const Candidate &key : query.found) {
+  for (const Candidate& key : query.found) {
     if (key.logit + query.error >= query.threshold &&
         key.logit - query.error < log_high + log_epsilon_) {
       return true;
@@ -163,7 +171,7 @@ bool Scan::HasUndecided(Index i) const {
 }
 
 void Scan::Want(Index i, double least, Index count) {
-  const double *upper = bounds_.upper.row(i);
+  const double* upper = bounds_.upper.row(i);
   chosen_.clear();
   for (Index p = 0; p < pages_.pages(); ++p) {
     if (upper[p] > -kInfinity && upper[p] >= least) chosen_.push_back(p);
@@ -180,7 +188,7 @@ void Scan::Want(Index i, double least, Index count) {
 }
 
 void Scan::Choose(Index i) {
-  Query &query = At(i);
+  Query& query = At(i);
   const Index closed = query.pages_seen - query.pages_opened;
   query.log_low = LogLow(i);
   query.threshold = query.log_low + log_epsilon_;
@@ -193,7 +201,7 @@ void Scan::Choose(Index i) {
     return kMostOfPages * (query.pages_opened + more) > query.pages_seen;
   };
   if (!query.proven) {
-    const double *upper = bounds_.upper.row(i);
+    const double* upper = bounds_.upper.row(i);
     const Index needed = std::count_if(
         upper, upper + pages_.pages(),
         [&](double x) { return x > -kInfinity && x >= query.threshold; });
@@ -213,38 +221,47 @@ void Scan::Choose(Index i) {
   Want(i, -kInfinity, more);
 }
 
-void Scan::Open(const StopToken &stop) {
-  std::sort(wanted_.begin(), wanted_.end());
-  std::vector<Index> queries;
+void Scan::Open(const StopToken& stop) {
+  // Queries by page, both ascending: counting sort.
+  std::fill(first_of_page_.begin(), first_of_page_.end(), 0);
+  for (const auto& [page, query] : wanted_) {
+    ++first_of_page_[static_cast<std::size_t>(page) + 1];
+  }
+  std::partial_sum(first_of_page_.begin(), first_of_page_.end(),
+                   first_of_page_.begin());
+  by_page_.resize(wanted_.size());
+  next_of_page_.assign(first_of_page_.begin(), first_of_page_.end() - 1);
+  for (const auto& [page, query] : wanted_) {
+    by_page_[next_of_page_[static_cast<std::size_t>(page)]++] = query;
+  }
   Index opened = 0;
-  for (std::size_t k = 0; k < wanted_.size();) {
-    const Index page = wanted_[k].first;
-    queries.clear();
-    for (; k < wanted_.size() && wanted_[k].first == page; ++k) {
-      queries.push_back(wanted_[k].second);
-    }
+  for (std::size_t page = 0; page + 1 < first_of_page_.size(); ++page) {
+    const std::size_t begin = first_of_page_[page];
+    const std::size_t count = first_of_page_[page + 1] - begin;
+    if (count == 0) continue;
     if (++opened % kPagesBetweenLooks == 0 && stop.stop_requested()) return;
-    OpenPage(page, queries.data(), static_cast<Index>(queries.size()));
+    OpenPage(static_cast<Index>(page), by_page_.data() + begin,
+             static_cast<Index>(count));
   }
 }
 
-void Scan::OpenPage(Index page, const Index *queries, Index count) {
-  std::vector<const double *> rows;
+void Scan::OpenPage(Index page, const Index* queries, Index count) {
+  rows_.clear();
   for (Index k = 0; k < count; ++k) {
-    rows.push_back(bounds_.scaled.row(queries[k]));
+    rows_.push_back(bounds_.scaled.row(queries[k]));
   }
   if (pages_.wide.empty()) {
-    PageLogits(rows.data(), count, pages_.narrow.row(page), pages_.columns,
+    PageLogits(rows_.data(), count, pages_.narrow.row(page), pages_.columns,
                logits_.data());
   } else {
-    PageLogits(rows.data(), count, pages_.wide.row(page), pages_.columns,
+    PageLogits(rows_.data(), count, pages_.wide.row(page), pages_.columns,
                logits_.data());
   }
   for (Index k = 0; k < count; ++k) Take(queries[k], page, logits_.row(k));
 }
 
-void Scan::Take(Index i, Index page, const double *logits) {
-  Query &query = At(i);
+void Scan::Take(Index i, Index page, const double* logits) {
+  Query& query = At(i);
   const Index keys = query.last == std::numeric_limits<Index>::max()
                          ? pages_.Count(page)
                          : pages_.CountUpTo(page, query.last);
@@ -263,22 +280,24 @@ void Scan::Take(Index i, Index page, const double *logits) {
       query.threshold, query.shift - query.error - sum_error_ + log_epsilon_);
   const double least = query.threshold - query.error;
   if (largest < least) return;
-  for (Index l = 0; l < keys; ++l) {
-    if (logits[l] < least) continue;
-    query.found.push_back(
-        {pages_.labels[static_cast<std::size_t>(page * kPageKeys + l)],
-         logits[l]});
+  const Index* labels =
+      pages_.labels.data() + pages_.begins[static_cast<std::size_t>(page)];
+  std::uint32_t reach = AtLeast(logits, least);
+  if (keys < kPageKeys) reach &= (std::uint32_t{1} << keys) - 1;
+  for (; reach != 0; reach &= reach - 1) {
+    const int l = std::countr_zero(reach);
+    query.found.push_back({labels[l], logits[l]});
   }
   if (query.found.size() < query.compact_at) return;
   query.found.erase(
       std::remove_if(query.found.begin(), query.found.end(),
-                     [&](const Candidate &key) { return key.logit < least; }),
+                     [&](const Candidate& key) { return key.logit < least; }),
       query.found.end());
   query.compact_at = std::max<std::size_t>(64, 2 * query.found.size());
 }
 
 // Z of e^log as mantissa and power of two, not above it.
-void SetNormalizer(double log, HeavyRow *row) {
+void SetNormalizer(double log, HeavyRow* row) {
   const double plain = std::exp(log - 4.0 * kUnitRoundoff * std::abs(log));
   if (std::isnormal(plain)) {
     row->normalizer = plain * (1.0 - 4.0 * kUnitRoundoff);
@@ -297,8 +316,8 @@ void SetNormalizer(double log, HeavyRow *row) {
                                    8.0 * kUnitRoundoff * std::abs(log));
 }
 
-void Scan::Answer(Index i, HeavyRow *row) const {
-  const Query &query = At(i);
+void Scan::Answer(Index i, HeavyRow* row) const {
+  const Query& query = At(i);
   row->keys_scored = query.keys_looked;
   row->undefined = query.pages_seen == 0;
   if (row->undefined) return;
@@ -309,8 +328,8 @@ void Scan::Answer(Index i, HeavyRow *row) const {
                      2.0 * (query.error + sum_error_) <= kExact;
   std::vector<Candidate> found = query.found;
   std::sort(found.begin(), found.end(),
-            [](const auto &a, const auto &b) { return a.label < b.label; });
-  for (const Candidate &key : found) {
+            [](const auto& a, const auto& b) { return a.label < b.label; });
+  for (const Candidate& key : found) {
     const double upper =
         std::min(1.0, std::exp(key.logit + query.error - log_low));
     if (upper < epsilon_) continue;
@@ -328,8 +347,8 @@ void Scan::Answer(Index i, HeavyRow *row) const {
 
 }  // namespace
 
-void ScanPages(const SoftmaxPages &pages, double scale, double epsilon,
-               const QueryRange &range, const StopToken &stop, HeavyRow *rows) {
+void ScanPages(const SoftmaxPages& pages, double scale, double epsilon,
+               const QueryRange& range, const StopToken& stop, HeavyRow* rows) {
   PageBounds bounds = BoundPages(pages, scale, range, stop);
   if (stop.stop_requested()) return;
   Scan scan(pages, epsilon, std::move(bounds), range);

@@ -13,7 +13,7 @@ namespace steelyard {
 
 // rows[0 .. range.count) := the heavy keys of the queries. A stop leaves rows
 // without meaning: the caller looks, too.
-void ScanPages(const SoftmaxPages &pages, double scale, double epsilon,
-               const QueryRange &range, const StopToken &stop, HeavyRow *rows);
+void ScanPages(const SoftmaxPages& pages, double scale, double epsilon,
+               const QueryRange& range, const StopToken& stop, HeavyRow* rows);
 
 }  // namespace steelyard

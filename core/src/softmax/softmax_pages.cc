@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "factor/factor.h"
 #include "linalg/stopped.h"
-#include "parallel/scratch_pool.h"
 #include "softmax/page_kernel.h"
 #include "softmax/page_order.h"
 
@@ -13,43 +13,82 @@ namespace steelyard {
 namespace {
 
 constexpr double kUnitRoundoff = 0x1p-53;
-// A segment's rows are ordered by one task: at most so many numbers (16 MiB of
-// float64 a worker) and keys (so that a median takes below a millisecond).
-constexpr Index kSegmentNumbers = Index{1} << 21;
-constexpr Index kSegmentPages = 512;
+// Keys are ordered by segments, one after the other: at most so many numbers
+// (128 MiB of float64) and keys (so that a median takes some milliseconds).
+constexpr Index kSegmentNumbers = Index{1} << 24;
+constexpr Index kSegmentKeys = Index{1} << 18;
 // Causal queries see parts of pages that mix positions; few pages lie across
 // the end of what a query sees when segments are short.
-constexpr Index kCausalSegmentPages = 32;
-// Fewer queries of a key head than this do not pay for finding pages.
+constexpr Index kCausalSegmentKeys = 1024;
+// Fewer queries of a key head than this do not pay for ordering.
 constexpr Index kWorthOrdering = 64;
+// Of numbers that one task loads or writes: below a millisecond.
+constexpr Index kTaskNumbers = Index{1} << 18;
 
 Index SegmentKeys(Index d, bool causal) {
-  const Index most = causal ? kCausalSegmentPages : kSegmentPages;
-  return kPageKeys *
-         std::clamp<Index>(kSegmentNumbers / d / kPageKeys, 1, most);
+  const Index most = causal ? kCausalSegmentKeys : kSegmentKeys;
+  return std::clamp(kSegmentNumbers / d, kPageKeys, most);
 }
 
-// Rows of one segment, its order found, go to their pages.
-class SegmentWriter {
- public:
-  SegmentWriter(Index first, Block<const double> rows, SoftmaxPages *pages)
-      : first_(first), rows_(rows), pages_(pages) {}
+// body(begin, end) over [0, count) in blocks of rows of d numbers.
+template <typename Body>
+absl::Status ForBlocks(Index count, Index d, const ComputeContext& context,
+                       const Body& body) {
+  const Index rows = std::clamp<Index>(kTaskNumbers / d, 1, count);
+  context.workers.ParallelFor(
+      (count + rows - 1) / rows, context.stop, [&](Index task) {
+        body(task * rows, std::min(count, (task + 1) * rows));
+      });
+  return CheckStop(context.stop);
+}
 
-  void Write(const std::vector<Index> &order, absl::Span<const Index> labels,
-             Index page_in_segment) {
-    const Index begin = page_in_segment * kPageKeys;
-    const Index count = std::min(kPageKeys, rows_.rows - begin);
-    const Index page = (first_ + begin) / kPageKeys;
-    const Index d = rows_.cols;
+// Order of all keys, segment by segment.
+absl::StatusOr<PageOrder> OrderAll(const AnyMatrixView& keys,
+                                   const std::vector<int>& exponents,
+                                   const SoftmaxIndexOptions& options,
+                                   const ComputeContext& context) {
+  const Index n = Rows(keys);
+  const Index d = Cols(keys);
+  if (options.expected_queries < kWorthOrdering) return NaturalPages(n);
+  const Index segment = std::min(n, SegmentKeys(d, options.causal));
+  auto rows = Matrix<double>::Unset(segment, d);
+  PageOrder all;
+  for (Index first = 0; first < n; first += segment) {
+    const Index count = std::min(segment, n - first);
+    const absl::Status loaded =
+        ForBlocks(count, d, context, [&](Index begin, Index end) {
+          LoadScaledRows(keys, first + begin, end - begin, exponents,
+                         rows.row(begin));
+        });
+    if (!loaded.ok()) return loaded;
+    PageOrder part =
+        OrderIntoPages(BlockOf(rows).Part(0, 0, count, d), context);
+    const absl::Status stopped = CheckStop(context.stop);
+    if (!stopped.ok()) return stopped;
+    part.begins.pop_back();
+    for (const Index row : part.order) all.order.push_back(first + row);
+    for (const Index begin : part.begins) all.begins.push_back(first + begin);
+  }
+  all.begins.push_back(n);
+  return all;
+}
+
+// Writes one page after the other.
+class PageWriter {
+ public:
+  PageWriter(const AnyMatrixView& keys, SoftmaxPages* pages)
+      : keys_(keys),
+        pages_(pages),
+        rows_(Matrix<double>::Unset(kPageKeys, Cols(keys))) {}
+
+  // `rows` are the page's rows of the keys.
+  void Write(Index page, const Index* rows) {
+    const Index count = pages_->Count(page);
     for (Index l = 0; l < count; ++l) {
-      const Index row = order[static_cast<std::size_t>(begin + l)];
-      const auto global = static_cast<std::size_t>(first_ + row);
-      pages_->labels[static_cast<std::size_t>(first_ + begin + l)] =
-          labels.empty() ? first_ + row : labels[global];
-      local_[l] = rows_.row(row);
+      LoadScaledRows(keys_, rows[l], 1, pages_->exponents, rows_.row(l));
     }
     Copy(page, count);
-    Bound(page, count, d);
+    Bound(page, count);
   }
 
   // Of the pages written.
@@ -57,11 +96,10 @@ class SegmentWriter {
 
  private:
   void Copy(Index page, Index count) {
-    const Index d = rows_.cols;
     const bool wide = !pages_->wide.empty();
-    for (Index c = 0; c < d; ++c) {
+    for (Index c = 0; c < rows_.cols(); ++c) {
       for (Index l = 0; l < kPageKeys; ++l) {
-        const double k = l < count ? local_[l][c] : 0.0;
+        const double k = l < count ? rows_(l, c) : 0.0;
         if (wide) {
           pages_->wide(page, c * kPageKeys + l) = k;
         } else {  // exact: that is where it came from
@@ -71,21 +109,25 @@ class SegmentWriter {
     }
   }
 
-  void Bound(Index page, Index count, Index d) {
-    double *mean = pages_->means.row(page);
-    double *low = pages_->lows.row(page);
-    double *high = pages_->highs.row(page);
-    double box = 0.0;
-    for (Index c = 0; c < d; ++c) {
-      low[c] = high[c] = local_[0][c];
-      double sum = 0.0;
-      for (Index l = 0; l < count; ++l) {
-        const double k = local_[l][c];
+  void Bound(Index page, Index count) {
+    const Index d = rows_.cols();
+    double* mean = pages_->means.row(page);
+    double* low = pages_->lows.row(page);
+    double* high = pages_->highs.row(page);
+    std::copy_n(rows_.row(0), d, mean);
+    std::copy_n(rows_.row(0), d, low);
+    std::copy_n(rows_.row(0), d, high);
+    for (Index l = 1; l < count; ++l) {
+      for (Index c = 0; c < d; ++c) {
+        const double k = rows_(l, c);
         low[c] = std::min(low[c], k);
         high[c] = std::max(high[c], k);
-        sum += k;
+        mean[c] += k;
       }
-      mean[c] = sum / static_cast<double>(count);
+    }
+    double box = 0.0;
+    for (Index c = 0; c < d; ++c) {
+      mean[c] /= static_cast<double>(count);
       const double most = std::max(std::abs(low[c]), std::abs(high[c]));
       box += most * most;
     }
@@ -93,7 +135,7 @@ class SegmentWriter {
     for (Index l = 0; l < count; ++l) {
       double square = 0.0;
       for (Index c = 0; c < d; ++c) {
-        const double t = local_[l][c] - mean[c];
+        const double t = rows_(l, c) - mean[c];
         square += t * t;
       }
       radius = std::max(radius, square);
@@ -104,83 +146,71 @@ class SegmentWriter {
     largest_norm_ = std::max(largest_norm_, std::sqrt(box) * up);
   }
 
- private:
-  const Index first_;
-  const Block<const double> rows_;
-  SoftmaxPages *pages_;
-  const double *local_[kPageKeys] = {};
+  const AnyMatrixView& keys_;
+  SoftmaxPages* pages_;
+  Matrix<double> rows_;
   double largest_norm_ = 0.0;
 };
 
-SoftmaxPages Allocated(const AnyMatrixView &keys) {
-  const Index n = Rows(keys);
+// Room for the pages of `order`; labels are filled in.
+void Allocate(const AnyMatrixView& keys, absl::Span<const Index> labels,
+              PageOrder order, SoftmaxPages* result) {
   const Index d = Cols(keys);
-  const Index pages = (n + kPageKeys - 1) / kPageKeys;
-  SoftmaxPages result;
-  result.keys = n;
-  result.columns = d;
+  const auto pages = static_cast<Index>(order.begins.size()) - 1;
   if (std::holds_alternative<MatrixView<double>>(keys)) {
-    result.wide = Matrix<double>::Unset(pages, d * kPageKeys);
+    result->wide = Matrix<double>::Unset(pages, d * kPageKeys);
   } else {
-    result.narrow = Matrix<float>::Unset(pages, d * kPageKeys);
+    result->narrow = Matrix<float>::Unset(pages, d * kPageKeys);
   }
-  result.labels.resize(static_cast<std::size_t>(n));
-  result.means = Matrix<double>::Unset(pages, d);
-  result.lows = Matrix<double>::Unset(pages, d);
-  result.highs = Matrix<double>::Unset(pages, d);
-  result.radii.resize(static_cast<std::size_t>(pages));
-  return result;
+  result->means = Matrix<double>::Unset(pages, d);
+  result->lows = Matrix<double>::Unset(pages, d);
+  result->highs = Matrix<double>::Unset(pages, d);
+  result->radii.resize(static_cast<std::size_t>(pages));
+  result->begins = std::move(order.begins);
+  for (Index& row : order.order) {
+    if (!labels.empty()) row = labels[static_cast<std::size_t>(row)];
+  }
+  result->labels = std::move(order.order);
 }
 
 }  // namespace
 
-Index SoftmaxPages::Count(Index page) const {
-  return std::min(kPageKeys, keys - page * kPageKeys);
-}
-
 Index SoftmaxPages::CountUpTo(Index page, Index last) const {
-  const auto begin = labels.begin() + page * kPageKeys;
+  const auto begin = labels.begin() + begins[static_cast<std::size_t>(page)];
   const auto end = begin + Count(page);
   return std::upper_bound(begin, end, last) - begin;
 }
 
 absl::StatusOr<SoftmaxPages> MakeSoftmaxPages(
-    const AnyMatrixView &keys, absl::Span<const Index> labels,
-    const SoftmaxIndexOptions &options, const ComputeContext &context) {
-  const Index n = Rows(keys);
-  const Index d = Cols(keys);
-  SoftmaxPages pages = Allocated(keys);
-  if (!pages.wide.empty()) {
+    const AnyMatrixView& keys, absl::Span<const Index> labels,
+    const SoftmaxIndexOptions& options, const ComputeContext& context) {
+  SoftmaxPages pages;
+  pages.keys = Rows(keys);
+  pages.columns = Cols(keys);
+  if (std::holds_alternative<MatrixView<double>>(keys)) {
     // No product of entries may overflow: columns to norm 1.
     absl::StatusOr<ColumnScales> scales = ScanColumns(keys, "keys", context);
     if (!scales.ok()) return scales.status();
     pages.exponents = std::move(scales->exponents);
   }
-  const Index segment = SegmentKeys(d, options.causal);
-  const Index segments = (n + segment - 1) / segment;
-  std::vector<double> norms(static_cast<std::size_t>(segments));
-  ScratchPool pool(std::min(segment, n) * d);
-  context.workers.ParallelFor(segments, context.stop, [&](Index task) {
-    const Index first = task * segment;
-    const Index count = std::min(segment, n - first);
-    ScratchPool::Lease work = pool.Borrow();
-    const Block<double> rows{work.data(), count, d, d};
-    LoadScaledRows(keys, first, count, pages.exponents, rows.data);
-    std::vector<Index> order(static_cast<std::size_t>(count));
-    if (options.expected_queries >= kWorthOrdering) {
-      order = OrderIntoPages(rows, context.stop);
-    } else {
-      for (Index i = 0; i < count; ++i) order[static_cast<std::size_t>(i)] = i;
-    }
-    SegmentWriter writer(first, rows, &pages);
-    for (Index p = 0; p * kPageKeys < count; ++p) {
-      if (context.stop.stop_requested()) return;
-      writer.Write(order, labels, p);
-    }
-    norms[static_cast<std::size_t>(task)] = writer.LargestNorm();
-  });
-  const absl::Status stopped = CheckStop(context.stop);
-  if (!stopped.ok()) return stopped;
+  absl::StatusOr<PageOrder> order =
+      OrderAll(keys, pages.exponents, options, context);
+  if (!order.ok()) return order.status();
+  const std::vector<Index> rows = order->order;
+  Allocate(keys, labels, *std::move(order), &pages);
+
+  std::vector<double> norms(static_cast<std::size_t>(pages.pages()));
+  const absl::Status written =
+      ForBlocks(pages.pages(), pages.columns * kPageKeys, context,
+                [&](Index begin, Index end) {
+                  PageWriter writer(keys, &pages);
+                  for (Index p = begin; p < end; ++p) {
+                    const auto at = static_cast<std::size_t>(p);
+                    writer.Write(p, rows.data() + pages.begins[at]);
+                    norms[at] = writer.LargestNorm();
+                  }
+                });
+  if (!written.ok()) return written;
   pages.largest_norm = *std::max_element(norms.begin(), norms.end());
   return pages;
 }

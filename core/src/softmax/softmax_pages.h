@@ -22,8 +22,10 @@ struct SoftmaxPages {
   // 0.
   Matrix<float> narrow;
   Matrix<double> wide;
-  // Of every key in page order, ascending in each page: its index.
+  // Of every key in page order, ascending in each page: its index. Page p has
+  // those from begins[p] to begins[p + 1] - 1.
   std::vector<Index> labels;
+  std::vector<Index> begins;
   // Of every page, rows of pages x d: the mean, the least and largest of each
   // coordinate (exact).
   Matrix<double> means;
@@ -36,7 +38,10 @@ struct SoftmaxPages {
 
   Index pages() const { return means.rows(); }
   // Keys on a page.
-  Index Count(Index page) const;
+  Index Count(Index page) const {
+    const auto at = static_cast<std::size_t>(page);
+    return begins[at + 1] - begins[at];
+  }
   // Of these, with a label of at most `last`: the first ones of the page.
   Index CountUpTo(Index page, Index last) const;
 };
@@ -44,7 +49,7 @@ struct SoftmaxPages {
 // `labels`: ascending, one a row of `keys`; empty: 0, 1, ...
 // `keys` are finite.
 absl::StatusOr<SoftmaxPages> MakeSoftmaxPages(
-    const AnyMatrixView &keys, absl::Span<const Index> labels,
-    const SoftmaxIndexOptions &options, const ComputeContext &context);
+    const AnyMatrixView& keys, absl::Span<const Index> labels,
+    const SoftmaxIndexOptions& options, const ComputeContext& context);
 
 }  // namespace steelyard

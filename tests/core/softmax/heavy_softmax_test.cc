@@ -13,14 +13,14 @@ namespace {
 
 const double kSlack = test::Gamma(1000000);
 
-const Workers &TwoWorkers() {
+const Workers& TwoWorkers() {
   static const Workers workers(2);
   return workers;
 }
 
-std::vector<HeavyRow> Find(const Matrix<double> &keys,
-                           const Matrix<double> &queries,
-                           const HeavyOptions &options) {
+std::vector<HeavyRow> Find(const Matrix<double>& keys,
+                           const Matrix<double>& queries,
+                           const HeavyOptions& options) {
   const std::vector<AnyMatrixView> key_views({keys.view()});
   const std::vector<AnyMatrixView> query_views({queries.view()});
   const auto rows =
@@ -30,9 +30,9 @@ std::vector<HeavyRow> Find(const Matrix<double> &keys,
 }
 
 // The rows of `keys` with these indices, and zero scores elsewhere.
-Matrix<long double> ScoresAmong(const Matrix<double> &queries,
-                                const Matrix<double> &keys,
-                                const std::vector<Index> &members) {
+Matrix<long double> ScoresAmong(const Matrix<double>& queries,
+                                const Matrix<double>& keys,
+                                const std::vector<Index>& members) {
   Matrix<long double> part(static_cast<Index>(members.size()), keys.cols());
   for (Index u = 0; u < part.rows(); ++u) {
     for (Index c = 0; c < keys.cols(); ++c) {
@@ -80,7 +80,7 @@ TEST(HeavySoftmaxTest, HeuristicScoresAreSharesAmongTheSet) {
   const auto scores = ScoresAmong(queries, keys, set.indices);
   const auto rows = Find(keys, queries, options);
   for (Index i = 0; i < 20; ++i) {
-    const HeavyRow &row = rows[static_cast<std::size_t>(i)];
+    const HeavyRow& row = rows[static_cast<std::size_t>(i)];
     test::ExpectProven(row, scores, i, 0.04, kSlack);
     EXPECT_LE(row.keys_scored, static_cast<Index>(set.indices.size()));
   }
@@ -89,7 +89,7 @@ TEST(HeavySoftmaxTest, HeuristicScoresAreSharesAmongTheSet) {
 TEST(HeavySoftmaxTest, HeuristicWithoutMembersIsUndefined) {
   const Matrix<double> keys(40, 3);
   const Matrix<double> queries = test::NormalMatrix(2, 3, Seed{5});
-  for (const HeavyRow &row :
+  for (const HeavyRow& row :
        Find(keys, queries,
             {.epsilon = 0.5,
             .function = Softmax{.mode = SoftmaxMode::kHeuristic}})) {

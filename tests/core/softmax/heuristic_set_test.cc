@@ -13,7 +13,7 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-const Workers &TwoWorkers() {
+const Workers& TwoWorkers() {
   static const Workers workers(2);
   return workers;
 }

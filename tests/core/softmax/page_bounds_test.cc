@@ -10,13 +10,18 @@
 namespace steelyard {
 namespace {
 
-SoftmaxPages PagesOf(const AnyMatrixView &keys) {
+Index LabelAt(const SoftmaxPages& pages, Index page, Index l) {
+  const Index begin = pages.begins[static_cast<std::size_t>(page)];
+  return pages.labels[static_cast<std::size_t>(begin + l)];
+}
+
+SoftmaxPages PagesOf(const AnyMatrixView& keys) {
   const Workers workers(2);
   return *MakeSoftmaxPages(keys, {}, {}, {workers});
 }
 
-long double Logit(const Matrix<long double> &queries, Index i,
-                  const Matrix<long double> &keys, Index j, double scale) {
+long double Logit(const Matrix<long double>& queries, Index i,
+                  const Matrix<long double>& keys, Index j, double scale) {
   long double product = 0.0L;
   for (Index c = 0; c < keys.cols(); ++c) product += queries(i, c) * keys(j, c);
   return scale * product;
@@ -24,7 +29,7 @@ long double Logit(const Matrix<long double> &queries, Index i,
 
 // Upper ends hold, log masses hold, and the logits that the kernel makes of
 // `scaled` are right to their error.
-void ExpectBounds(const AnyMatrixView &keys, const AnyMatrixView &queries,
+void ExpectBounds(const AnyMatrixView& keys, const AnyMatrixView& queries,
                   double scale) {
   const SoftmaxPages pages = PagesOf(keys);
   const PageBounds bounds = BoundPages(
@@ -33,7 +38,7 @@ void ExpectBounds(const AnyMatrixView &keys, const AnyMatrixView &queries,
   const Matrix<long double> wide_queries = test::Widened(queries);
   Matrix<double> logits(1, kPageKeys);
   for (Index i = 0; i < Rows(queries); ++i) {
-    const double *row = bounds.scaled.row(i);
+    const double* row = bounds.scaled.row(i);
     for (Index p = 0; p < pages.pages(); ++p) {
       if (pages.wide.empty()) {
         PageLogits(&row, 1, pages.narrow.row(p), pages.columns, logits.data());
@@ -42,7 +47,7 @@ void ExpectBounds(const AnyMatrixView &keys, const AnyMatrixView &queries,
       }
       long double largest = -1e300L;
       for (Index l = 0; l < pages.Count(p); ++l) {
-        const Index j = pages.labels[static_cast<std::size_t>(p * 32 + l)];
+        const Index j = LabelAt(pages, p, l);
         const long double s = Logit(wide_queries, i, wide, j, scale);
         EXPECT_LE(s, bounds.upper(i, p));
         EXPECT_LE(std::abs(logits(0, l) - s),
@@ -51,7 +56,7 @@ void ExpectBounds(const AnyMatrixView &keys, const AnyMatrixView &queries,
       }
       long double sum = 0.0L;
       for (Index l = 0; l < pages.Count(p); ++l) {
-        const Index j = pages.labels[static_cast<std::size_t>(p * 32 + l)];
+        const Index j = LabelAt(pages, p, l);
         sum += std::exp(Logit(wide_queries, i, wide, j, scale) - largest);
       }
       EXPECT_LE(bounds.log_mass(i, p), largest + std::log(sum));

@@ -14,7 +14,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Runs `body` on every target that this processor has.
 template <typename Body>
-void OnEveryTarget(const Body &body) {
+void OnEveryTarget(const Body& body) {
   for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
     SCOPED_TRACE(hwy::TargetName(target));
     hwy::SetSupportedTargetsForTest(target);
@@ -31,7 +31,7 @@ TEST(PageKernelTest, LogitsAreProductsWhoeverIsScoredBeside) {
   for (Index i = 0; i < wide.size(); ++i) {
     narrow.data()[i] = static_cast<float>(wide.data()[i]);
   }
-  std::vector<const double *> rows;
+  std::vector<const double*> rows;
   for (Index i = 0; i < 7; ++i) rows.push_back(queries.row(i));
   OnEveryTarget([&] {
     Matrix<double> together(7, kPageKeys);
@@ -81,6 +81,17 @@ TEST(PageKernelTest, SumsOfExponentialsLeaveNothingOut) {
                   static_cast<double>(sum), bound * static_cast<double>(sum));
     });
   }
+}
+
+TEST(PageKernelTest, MasksTellWhoReaches) {
+  Matrix<double> x = test::NormalMatrix(1, kPageKeys, Seed{4});
+  x(0, 7) = 0.25;
+  OnEveryTarget([&] {
+    const std::uint32_t mask = AtLeast(x.data(), 0.25);
+    for (Index l = 0; l < kPageKeys; ++l) {
+      EXPECT_EQ((mask >> l & 1) != 0, x(0, l) >= 0.25) << l;
+    }
+  });
 }
 
 }  // namespace

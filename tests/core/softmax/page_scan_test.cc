@@ -23,8 +23,8 @@ Matrix<double> ClusteredKeys(Index n, Index d, Seed seed) {
   return keys;
 }
 
-std::vector<HeavyRow> Scan(const Matrix<double> &keys,
-                           const Matrix<double> &queries, double scale,
+std::vector<HeavyRow> Scan(const Matrix<double>& keys,
+                           const Matrix<double>& queries, double scale,
                            double epsilon) {
   const Workers workers(2);
   const SoftmaxPages pages = *MakeSoftmaxPages(keys.view(), {}, {}, {workers});
@@ -50,7 +50,7 @@ TEST(PageScanTest, FindsEveryHeavyKeyAndOpensFewPages) {
   const auto rows = Scan(keys, queries, 1.0, 0.01);
   Index looked = 0;
   for (Index i = 0; i < 64; ++i) {
-    const HeavyRow &row = rows[static_cast<std::size_t>(i)];
+    const HeavyRow& row = rows[static_cast<std::size_t>(i)];
     test::ExpectProven(row, scores, i, 0.01, Slack(200.0, 8, 2000));
     looked += row.keys_scored;
   }
@@ -64,7 +64,7 @@ TEST(PageScanTest, UnstructuredKeysAreAllLookedAtAndExact) {
                                               test::Widened(keys.view()), 0.2);
   const auto rows = Scan(keys, queries, 0.2, 0.004);
   for (Index i = 0; i < 20; ++i) {
-    const HeavyRow &row = rows[static_cast<std::size_t>(i)];
+    const HeavyRow& row = rows[static_cast<std::size_t>(i)];
     test::ExpectProven(row, scores, i, 0.004, Slack(50.0, 24, 500));
     EXPECT_EQ(row.keys_scored, 500);
     EXPECT_TRUE(row.scores_upper.empty());
@@ -90,7 +90,7 @@ TEST(PageScanTest, NormalizerIsALowerEnd) {
       long double sum = 0.0L;
       for (const long double s : logits) sum += std::exp(s - largest);
       const long double log_z = largest + std::log(sum);
-      const HeavyRow &row = rows[static_cast<std::size_t>(i)];
+      const HeavyRow& row = rows[static_cast<std::size_t>(i)];
       const long double log_low =
           std::log(static_cast<long double>(row.normalizer)) +
           row.normalizer_exponent * std::log(2.0L);
@@ -110,7 +110,7 @@ TEST(PageScanTest, HugeLogitsAndUnresolvedOnesKeepTheirPromise) {
     const auto rows = Scan(keys, queries, scale, 0.1);
     // Beyond 1e15 not even the oracle resolves ties; none is expected.
     for (Index i = 0; i < 12; ++i) {
-      const HeavyRow &row = rows[static_cast<std::size_t>(i)];
+      const HeavyRow& row = rows[static_cast<std::size_t>(i)];
       test::ExpectProven(row, scores, i, 0.1,
                          std::min(0.5, Slack(std::abs(scale) * 100, 4, 300)));
       EXPECT_TRUE(std::isfinite(row.normalizer));

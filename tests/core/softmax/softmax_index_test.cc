@@ -20,14 +20,14 @@ using testing::ElementsAre;
 // Logits of these tests stay below 100; see page_scan_test.cc.
 const double kSlack = test::Gamma(1000000);
 
-const Workers &TwoWorkers() {
+const Workers& TwoWorkers() {
   static const Workers workers(2);
   return workers;
 }
 
-std::vector<HeavyRow> Find(const std::vector<AnyMatrixView> &keys,
-                           const std::vector<AnyMatrixView> &queries,
-                           const HeavyOptions &options) {
+std::vector<HeavyRow> Find(const std::vector<AnyMatrixView>& keys,
+                           const std::vector<AnyMatrixView>& queries,
+                           const HeavyOptions& options) {
   const auto indexes =
       BuildSoftmaxIndexes(keys, {.causal = options.causal}, {TwoWorkers()});
   EXPECT_TRUE(indexes.ok()) << indexes.status();
@@ -56,8 +56,8 @@ TYPED_TEST(SoftmaxIndexTest, GroupedQueriesEqualBruteForce) {
     queries.push_back(
         test::Stored<TypeParam>(test::NormalMatrix(70, 6, Seed{10 + g})));
   }
-  for (const auto &head : keys) key_views.push_back(head.view());
-  for (const auto &head : queries) query_views.push_back(head.view());
+  for (const auto& head : keys) key_views.push_back(head.view());
+  for (const auto& head : queries) query_views.push_back(head.view());
   const auto rows = Find(key_views, query_views, Options(0.03, 1.0));
   ASSERT_EQ(rows.size(), 6u * 70u);
   for (std::size_t g = 0; g < 6; ++g) {
@@ -100,7 +100,7 @@ TEST(SoftmaxIndexCausalTest, AQuerySeesNothingBehindItsPosition) {
                                               options.positions);
   const auto rows = Find({keys.view()}, {queries.view()}, options);
   for (Index i = 0; i < 9; ++i) {
-    const HeavyRow &row = rows[static_cast<std::size_t>(i)];
+    const HeavyRow& row = rows[static_cast<std::size_t>(i)];
     test::ExpectProven(row, scores, i, 0.02, kSlack);
     EXPECT_LE(row.keys_scored,
               options.positions[static_cast<std::size_t>(i)] + 1);
@@ -110,7 +110,7 @@ TEST(SoftmaxIndexCausalTest, AQuerySeesNothingBehindItsPosition) {
 TEST(SoftmaxIndexEdgeTest, OneKeyHasTheWholeMass) {
   const Matrix<float> keys(1, 3);
   const Matrix<double> queries = test::NormalMatrix(2, 3, Seed{22});
-  for (const HeavyRow &row :
+  for (const HeavyRow& row :
        Find({keys.view()}, {queries.view()}, Options(1.0, 1.0))) {
     EXPECT_THAT(row.indices, ElementsAre(0));
     EXPECT_NEAR(row.scores[0], 1.0, kSlack);

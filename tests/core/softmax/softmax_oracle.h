@@ -17,8 +17,8 @@ namespace steelyard::test {
 // score(i, j) = exp(scale <q_i, k_j>) / sum over the keys up to positions[i]
 // (all of them when empty); 0 behind it. The largest logit is taken out first.
 inline Matrix<long double> BruteForceSoftmax(
-    const Matrix<long double> &queries, const Matrix<long double> &keys,
-    double scale, const std::vector<Index> &positions = {}) {
+    const Matrix<long double>& queries, const Matrix<long double>& keys,
+    double scale, const std::vector<Index>& positions = {}) {
   Matrix<long double> scores(queries.rows(), keys.rows());
   for (Index i = 0; i < queries.rows(); ++i) {
     const Index seen =
@@ -47,7 +47,7 @@ inline Matrix<long double> BruteForceSoftmax(
 // Every score >= epsilon is in the row; what is in the row lies in its
 // interval, whose upper end reaches epsilon. `slack` is the error of the
 // oracle, and that of exact scores, relative.
-inline void ExpectProven(const HeavyRow &row, const Matrix<long double> &scores,
+inline void ExpectProven(const HeavyRow& row, const Matrix<long double>& scores,
                          Index i, double epsilon, double slack) {
   ASSERT_FALSE(row.undefined);
   ASSERT_EQ(row.scores.size(), row.indices.size());

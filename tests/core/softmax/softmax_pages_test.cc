@@ -9,8 +9,13 @@
 namespace steelyard {
 namespace {
 
-SoftmaxPages Make(const AnyMatrixView &keys, absl::Span<const Index> labels,
-                  const SoftmaxIndexOptions &options, int workers = 2) {
+Index LabelAt(const SoftmaxPages& pages, Index page, Index l) {
+  const Index begin = pages.begins[static_cast<std::size_t>(page)];
+  return pages.labels[static_cast<std::size_t>(begin + l)];
+}
+
+SoftmaxPages Make(const AnyMatrixView& keys, absl::Span<const Index> labels,
+                  const SoftmaxIndexOptions& options, int workers = 2) {
   const Workers threads(workers);
   auto pages = MakeSoftmaxPages(keys, labels, options, {threads});
   EXPECT_TRUE(pages.ok()) << pages.status();
@@ -18,7 +23,7 @@ SoftmaxPages Make(const AnyMatrixView &keys, absl::Span<const Index> labels,
 }
 
 // Coordinate c of the key at place l of a page, as it was given.
-double KeyAt(const SoftmaxPages &pages, Index page, Index l, Index c) {
+double KeyAt(const SoftmaxPages& pages, Index page, Index l, Index c) {
   const Index at = c * kPageKeys + l;
   if (pages.wide.empty()) return pages.narrow(page, at);
   return std::ldexp(pages.wide(page, at),
@@ -36,12 +41,14 @@ TYPED_TEST(SoftmaxPagesTest, HoldEveryKeyExactlyAndBoundIt) {
   for (const Index queries : {1, 1000}) {
     const SoftmaxPages pages =
         Make(keys.view(), {}, {.expected_queries = queries});
-    ASSERT_EQ(pages.pages(), 5);
-    for (Index p = 0; p < 5; ++p) {
-      EXPECT_EQ(pages.Count(p), p < 4 ? 32 : 22);
+    ASSERT_GE(pages.pages(), 5);
+    ASSERT_LE(pages.pages(), 10);
+    ASSERT_EQ(pages.begins.back(), 150);
+    for (Index p = 0; p < pages.pages(); ++p) {
+      ASSERT_GE(pages.Count(p), 1);
+      ASSERT_LE(pages.Count(p), kPageKeys);
       for (Index l = 0; l < pages.Count(p); ++l) {
-        const Index j =
-            pages.labels[static_cast<std::size_t>(p * kPageKeys + l)];
+        const Index j = LabelAt(pages, p, l);
         long double distance = 0.0L;
         long double norm = 0.0L;
         for (Index c = 0; c < 5; ++c) {
