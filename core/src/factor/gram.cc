@@ -120,7 +120,11 @@ class TileSum {
     const Index rows = std::min(cut_.panel_rows, cut_.n - first);
     const StripBlock<const double> right = right_.Load(a_, first, rows);
     if (i_ == j_) {
-      AddGram(right, right, true, hi, lo);
+      // Rows of other tiles are read in part only: left to the processor.
+      const ReadNext next = cut_.tiles == 1
+                                ? a_.RowsToRead(first + rows, cut_.panel_rows)
+                                : ReadNext{};
+      AddGram(right, right, true, hi, lo, next);
     } else {
       AddGram(left_->Load(a_, first, rows), right, false, hi, lo);
     }

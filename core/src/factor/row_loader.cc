@@ -66,4 +66,16 @@ void RowLoader::LoadStrips(Index row, Index col, Index rows, Index cols,
   Pack(row, col, rows, cols, out);
 }
 
+ReadNext RowLoader::RowsToRead(Index row, Index count) const {
+  return std::visit(
+      [&](const auto& view) {
+        const Index rows = std::clamp<Index>(view.rows() - row, 0, count);
+        if (rows == 0) return ReadNext{};
+        return ReadNext{view.row(row),
+                        rows * view.cols() *
+                            static_cast<Index>(sizeof(*view.data()))};
+      },
+      a_);
+}
+
 }  // namespace steelyard

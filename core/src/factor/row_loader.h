@@ -29,6 +29,9 @@ class RowLoader {
   void LoadStrips(Index row, Index col, Index rows, Index cols,
                   StripBlock<float> out) const;
 
+  // The memory of whole rows [row, row + count), cut at the last row.
+  ReadNext RowsToRead(Index row, Index count) const;
+
  private:
   template <typename T>
   void Pack(Index row, Index col, Index rows, Index cols,

@@ -104,6 +104,26 @@ struct Tile {
   }
 };
 
+// Asks for a part of ReadNext at each of `calls` calls.
+class Prefetch {
+ public:
+  Prefetch(const ReadNext& next, Index calls)
+      : at_(static_cast<const char*>(next.begin)),
+        end_(at_ + next.bytes),
+        step_((next.bytes / std::max<Index>(calls, 1) / 64 + 1) * 64) {}
+
+  HWY_INLINE void Some() {
+    const char* stop = at_ + std::min<Index>(step_, end_ - at_);
+    // Into the second-level cache: the first is full of strips.
+    for (; at_ < stop; at_ += 64) __builtin_prefetch(at_, 0, 2);
+  }
+
+ private:
+  const char* at_;
+  const char* end_;
+  Index step_;
+};
+
 template <typename In, typename Out>
 void PackStripsT(const In* in, Index in_stride, const double* factors,
                  Index rows, Index cols, StripBlock<Out> out) {
@@ -198,11 +218,13 @@ void GramTilesFrom(Index first, const double* a, StripBlock<const double> b,
 
 template <int kStrips>
 void GramColumns(StripBlock<const double> a, StripBlock<const double> b,
-                 Index j, bool upper, Block<double> hi, Block<double> lo) {
+                 Index j, bool upper, Block<double> hi, Block<double> lo,
+                 Prefetch& prefetch) {
   constexpr Index kWidth = kStripColumns<double>;
   const Index last = upper ? j + kStrips : a.strips;
   for (Index i = 0; i < last; ++i) {
     const Index first = upper ? std::max<Index>(i - j, 0) : 0;
+    prefetch.Some();
     GramTilesFrom<kStrips>(
         first, a.strip(i), {b.strip(j), b.rows, kStrips},
         hi.Part(i * kWidth, j * kWidth, kWidth, kStrips * kWidth),
@@ -211,18 +233,20 @@ void GramColumns(StripBlock<const double> a, StripBlock<const double> b,
 }
 
 void AddGramT(StripBlock<const double> a, StripBlock<const double> b,
-              bool upper, Block<double> hi, Block<double> lo) {
+              bool upper, Block<double> hi, Block<double> lo, ReadNext next) {
+  const Index columns = (b.strips + kTileStrips - 1) / kTileStrips;
+  Prefetch prefetch(next, columns * a.strips / (upper ? 2 : 1));
   Index j = 0;
   for (; j + kTileStrips <= b.strips; j += kTileStrips) {
-    GramColumns<kTileStrips>(a, b, j, upper, hi, lo);
+    GramColumns<kTileStrips>(a, b, j, upper, hi, lo, prefetch);
   }
   if constexpr (kTileStrips > 2) {
     if (j + 2 <= b.strips) {
-      GramColumns<2>(a, b, j, upper, hi, lo);
+      GramColumns<2>(a, b, j, upper, hi, lo, prefetch);
       j += 2;
     }
   }
-  if (j < b.strips) GramColumns<1>(a, b, j, upper, hi, lo);
+  if (j < b.strips) GramColumns<1>(a, b, j, upper, hi, lo, prefetch);
 }
 
 // sums of kTileRows rows += squares of a tile.
@@ -259,12 +283,13 @@ HWY_INLINE void AddTriangle(Tile<T, kRows, kStrips>& tile, const T* a,
 // Rows of K times strips j .. j + kStrips - 1 of B.
 template <typename T, int kStrips>
 void NormColumns(StripBlock<const T> k, StripBlock<const T> b, Index j,
-                 bool upper, T* sums) {
+                 bool upper, T* sums, Prefetch& prefetch) {
   constexpr Index kWidth = kStripColumns<T>;
   const Index a_strip = k.pitch();
   const Index b_strip = b.pitch();
   const Index whole = upper ? j : k.strips;
   for (Index i = 0; i < k.rows; i += kTileRows) {
+    prefetch.Some();
     Tile<T, kTileRows, kStrips> tile;
     tile.Clear();
     const T* a = k.data + i * kWidth;
@@ -281,20 +306,22 @@ void NormColumns(StripBlock<const T> k, StripBlock<const T> b, Index j,
 
 template <typename T>
 void RowNormsT(StripBlock<const T> k, StripBlock<const T> b, bool upper,
-               Index count, T* sums, T* norms) {
+               Index first, Index count, T* sums, T* norms, ReadNext next) {
   constexpr Index kWidth = kStripColumns<T>;
   std::fill_n(sums, k.rows * kWidth, T{0});
-  Index j = 0;
+  const Index columns = (b.strips - first + kTileStrips - 1) / kTileStrips;
+  Prefetch prefetch(next, columns * (k.rows / kTileRows));
+  Index j = first;
   for (; j + kTileStrips <= b.strips; j += kTileStrips) {
-    NormColumns<T, kTileStrips>(k, b, j, upper, sums);
+    NormColumns<T, kTileStrips>(k, b, j, upper, sums, prefetch);
   }
   if constexpr (kTileStrips > 2) {
     if (j + 2 <= b.strips) {
-      NormColumns<T, 2>(k, b, j, upper, sums);
+      NormColumns<T, 2>(k, b, j, upper, sums, prefetch);
       j += 2;
     }
   }
-  if (j < b.strips) NormColumns<T, 1>(k, b, j, upper, sums);
+  if (j < b.strips) NormColumns<T, 1>(k, b, j, upper, sums, prefetch);
   const Tag<T> d;
   constexpr Index kLanes = static_cast<Index>(hn::MaxLanes(d));
   for (Index i = 0; i < count; ++i) {
@@ -304,6 +331,24 @@ void RowNormsT(StripBlock<const T> k, StripBlock<const T> b, bool upper,
       sum = hn::Add(sum, hn::Load(d, row + c));
     }
     norms[i] = hn::GetLane(hn::SumOfLanes(d, sum));
+  }
+}
+
+void RowSquaresT(StripBlock<const float> k, Index strips, Index count,
+                 float* squares) {
+  constexpr Index kWidth = kStripColumns<float>;
+  const Tag<float> d;
+  constexpr Index kLanes = static_cast<Index>(hn::MaxLanes(d));
+  for (Index i = 0; i < count; ++i) {
+    auto sum = hn::Zero(d);
+    for (Index s = 0; s < strips; ++s) {
+      const float* HWY_RESTRICT row = k.strip(s) + i * kWidth;
+      for (Index c = 0; c < kWidth; c += kLanes) {
+        const auto x = hn::Load(d, row + c);
+        sum = hn::MulAdd(x, x, sum);
+      }
+    }
+    squares[i] = hn::GetLane(hn::SumOfLanes(d, sum));
   }
 }
 
@@ -324,12 +369,14 @@ STEELYARD_PACK(PackBFloat, BFloat16)
 #undef STEELYARD_PACK
 
 void NormsDouble(StripBlock<const double> k, StripBlock<const double> b,
-                 bool upper, Index count, double* sums, double* norms) {
-  RowNormsT(k, b, upper, count, sums, norms);
+                 bool upper, Index first, Index count, double* sums, double* norms,
+                 ReadNext next) {
+  RowNormsT(k, b, upper, first, count, sums, norms, next);
 }
 void NormsFloat(StripBlock<const float> k, StripBlock<const float> b,
-                bool upper, Index count, float* sums, float* norms) {
-  RowNormsT(k, b, upper, count, sums, norms);
+                bool upper, Index first, Index count, float* sums, float* norms,
+                ReadNext next) {
+  RowNormsT(k, b, upper, first, count, sums, norms, next);
 }
 
 }  // namespace
@@ -343,6 +390,7 @@ namespace steelyard {
 HWY_EXPORT(AddGramT);
 HWY_EXPORT(NormsDouble);
 HWY_EXPORT(NormsFloat);
+HWY_EXPORT(RowSquaresT);
 
 #define STEELYARD_PACK(name, In)                                        \
   HWY_EXPORT(name##Double);                                             \
@@ -366,17 +414,23 @@ STEELYARD_PACK(PackBFloat, BFloat16)
 #undef STEELYARD_PACK
 
 void AddGram(StripBlock<const double> a, StripBlock<const double> b, bool upper,
-             Block<double> hi, Block<double> lo) {
-  HWY_DYNAMIC_DISPATCH(AddGramT)(a, b, upper, hi, lo);
+             Block<double> hi, Block<double> lo, ReadNext next) {
+  HWY_DYNAMIC_DISPATCH(AddGramT)(a, b, upper, hi, lo, next);
 }
 
 void RowNorms(StripBlock<const double> k, StripBlock<const double> b,
-              bool upper, Index count, double* sums, double* norms) {
-  HWY_DYNAMIC_DISPATCH(NormsDouble)(k, b, upper, count, sums, norms);
+              bool upper, Index first, Index count, double* sums, double* norms,
+              ReadNext next) {
+  HWY_DYNAMIC_DISPATCH(NormsDouble)(k, b, upper, first, count, sums, norms, next);
 }
 void RowNorms(StripBlock<const float> k, StripBlock<const float> b, bool upper,
-              Index count, float* sums, float* norms) {
-  HWY_DYNAMIC_DISPATCH(NormsFloat)(k, b, upper, count, sums, norms);
+              Index count, float* sums, float* norms, ReadNext next) {
+  HWY_DYNAMIC_DISPATCH(NormsFloat)(k, b, upper, first, count, sums, norms, next);
+}
+
+void RowSquares(StripBlock<const float> k, Index strips, Index count,
+                float* squares) {
+  HWY_DYNAMIC_DISPATCH(RowSquaresT)(k, strips, count, squares);
 }
 
 }  // namespace steelyard

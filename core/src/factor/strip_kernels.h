@@ -68,21 +68,35 @@ template <KeyScalar In>
 void PackStrips(const In* in, Index in_stride, const double* factors,
                 Index rows, Index cols, StripBlock<float> out);
 
+// Memory that the caller will read next: brought near while a product is made.
+// None: {}.
+struct ReadNext {
+  const void* begin = nullptr;
+  Index bytes = 0;
+};
+
 // (hi, lo) += A'B, entry by entry by Knuth's TwoSum, the product of all rows a
 // plain sum in row order. `hi` and `lo` are whole strips wide and high
 // (columns: 8 b.strips, rows: 8 a.strips). With `upper`, A is B and strips
 // below the diagonal stay as they are.
 void AddGram(StripBlock<const double> a, StripBlock<const double> b, bool upper,
-             Block<double> hi, Block<double> lo);
+             Block<double> hi, Block<double> lo, ReadNext next = {});
 
-// norms[i] := squared norm of row i of K B for the first `count` rows of K.
-// B has as many rows as K has columns (k.strips whole strips), in strips. With
-// `upper`, B is upper triangular: what lies below its diagonal is zero.
+// norms[i] := squared norm of row i of K B for the first `count` rows of K,
+// columns of B in strips before `first` left out. B has as many rows as K has
+// columns (k.strips whole strips). With `upper`, B is upper triangular: what
+// lies below its diagonal is zero, and is not all read.
 // `sums` has room for k.rows lines of 64 bytes.
 // |error of a row| before squaring <= gamma_depth |k|'|B|, depth = rows of B.
 void RowNorms(StripBlock<const double> k, StripBlock<const double> b,
-              bool upper, Index count, double* sums, double* norms);
+              bool upper, Index first, Index count, double* sums,
+              double* norms, ReadNext next = {});
 void RowNorms(StripBlock<const float> k, StripBlock<const float> b, bool upper,
-              Index count, float* sums, float* norms);
+              Index first, Index count, float* sums, float* norms,
+              ReadNext next = {});
+
+// squares[i] := squared norm of the first `strips` strips of row i.
+void RowSquares(StripBlock<const float> k, Index strips, Index count,
+                float* squares);
 
 }  // namespace steelyard

@@ -11,15 +11,16 @@
 
 namespace steelyard {
 
-class ScratchPool {
+template <typename T>
+class ScratchPoolOf {
  public:
   // Each buffer holds `size` numbers. Their content is whatever was left there.
-  explicit ScratchPool(Index size) : size_(static_cast<std::size_t>(size)) {}
+  explicit ScratchPoolOf(Index size) : size_(static_cast<std::size_t>(size)) {}
 
   // A buffer for as long as the lease lives.
   class Lease {
    public:
-    Lease(ScratchPool* pool, std::unique_ptr<AlignedVector<double>> buffer)
+    Lease(ScratchPoolOf* pool, std::unique_ptr<AlignedVector<T>> buffer)
         : pool_(pool), buffer_(std::move(buffer)) {}
     ~Lease() {
       const std::lock_guard<std::mutex> lock(pool_->mutex_);
@@ -27,15 +28,15 @@ class ScratchPool {
     }
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
-    double* data() { return buffer_->data(); }
+    T* data() { return buffer_->data(); }
 
    private:
-    ScratchPool* pool_;
-    std::unique_ptr<AlignedVector<double>> buffer_;
+    ScratchPoolOf* pool_;
+    std::unique_ptr<AlignedVector<T>> buffer_;
   };
 
   Lease Borrow() {
-    std::unique_ptr<AlignedVector<double>> buffer;
+    std::unique_ptr<AlignedVector<T>> buffer;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       // Room for every buffer that is out, so that giving back cannot throw.
@@ -48,7 +49,7 @@ class ScratchPool {
       }
     }
     if (buffer == nullptr) {
-      buffer = std::make_unique<AlignedVector<double>>(size_);
+      buffer = std::make_unique<AlignedVector<T>>(size_);
     }
     return Lease(this, std::move(buffer));
   }
@@ -57,7 +58,9 @@ class ScratchPool {
   const std::size_t size_;
   std::mutex mutex_;
   std::size_t made_ = 0;
-  std::vector<std::unique_ptr<AlignedVector<double>>> free_;
+  std::vector<std::unique_ptr<AlignedVector<T>>> free_;
 };
+
+using ScratchPool = ScratchPoolOf<double>;
 
 }  // namespace steelyard

@@ -53,6 +53,16 @@ bool CarriesExponents(const std::vector<int>& exponents) {
 
 }  // namespace
 
+absl::StatusOr<Matrix<double>> UpperInverse(const Matrix<double>& r,
+                                            const ComputeContext& context) {
+  Matrix<double> s(r.cols(), r.cols());
+  for (Index i = 0; i < s.cols(); ++i) s(i, i) = 1.0;
+  // R S = I
+  const absl::Status status = SolveUpper(BlockOf(r), BlockOf(s), context);
+  if (!status.ok()) return status;
+  return s;
+}
+
 BlockScorer::BlockScorer(Index d, ColumnScales scales)
     : d_(d),
       rows_(TaskRows(d)),
@@ -62,22 +72,25 @@ BlockScorer::BlockScorer(Index d, ColumnScales scales)
 absl::StatusOr<BlockScorer> BlockScorer::Create(const Matrix<double>& r,
                                                 const ColumnScales& scales,
                                                 const ComputeContext& context) {
-  const Index d = r.cols();
-  BlockScorer scorer(d, scales);
-  if (d > kLargestInverse) {
+  if (r.cols() > kLargestInverse) {
+    BlockScorer scorer(r.cols(), scales);
     scorer.r_ = r;
     return scorer;
   }
-  // R S = I
-  Matrix<double> s(d, d);
-  for (Index i = 0; i < d; ++i) s(i, i) = 1.0;
-  absl::Status status = SolveUpper(BlockOf(r), BlockOf(s), context);
-  if (!status.ok()) return status;
+  absl::StatusOr<Matrix<double>> inverse = UpperInverse(r, context);
+  if (!inverse.ok()) return inverse.status();
+  return FromInverse(*std::move(inverse), scales);
+}
+
+BlockScorer BlockScorer::FromInverse(Matrix<double> inverse,
+                                     const ColumnScales& scales) {
+  const Index d = inverse.cols();
+  BlockScorer scorer(d, scales);
   if (CarriesExponents(scorer.exponents_)) {
     for (Index i = 0; i < d; ++i) {
       const double factor =
           std::ldexp(1.0, -scorer.exponents_[static_cast<std::size_t>(i)]);
-      for (Index j = i; j < d; ++j) s(i, j) *= factor;
+      for (Index j = i; j < d; ++j) inverse(i, j) *= factor;
     }
     scorer.exponents_.clear();
   }
@@ -86,7 +99,7 @@ absl::StatusOr<BlockScorer> BlockScorer::Create(const Matrix<double>& r,
       static_cast<std::size_t>(StripSize<double>(strips * kWidth, strips)));
   const std::vector<double> ones(static_cast<std::size_t>(d), 1.0);
   PackStrips(
-      static_cast<const double*>(s.data()), d, ones.data(), d, d,
+      static_cast<const double*>(inverse.data()), d, ones.data(), d, d,
       StripBlock<double>{scorer.inverse_.data(), strips * kWidth, strips});
   return scorer;
 }
@@ -114,7 +127,8 @@ void BlockScorer::ScoreByInverse(const RowLoader& loader, Index first,
     const StripBlock<double> k{sums + panel * kWidth, StripRows(rows), strips};
     loader.LoadStrips(first + i, 0, rows, d_, k);
     // tau = squared row norms of K S
-    RowNorms(k, inverse, true, rows, sums, tau + i);
+    RowNorms(k, inverse, true, 0, rows, sums, tau + i,
+             loader.RowsToRead(first + i + rows, panel));
   }
 }
 

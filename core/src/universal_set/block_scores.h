@@ -24,6 +24,11 @@
 
 namespace steelyard {
 
+// S with |R S - I| <= gamma_d |R||S|: R of full rank, column by column.
+// COST  d^3 flops. ERRORS Cancelled, DeadlineExceeded, Aborted.
+absl::StatusOr<Matrix<double>> UpperInverse(const Matrix<double>& r,
+                                            const ComputeContext& context);
+
 class BlockScorer {
  public:
   // SHAPES  r: d x d without a zero on its diagonal. Columns of the keys are
@@ -32,6 +37,10 @@ class BlockScorer {
   static absl::StatusOr<BlockScorer> Create(const Matrix<double>& r,
                                             const ColumnScales& scales,
                                             const ComputeContext& context);
+
+  // The same from R^-1 as UpperInverse makes it, d <= 1024.
+  static BlockScorer FromInverse(Matrix<double> inverse,
+                                 const ColumnScales& scales);
 
   // Rows that are scored between two looks at a stop token.
   Index rows() const { return rows_; }
