@@ -36,12 +36,26 @@ struct RidgeVariant {
   double ratio = 0.0;
 };
 
-// How members are looked for.
+// How members are looked for (p = 2 in one batch; others take no notice).
 enum class Selection {
-  kAutomatic,            // kDirect or kFast by cost: the same set
-  kDirect,               // every score in float64
-  kFast,                 // a float32 filter with certain bounds
-  kJohnsonLindenstrauss  // may fail with a probability that the method tells
+  // kFast where members are few beside the keys (epsilon n >= 8 d, n >= 16 d),
+  // else kDirect: the same set, by cost.
+  kAutomatic,
+  // Every score in float64.
+  kDirect,
+  // Certain upper bounds in float32 leave a few candidates, which are scored in
+  // float64: the same indices, sensitivities, `undecided` and `exact` as
+  // kDirect, to the bit. What is not looked at is told by its bound:
+  // effective_epsilon is a certified, but larger, bound of the excluded keys
+  // (below epsilon), and total_sensitivity is the rank, which the sum of all
+  // scores is up to rounding.
+  kFast,
+  // Estimates from 48 random columns; every key whose estimate reaches 0.1
+  // epsilon is scored in float64. `method` tells the probability that a member
+  // is missing, to which effective_epsilon is subject too; never `exact`.
+  kJohnsonLindenstrauss
+  // Both of the last are kDirect where they cannot work: no epsilon, a rank
+  // below d, d > 1024, delta > 0.1.
 };
 
 struct UniversalSetOptions {
@@ -68,7 +82,7 @@ struct UniversalSet {
   double size_bound = 0.0;            // rank / epsilon; n without epsilon.
   bool exact = false;  // Nothing undecided, for keys of this numerical rank.
   double relative_score_error = 0.0;  // delta of N4, certified.
-  double total_sensitivity = 0.0;     // Sum over all n keys.
+  double total_sensitivity = 0.0;     // Sum over all n keys (kFast: rank).
   Index keys = 0;                     // n.
   double condition_estimate = 0.0;    // Of the column-scaled K.
   std::string method;                 // In words.
@@ -80,8 +94,9 @@ struct UniversalSet {
 
 // SHAPES   keys: n x d, row-major, n >= 1, d >= 1.
 // SCALARS  half, bfloat16, float, double; sums are float64.
-// COST     2 n d^2 flops; memory: CostOfUniversalSet.
-// RANDOM   none.
+// COST     2 n d^2 flops (each of the two products is a triangle); kFast: half
+//          of it in float32, or less. Memory: CostOfUniversalSet.
+// RANDOM   none, but for kJohnsonLindenstrauss: options.seed.
 // ERRORS   InvalidArgument: a NaN or infinity in keys (field "keys").
 //          Cancelled, DeadlineExceeded: `context.stop`.
 absl::StatusOr<UniversalSet> FindUniversalSet(

@@ -13,7 +13,7 @@ namespace {
 
 constexpr Index kWidth = kStripColumns<double>;
 // A multiple of kWidth.
-constexpr Index kTile = 256;
+constexpr Index kTile = 512;
 constexpr Index kMostSlots = 64;
 // Fewer would make adding up the slots cost as much as filling them.
 constexpr Index kPanelsPerSlot = 4;

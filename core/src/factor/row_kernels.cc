@@ -3,10 +3,11 @@
 // Compiled once for every target; this file includes itself (foreach_target).
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "factor/row_kernels.cc"
+// clang-format off: the order counts
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
-
 #include "factor/load_wide-inl.h"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace steelyard {

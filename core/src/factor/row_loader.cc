@@ -71,9 +71,9 @@ ReadNext RowLoader::RowsToRead(Index row, Index count) const {
       [&](const auto& view) {
         const Index rows = std::clamp<Index>(view.rows() - row, 0, count);
         if (rows == 0) return ReadNext{};
-        return ReadNext{view.row(row),
-                        rows * view.cols() *
-                            static_cast<Index>(sizeof(*view.data()))};
+        return ReadNext{
+            view.row(row),
+            rows * view.cols() * static_cast<Index>(sizeof(*view.data()))};
       },
       a_);
 }

@@ -7,10 +7,11 @@
 // Compiled once for every target; this file includes itself (foreach_target).
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "factor/strip_kernels.cc"
+// clang-format off: the order counts
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
-
 #include "factor/load_wide-inl.h"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace steelyard {
@@ -369,8 +370,8 @@ STEELYARD_PACK(PackBFloat, BFloat16)
 #undef STEELYARD_PACK
 
 void NormsDouble(StripBlock<const double> k, StripBlock<const double> b,
-                 bool upper, Index first, Index count, double* sums, double* norms,
-                 ReadNext next) {
+                 bool upper, Index first, Index count, double* sums,
+                 double* norms, ReadNext next) {
   RowNormsT(k, b, upper, first, count, sums, norms, next);
 }
 void NormsFloat(StripBlock<const float> k, StripBlock<const float> b,
@@ -421,11 +422,14 @@ void AddGram(StripBlock<const double> a, StripBlock<const double> b, bool upper,
 void RowNorms(StripBlock<const double> k, StripBlock<const double> b,
               bool upper, Index first, Index count, double* sums, double* norms,
               ReadNext next) {
-  HWY_DYNAMIC_DISPATCH(NormsDouble)(k, b, upper, first, count, sums, norms, next);
+  HWY_DYNAMIC_DISPATCH(NormsDouble)
+  (k, b, upper, first, count, sums, norms, next);
 }
 void RowNorms(StripBlock<const float> k, StripBlock<const float> b, bool upper,
-              Index count, float* sums, float* norms, ReadNext next) {
-  HWY_DYNAMIC_DISPATCH(NormsFloat)(k, b, upper, first, count, sums, norms, next);
+              Index first, Index count, float* sums, float* norms,
+              ReadNext next) {
+  HWY_DYNAMIC_DISPATCH(NormsFloat)
+  (k, b, upper, first, count, sums, norms, next);
 }
 
 void RowSquares(StripBlock<const float> k, Index strips, Index count,

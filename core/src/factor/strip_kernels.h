@@ -89,8 +89,8 @@ void AddGram(StripBlock<const double> a, StripBlock<const double> b, bool upper,
 // `sums` has room for k.rows lines of 64 bytes.
 // |error of a row| before squaring <= gamma_depth |k|'|B|, depth = rows of B.
 void RowNorms(StripBlock<const double> k, StripBlock<const double> b,
-              bool upper, Index first, Index count, double* sums,
-              double* norms, ReadNext next = {});
+              bool upper, Index first, Index count, double* sums, double* norms,
+              ReadNext next = {});
 void RowNorms(StripBlock<const float> k, StripBlock<const float> b, bool upper,
               Index first, Index count, float* sums, float* norms,
               ReadNext next = {});

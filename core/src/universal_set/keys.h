@@ -24,6 +24,12 @@ struct FactoredKeys {
 absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys, Index head,
                                         const ComputeContext& context);
 
+// The same, but for keys that cannot reach options.epsilon a bound of the score
+// is enough where options.selection says so (filtered_scores.h).
+absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys, Index head,
+                                        const UniversalSetOptions& options,
+                                        const ComputeContext& context);
+
 // The members and everything the answer says about them.
 UniversalSet SelectSet(const FactoredKeys& keys,
                        const UniversalSetOptions& options);

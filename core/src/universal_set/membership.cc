@@ -20,8 +20,8 @@ double Sum(const std::vector<double>& terms) {
   double compensation = 0.0;
   for (const double term : terms) {
     const double next = sum + term;
-    compensation += std::abs(sum) >= term ? (sum - next) + term
-                                          : (term - next) + sum;
+    compensation +=
+        std::abs(sum) >= term ? (sum - next) + term : (term - next) + sum;
     sum = next;
   }
   return sum + compensation;
@@ -96,8 +96,8 @@ void SelectMembers(const LeverageScores& scores,
   }
   // No score exceeds 1, whatever its error bound says.
   set->effective_epsilon = std::min(set->effective_epsilon, 1.0);
-  set->exact = set->undecided.empty();
-  set->total_sensitivity = Sum(tau);
+  set->exact = scores.certain && set->undecided.empty();
+  set->total_sensitivity = scores.total.has_value() ? *scores.total : Sum(tau);
   set->indices = std::move(members);
 }
 

@@ -11,6 +11,8 @@
 // SOURCE  NUMERICS N4.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -20,9 +22,15 @@ namespace steelyard {
 
 // The leverage scores of n keys.
 struct LeverageScores {
-  std::vector<double> tau;           // clipped to [0, 1]
+  // Clipped to [0, 1]. After a filter (filtered_scores.h): an upper bound for
+  // keys that it excluded.
+  std::vector<double> tau;
   std::vector<Index> new_direction;  // keys with score 1 by the rank rule
   double delta = 0.0;                // of N4; may be infinite
+  // The sum of all scores where tau does not tell it.
+  std::optional<double> total = std::nullopt;
+  bool certain = true;  // false: a member may be missing, as `how` says
+  std::string how;      // the scores were found; empty: every key in float64
 };
 
 // Fills indices, sensitivities, effective_epsilon, exact, undecided,

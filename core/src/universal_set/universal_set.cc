@@ -7,6 +7,7 @@
 #include "factor/factor.h"
 #include "sensitivity/sensitivity_set.h"
 #include "softmax/heuristic_set.h"
+#include "universal_set/filtered_scores.h"
 #include "universal_set/keys.h"
 #include "universal_set/leverage.h"
 #include "universal_set/membership.h"
@@ -30,7 +31,8 @@ absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys, Index head,
   if (options.ridge.has_value()) {
     return FindRidgeSet(keys, head, options, context);
   }
-  absl::StatusOr<FactoredKeys> factored = FactorKeys(keys, head, context);
+  absl::StatusOr<FactoredKeys> factored =
+      FactorKeys(keys, head, options, context);
   if (!factored.ok()) return factored.status();
   return SelectSet(*factored, options);
 }
@@ -38,6 +40,7 @@ absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys, Index head,
 }  // namespace
 
 absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys, Index head,
+                                        const UniversalSetOptions& options,
                                         const ComputeContext& context) {
   // R'R = K'K
   absl::StatusOr<Factor> factor =
@@ -46,9 +49,16 @@ absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys, Index head,
 
   // tau_j = ||R^-T k_j||^2
   absl::StatusOr<LeverageScores> scores =
-      ComputeLeverageScores(keys, *factor, context);
+      UsesFilter(Rows(keys), *factor, options)
+          ? ComputeFilteredScores(keys, *factor, options, context)
+          : ComputeLeverageScores(keys, *factor, context);
   if (!scores.ok()) return scores.status();
   return FactoredKeys{*std::move(factor), *std::move(scores)};
+}
+
+absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys, Index head,
+                                        const ComputeContext& context) {
+  return FactorKeys(keys, head, {.selection = Selection::kDirect}, context);
 }
 
 UniversalSet SelectSet(const FactoredKeys& keys,
@@ -66,6 +76,9 @@ UniversalSet SelectSet(const FactoredKeys& keys,
   set.relative_score_error = set.rank == 0 ? 0.0 : keys.scores.delta;
   set.condition_estimate = keys.factor.condition;
   set.method = keys.factor.description;
+  if (!keys.scores.how.empty()) {
+    absl::StrAppend(&set.method, "; ", keys.scores.how);
+  }
   return set;
 }
 
@@ -92,8 +105,9 @@ Cost CostOfUniversalSet(Index heads, Index n, Index d, int workers) {
   const double at_once = std::min(count, static_cast<double>(workers));
   const Cost factor = CostOfFactor(n, d, workers);
   const Cost scores = CostOfLeverageScores(n, d, workers);
-  return {.flops = count * (factor.flops + scores.flops),
-          .bytes = at_once * (factor.bytes + scores.bytes) +
+  const Cost filter = CostOfFilter(d, workers);
+  return {.flops = count * (factor.flops + scores.flops + filter.flops),
+          .bytes = at_once * (factor.bytes + scores.bytes + filter.bytes) +
                    count * keys * kBytesPerKey};
 }
 
