@@ -16,10 +16,10 @@ using test::PowerKeys;
 using test::PreparedKeys;
 using test::Tail;
 
-class CertificateTest : public testing::TestWithParam<double> {};
+class SensitivityCertificateTest : public testing::TestWithParam<double> {};
 
 // Whatever y and z are, the ends must hold the truth between them.
-TEST_P(CertificateTest, AnyQueryAndAnyDualHoldTheTruth) {
+TEST_P(SensitivityCertificateTest, AnyQueryAndAnyDualHoldTheTruth) {
   const double p = GetParam();
   const Matrix<double> keys = PowerKeys(40, 2, 1e3, Tail::kHeavy, 1);
   const PreparedKeys prepared = test::Prepare(keys.view());
@@ -45,7 +45,7 @@ TEST_P(CertificateTest, AnyQueryAndAnyDualHoldTheTruth) {
   }
 }
 
-TEST_P(CertificateTest, AlmostNoDualIsAsGoodAsTheGenericBound) {
+TEST_P(SensitivityCertificateTest, AlmostNoDualIsAsGoodAsTheGenericBound) {
   // z = 0 is corrected to the z of least 2-norm: tau^(p/2) n^max(0, p/2 - 1).
   const double p = GetParam();
   const Matrix<double> keys = PowerKeys(40, 3, 10.0, Tail::kNormal, 2);
@@ -73,7 +73,7 @@ TEST(CertificateTransferTest, IsNearOneForWellConditionedKeys) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Powers, CertificateTest,
+INSTANTIATE_TEST_SUITE_P(Powers, SensitivityCertificateTest,
                          testing::Values(1.0, 1.3, 2.5, 4.0, 64.0));
 
 }  // namespace
