@@ -96,6 +96,21 @@ void MultiplyBounds(const SoftmaxPages& pages, const Matrix<double>& scaled,
 
 }  // namespace
 
+double LogOfClosedMass(const SoftmaxPages& pages, const PageBounds& bounds,
+                       Index i, double about) {
+  const auto at = static_cast<std::size_t>(i);
+  const double sum = SumOfPageMasses(
+      {.upper = bounds.upper.row(i),
+       .log_mass = bounds.log_mass.row(i),
+       .radii = pages.radii.data(),
+       .spreads = pages.spreads.data(),
+       .pages = pages.pages(),
+       .norm = bounds.norms[at],
+       .upper_shift = std::log(static_cast<double>(kPageKeys)) - about,
+       .mass_shift = 2.0 * bounds.mean_errors[at] - about});
+  return sum > 0.0 ? about + std::log(sum) : -kInfinity;
+}
+
 Index QueryBlockRows(Index pages) {
   return std::clamp(kBoundNumbers / std::max<Index>(pages, 1), kFewestQueries,
                     kMostQueries);
@@ -126,12 +141,14 @@ PageBounds BoundPages(const SoftmaxPages& pages, double scale,
     const double size = query.norm * pages.largest_norm;
     const auto columns = static_cast<double>(d);
     const double cut = query.cut ? kCutError : 0.0;
+    bounds.norms.push_back(query.norm);
     bounds.logit_errors.push_back((columns + 16.0) * kUnitRoundoff * size +
                                   kUnderflow + cut);
     const double error =
         (2.0 * columns + static_cast<double>(kPageKeys) + 32.0) *
             kUnitRoundoff * size +
         kUnderflow + cut;
+    bounds.mean_errors.push_back(error);
     const Index last =
         range.positions.empty()
             ? std::numeric_limits<Index>::max()

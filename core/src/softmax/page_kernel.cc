@@ -152,6 +152,41 @@ std::uint32_t ReachMask(const double* x, double least) {
   return mask;
 }
 
+template <class D>
+HWY_INLINE hn::Vec<D> MassOfPages(D tag, const PageMasses& m, Index p) {
+  const auto exp = [&](hn::Vec<D> x) {
+    return hn::Exp(tag, hn::Min(x, hn::Set(tag, 600.0)));
+  };
+  const auto box =
+      exp(hn::Add(hn::LoadU(tag, m.upper + p), hn::Set(tag, m.upper_shift)));
+  const auto log_mass = hn::LoadU(tag, m.log_mass + p);
+  const auto t = hn::Add(log_mass, hn::Set(tag, m.mass_shift));
+  const auto reach = hn::Mul(hn::LoadU(tag, m.radii + p), hn::Set(tag, m.norm));
+  const auto b = hn::LoadU(tag, m.spreads + p);
+  const auto rest = hn::Max(
+      hn::Zero(tag), hn::Sub(hn::Sub(hn::Set(tag, 1.0), b), hn::Mul(b, reach)));
+  const auto ball =
+      hn::MulAdd(exp(t), rest, hn::Mul(b, exp(hn::Add(t, reach))));
+  const auto whole = hn::Gt(log_mass, hn::Set(tag, -1e300));
+  return hn::IfThenElse(whole, hn::Min(box, ball), box);
+}
+
+double MassSum(const PageMasses& masses) {
+  const hn::ScalableTag<double> tag;
+  const hn::CappedTag<double, 1> one;
+  const auto lanes = static_cast<Index>(hn::Lanes(tag));
+  auto sum = hn::Zero(tag);
+  Index p = 0;
+  for (; p + lanes <= masses.pages; p += lanes) {
+    sum = hn::Add(sum, MassOfPages(tag, masses, p));
+  }
+  double total = hn::GetLane(hn::SumOfLanes(tag, sum));
+  for (; p < masses.pages; ++p) {
+    total += hn::GetLane(MassOfPages(one, masses, p));
+  }
+  return total;
+}
+
 double SumExp(const double* x, Index count, double shift) {
   const hn::ScalableTag<double> tag;
   const hn::CappedTag<double, 1> one;
@@ -182,6 +217,7 @@ HWY_EXPORT(LogitsF64);
 HWY_EXPORT(Largest);
 HWY_EXPORT(SumExp);
 HWY_EXPORT(ReachMask);
+HWY_EXPORT(MassSum);
 
 void PageLogits(const double* const* queries, Index count, const float* page,
                 Index d, double* logits) {
@@ -199,6 +235,10 @@ double LargestOf(const double* x, Index count) {
 
 std::uint32_t AtLeast(const double* x, double least) {
   return HWY_DYNAMIC_DISPATCH(ReachMask)(x, least);
+}
+
+double SumOfPageMasses(const PageMasses& masses) {
+  return HWY_DYNAMIC_DISPATCH(MassSum)(masses);
 }
 
 double SumOfExponentials(const double* x, Index count, double shift) {

@@ -148,14 +148,9 @@ double Scan::LogLow(Index i) const {
 double Scan::LogHigh(Index i) const {
   const Query& query = At(i);
   const double looked = query.shift + std::log(query.sum) + query.error;
-  const double* upper = bounds_.upper.row(i);
-  const double most = LargestOf(upper, pages_.pages());
-  const double closed =
-      most == -kInfinity
-          ? most
-          : most + std::log(SumOfExponentials(upper, pages_.pages(), most)) +
-                std::log(static_cast<double>(kPageKeys));
-  return LogAdd(query.sum > 0.0 ? looked : -kInfinity, closed) + sum_error_;
+  return LogAdd(query.sum > 0.0 ? looked : -kInfinity,
+                LogOfClosedMass(pages_, bounds_, i, query.log_low)) +
+         sum_error_;
 }
 
 bool Scan::HasUndecided(Index i) const {

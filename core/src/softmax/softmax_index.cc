@@ -21,7 +21,7 @@ double MostPages(Index n) {
 
 double BytesOfPages(double pages, Index n, Index d, bool wide) {
   const double copies = static_cast<double>(kPageKeys) * (wide ? 8.0 : 4.0);
-  return pages * (static_cast<double>(d) * (copies + 3.0 * 8.0) + 16.0) +
+  return pages * (static_cast<double>(d) * (copies + 3.0 * 8.0) + 24.0) +
          static_cast<double>(n) * 8.0;
 }
 

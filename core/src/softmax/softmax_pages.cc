@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "factor/factor.h"
+#include "linalg/blas.h"
 #include "linalg/stopped.h"
 #include "softmax/page_kernel.h"
 #include "softmax/page_order.h"
@@ -79,7 +80,8 @@ class PageWriter {
   PageWriter(const AnyMatrixView& keys, SoftmaxPages* pages)
       : keys_(keys),
         pages_(pages),
-        rows_(Matrix<double>::Unset(kPageKeys, Cols(keys))) {}
+        rows_(Matrix<double>::Unset(kPageKeys, Cols(keys))),
+        products_(kPageKeys, kPageKeys) {}
 
   // `rows` are the page's rows of the keys.
   void Write(Index page, const Index* rows) {
@@ -131,24 +133,50 @@ class PageWriter {
       const double most = std::max(std::abs(low[c]), std::abs(high[c]));
       box += most * most;
     }
+    for (Index l = 0; l < count; ++l) {
+      for (Index c = 0; c < d; ++c) rows_(l, c) -= mean[c];
+    }
+    const Block<const double> x = BlockOf(rows_).Part(0, 0, count, d);
+    Gemm(1.0, x, Transposed(x), 0.0,
+         BlockOf(products_).Part(0, 0, count, count));
     double radius = 0.0;
     for (Index l = 0; l < count; ++l) {
-      double square = 0.0;
-      for (Index c = 0; c < d; ++c) {
-        const double t = rows_(l, c) - mean[c];
-        square += t * t;
-      }
-      radius = std::max(radius, square);
+      radius = std::max(radius, products_(l, l));
     }
     // Up: d squares of once rounded differences, their sum, a root.
     const double up = 1.0 + (static_cast<double>(d) + 8.0) * kUnitRoundoff;
     pages_->radii[static_cast<std::size_t>(page)] = std::sqrt(radius) * up;
+    pages_->spreads[static_cast<std::size_t>(page)] = Spread(count, radius);
     largest_norm_ = std::max(largest_norm_, std::sqrt(box) * up);
+  }
+
+  // The eigenvalues of the covariance X'X / count are those of XX' / count. Of
+  // k numbers with mean a and mean square b, none exceeds
+  //   a + sqrt((k - 1) (b - a^2))      (Samuelson).
+  double Spread(Index count, double radius_square) const {
+    if (radius_square == 0.0) return 0.0;
+    double sum = 0.0;
+    double squares = 0.0;
+    for (Index i = 0; i < count; ++i) {
+      sum += products_(i, i) / radius_square;
+      for (Index j = 0; j < count; ++j) {
+        const double x = products_(i, j) / radius_square;
+        squares += x * x;
+      }
+    }
+    const auto k = static_cast<double>(std::min(count, rows_.cols()));
+    const double a = sum / k;
+    const double b = squares / k;
+    // Up, also where b - a^2 cancels.
+    const double largest =
+        a + std::sqrt((k - 1.0) * (std::max(0.0, b - a * a) + 0x1p-30 * b));
+    return largest / static_cast<double>(count) * (1.0 + 0x1p-20);
   }
 
   const AnyMatrixView& keys_;
   SoftmaxPages* pages_;
   Matrix<double> rows_;
+  Matrix<double> products_;
   double largest_norm_ = 0.0;
 };
 
@@ -166,6 +194,7 @@ void Allocate(const AnyMatrixView& keys, absl::Span<const Index> labels,
   result->lows = Matrix<double>::Unset(pages, d);
   result->highs = Matrix<double>::Unset(pages, d);
   result->radii.resize(static_cast<std::size_t>(pages));
+  result->spreads.resize(static_cast<std::size_t>(pages));
   result->begins = std::move(order.begins);
   for (Index& row : order.order) {
     if (!labels.empty()) row = labels[static_cast<std::size_t>(row)];

@@ -33,6 +33,9 @@ struct SoftmaxPages {
   Matrix<double> highs;
   // At least the largest distance of a page's key from `means`.
   std::vector<double> radii;
+  // At least the largest eigenvalue of the page's covariance over radius^2, at
+  // most about 1: how much of the radius a direction uses on average.
+  std::vector<double> spreads;
   // At least max over pages of || max_k |k_c| ||_c, so at least every ||k||.
   double largest_norm = 0.0;
 

@@ -83,6 +83,40 @@ TEST(PageKernelTest, SumsOfExponentialsLeaveNothingOut) {
   }
 }
 
+TEST(PageKernelTest, PageMassesAreTheSmallerOfTwoBounds) {
+  constexpr Index kPages = 13;
+  const Matrix<double> numbers = test::NormalMatrix(4, kPages, Seed{5});
+  Matrix<double> upper(1, kPages), log_mass(1, kPages);
+  Matrix<double> radii(1, kPages), spreads(1, kPages);
+  long double expected = 0.0L;
+  for (Index p = 0; p < kPages; ++p) {
+    log_mass(0, p) = p == 3 || p == 12 ? -kInfinity : numbers(0, p);
+    upper(0, p) = p == 12 ? -kInfinity : 1.5 + numbers(1, p);
+    radii(0, p) = std::abs(numbers(2, p));
+    spreads(0, p) = std::min(1.0, std::abs(numbers(3, p)));
+    const long double b = spreads(0, p);
+    const long double reach = 2.0L * radii(0, p);
+    const long double t = log_mass(0, p) - 0.5L;
+    const long double box = std::exp(upper(0, p) + 0.25L);
+    const long double ball =
+        std::exp(t) * std::max(0.0L, 1.0L - b - b * reach) +
+        b * std::exp(t + reach);
+    expected += p == 3 ? box : std::min(box, ball);
+  }
+  OnEveryTarget([&] {
+    const double sum = SumOfPageMasses({.upper = upper.data(),
+                                        .log_mass = log_mass.data(),
+                                        .radii = radii.data(),
+                                        .spreads = spreads.data(),
+                                        .pages = kPages,
+                                        .norm = 2.0,
+                                        .upper_shift = 0.25,
+                                        .mass_shift = -0.5});
+    EXPECT_NEAR(sum, static_cast<double>(expected),
+                static_cast<double>(expected) * test::Gamma(100));
+  });
+}
+
 TEST(PageKernelTest, MasksTellWhoReaches) {
   Matrix<double> x = test::NormalMatrix(1, kPageKeys, Seed{4});
   x(0, 7) = 0.25;

@@ -72,6 +72,40 @@ TYPED_TEST(SoftmaxPagesTest, HoldEveryKeyExactlyAndBoundIt) {
   }
 }
 
+// <v, k - mean>^2 averages to at most spread radius^2 for every unit v: for
+// random ones, and for those towards each key.
+TEST(SoftmaxPagesShapeTest, SpreadBoundsTheVarianceInEveryDirection) {
+  Matrix<double> keys = test::NormalMatrix(90, 4, Seed{5});
+  for (Index j = 0; j < 90; ++j) keys(j, 0) *= j < 64 ? 40.0 : 1e-9;
+  const SoftmaxPages pages = Make(keys.view(), {}, {});
+  const Matrix<double> random = test::NormalMatrix(50, 4, Seed{6});
+  for (Index p = 0; p < pages.pages(); ++p) {
+    const auto at = static_cast<std::size_t>(p);
+    const auto centred = [&](Index l, Index c) {
+      return pages.wide(p, c * kPageKeys + l) - pages.means(p, c);
+    };
+    for (Index v = 0; v < 50 + pages.Count(p); ++v) {
+      double norm = 0.0;
+      double sum = 0.0;
+      std::vector<double> direction;
+      for (Index c = 0; c < 4; ++c) {
+        direction.push_back(v < 50 ? random(v, c) : centred(v - 50, c));
+        norm += direction.back() * direction.back();
+      }
+      for (Index l = 0; l < pages.Count(p); ++l) {
+        double t = 0.0;
+        for (Index c = 0; c < 4; ++c) {
+          t += centred(l, c) * direction[static_cast<std::size_t>(c)];
+        }
+        sum += t * t;
+      }
+      EXPECT_LE(sum / static_cast<double>(pages.Count(p)),
+                norm * pages.spreads[at] * pages.radii[at] * pages.radii[at]);
+    }
+    EXPECT_LE(pages.spreads[at], 1.0 + 0x1p-10);
+  }
+}
+
 TEST(SoftmaxPagesShapeTest, LabelsAscendInAPageAndCountWhatAQuerySees) {
   const Matrix<double> keys = test::NormalMatrix(70, 2, Seed{2});
   std::vector<Index> labels;
