@@ -7,7 +7,6 @@
 #include "regression_codec.h"
 #include "server_info_codec.h"
 #include "solve_stream.h"
-#include "universal_set_codec.h"
 
 namespace steelyard::client {
 
@@ -27,33 +26,6 @@ absl::StatusOr<Client> Client::OverChannel(
   auto connection = Connection::Over(std::move(channel), options);
   if (!connection.ok()) return connection.status();
   return Client(*std::move(connection));
-}
-
-absl::StatusOr<UniversalSets> Client::FindUniversalSet(
-    const TensorView& keys, const UniversalSetOptions& options,
-    const CallOptions& call) const {
-  v1::FindUniversalSetRequest request;
-  absl::Status status =
-      ToProto(keys, options, connection_->options(), &request);
-  if (!status.ok()) return status;
-  v1::FindUniversalSetResponse response;
-  status = connection_->FindUniversalSet(request, call, &response);
-  if (!status.ok()) return status;
-  return FromProto(response);
-}
-
-absl::StatusOr<HeavyScores> Client::QueryHeavy(const TensorView& keys,
-                                               const TensorView& queries,
-                                               const HeavyOptions& options,
-                                               const CallOptions& call) const {
-  v1::QueryHeavyRequest request;
-  absl::Status status =
-      ToProto(keys, queries, options, connection_->options(), &request);
-  if (!status.ok()) return status;
-  v1::QueryHeavyResponse response;
-  status = connection_->QueryHeavy(request, call, &response);
-  if (!status.ok()) return status;
-  return FromProto(response);
 }
 
 absl::StatusOr<Solution> Client::Solve(const TensorView& a, const TensorView& b,

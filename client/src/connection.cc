@@ -5,7 +5,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -16,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "error_codec.h"
+#include "options_check.h"
 #include "retry.h"
 #include "steelyard/v1/regression_service.grpc.pb.h"
 #include "steelyard/v1/server_service.grpc.pb.h"
@@ -23,8 +23,6 @@
 
 namespace steelyard::client {
 namespace {
-
-constexpr std::int64_t kMessageBytesMax = (std::int64_t{1} << 31) - 1;
 
 // What an answer may have beyond response_bytes_max (the fields around its
 // numbers), and what a streamed message may have whatever the caller chose.
@@ -35,98 +33,11 @@ constexpr std::int64_t kAnswerSlackBytes = std::int64_t{4} << 20;
 constexpr int kReconnectFirstMs = 100;
 constexpr int kReconnectMaxMs = 5000;
 
-constexpr std::size_t kRequestIdMax = 128;
-
 // The messages of grpc.health.v1 have the wire format of these two: field 1 a
 // string; field 1 an enum. Debian ships no generated code for them.
 using HealthRequest = google::protobuf::StringValue;
 using HealthResponse = google::protobuf::Int32Value;
 constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
-
-absl::Status InvalidOption(const std::string& field,
-                           const std::string& message) {
-  return LocalError(absl::StatusCode::kInvalidArgument, message,
-                    {.reason = "FIELD_OUT_OF_RANGE", .field = field});
-}
-
-absl::Status ValidateBytes(const std::string& field, std::int64_t bytes) {
-  if (bytes >= 1 && bytes <= kMessageBytesMax) return absl::OkStatus();
-  return InvalidOption(
-      field, absl::StrCat(field, " is ", bytes, "; it must be in [1, ",
-                          kMessageBytesMax, "]"));
-}
-
-absl::Status ValidateDeadline(const std::string& field, Seconds deadline) {
-  if (deadline > Seconds(0.0)) return absl::OkStatus();
-  return InvalidOption(field, absl::StrCat(field, " is ", deadline.count(),
-                                           " s; it must be > 0 s"));
-}
-
-absl::Status Validate(const DefaultDeadlines& deadlines) {
-  const std::array<std::pair<const char*, Seconds>, 6> all = {{
-      {"deadlines.find_universal_set", deadlines.find_universal_set},
-      {"deadlines.query_heavy", deadlines.query_heavy},
-      {"deadlines.solve", deadlines.solve},
-      {"deadlines.stream_solve", deadlines.stream_solve},
-      {"deadlines.get_server_info", deadlines.get_server_info},
-      {"deadlines.check", deadlines.check},
-  }};
-  for (const auto& [field, deadline] : all) {
-    absl::Status status = ValidateDeadline(field, deadline);
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Validate(const ClientOptions& options) {
-  for (absl::Status status :
-       {ValidateBytes("request_bytes_max", options.request_bytes_max),
-        ValidateBytes("response_bytes_max", options.response_bytes_max),
-        Validate(options.retry), Validate(options.deadlines)}) {
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ValidatePem(const std::string& field, const std::string& text) {
-  if (text.empty() || text.find("-----BEGIN ") != std::string::npos) {
-    return absl::OkStatus();
-  }
-  return InvalidOption(field,
-                       absl::StrCat(field,
-                                    " is not PEM text (it takes the "
-                                    "contents of a file, not its name)"));
-}
-
-absl::Status Validate(const TlsCredentials& tls) {
-  for (absl::Status status :
-       {ValidatePem("credentials.root_certificates", tls.root_certificates),
-        ValidatePem("credentials.private_key", tls.private_key),
-        ValidatePem("credentials.certificate_chain", tls.certificate_chain)}) {
-    if (!status.ok()) return status;
-  }
-  if (tls.private_key.empty() == tls.certificate_chain.empty()) {
-    return absl::OkStatus();
-  }
-  const std::string missing = tls.private_key.empty()
-                                  ? "credentials.private_key"
-                                  : "credentials.certificate_chain";
-  return LocalError(absl::StatusCode::kInvalidArgument,
-                    absl::StrCat(missing,
-                                 " is empty; private_key and "
-                                 "certificate_chain go together"),
-                    {.reason = "FIELD_REQUIRED", .field = missing});
-}
-
-// 1 to kRequestIdMax printable ASCII characters without blanks.
-absl::Status ValidateRequestId(const std::string& id) {
-  const bool printable = std::all_of(
-      id.begin(), id.end(), [](char c) { return c > ' ' && c < '\x7f'; });
-  if (printable && id.size() <= kRequestIdMax) return absl::OkStatus();
-  return InvalidOption(
-      "request_id", absl::StrCat("request_id must be 1 to ", kRequestIdMax,
-                                 " printable ASCII characters without blanks"));
-}
 
 // 32 hexadecimal digits: two ids are the same with probability 2^-128.
 std::string RandomRequestId() {
@@ -169,7 +80,11 @@ std::shared_ptr<grpc::ChannelCredentials> ToGrpc(
   return grpc::SslCredentials(options);
 }
 
-void SetDeadline(Seconds left, grpc::ClientContext* context) {
+// What every attempt carries.
+void Prepare(const std::string& request_id, const Deadline& deadline,
+             grpc::ClientContext* context) {
+  context->AddMetadata("x-request-id", request_id);
+  const Seconds left = deadline.left();
   if (std::isinf(left.count())) return;
   context->set_deadline(
       std::chrono::system_clock::now() +
@@ -181,6 +96,28 @@ absl::Status FromGrpc(const grpc::Status& status) {
   return StatusFromWire(static_cast<int>(status.error_code()),
                         status.error_message(), status.error_details());
 }
+
+// One stream of gRPC; owns neither context nor caller.
+template <typename Request, typename Response>
+class Exchange : public MessageStream<Request, Response> {
+ public:
+  using Stream = grpc::ClientReaderWriter<Request, Response>;
+
+  Exchange(grpc::ClientContext* context, std::unique_ptr<Stream> stream)
+      : context_(context), stream_(std::move(stream)) {}
+
+  bool Write(const Request& request) override {
+    return stream_->Write(request);
+  }
+  void WritesDone() override { stream_->WritesDone(); }
+  bool Read(Response* response) override { return stream_->Read(response); }
+  absl::Status Finish() override { return FromGrpc(stream_->Finish()); }
+  void Cancel() override { context_->TryCancel(); }
+
+ private:
+  grpc::ClientContext* const context_;
+  const std::unique_ptr<Stream> stream_;
+};
 
 grpc::Status CallHealthCheck(
     grpc::TemplatedGenericStub<HealthRequest, HealthResponse>* stub,
@@ -252,38 +189,38 @@ absl::StatusOr<std::shared_ptr<const Connection>> Connection::Over(
       new Connection(std::move(channel), options));
 }
 
+absl::StatusOr<CallOptions> Connection::Checked(
+    const CallOptions& call, Seconds default_deadline) const {
+  CallOptions checked = call;
+  checked.deadline = call.deadline.value_or(default_deadline);
+  if (checked.request_id.empty()) checked.request_id = RandomRequestId();
+  for (absl::Status status : {ValidateDeadline("deadline", *checked.deadline),
+                              ValidateRequestId(checked.request_id)}) {
+    if (!status.ok()) return status;
+  }
+  if (call.stop.stop_requested()) {
+    return absl::CancelledError("stopped by the caller before it began");
+  }
+  return checked;
+}
+
 absl::Status Connection::Run(const CallOptions& call, Seconds default_deadline,
                              std::size_t request_bytes,
                              const Attempt& attempt) const {
-  const Seconds budget = call.deadline.value_or(default_deadline);
+  const absl::StatusOr<CallOptions> checked = Checked(call, default_deadline);
   CallRecord record;
-  record.request_id =
-      call.request_id.empty() ? RandomRequestId() : call.request_id;
-  absl::Status outcome = ValidateDeadline("deadline", budget);
-  if (outcome.ok()) outcome = ValidateRequestId(record.request_id);
-  if (outcome.ok() &&
-      std::cmp_greater(request_bytes, options_.request_bytes_max)) {
-    outcome = LocalError(
-        absl::StatusCode::kResourceExhausted,
-        absl::StrCat("the request has ", request_bytes,
-                     " bytes; request_bytes_max is ",
-                     options_.request_bytes_max),
-        {.reason = "LIMIT_EXCEEDED",
-         .metadata = {{"limit", "request_bytes_max"},
-                      {"value", absl::StrCat(request_bytes)},
-                      {"max", absl::StrCat(options_.request_bytes_max)}}});
-  }
-  if (outcome.ok() && call.stop.stop_requested()) {
-    outcome = absl::CancelledError("stopped by the caller before it began");
+  record.request_id = checked.ok() ? checked->request_id : call.request_id;
+  absl::Status outcome = checked.status();
+  if (outcome.ok()) {
+    outcome = ValidateRequestBytes(request_bytes, options_.request_bytes_max);
   }
   if (outcome.ok()) {
-    const Deadline deadline(budget);
+    const Deadline deadline(*checked->deadline);
     outcome =
         RunWithRetries(options_.retry, deadline, call.stop, [&](int number) {
           record.attempts = number;
           grpc::ClientContext context;
-          context.AddMetadata("x-request-id", record.request_id);
-          SetDeadline(deadline.left(), &context);
+          Prepare(record.request_id, deadline, &context);
           const std::stop_callback cancel(call.stop,
                                           [&] { context.TryCancel(); });
           return attempt(&context, number);
@@ -324,22 +261,178 @@ absl::Status Connection::Solve(const v1::SolveRequest& request,
       });
 }
 
+template <typename Reader, typename Message>
+absl::Status Connection::ReadAll(grpc::ClientContext* context, Reader* reader,
+                                 const ResponseSink<Message>& consume) {
+  absl::Status consumed;
+  Message message;
+  while (consumed.ok() && reader->Read(&message)) {
+    consumed = consume(&message);
+  }
+  if (!consumed.ok()) context->TryCancel();
+  absl::Status ended = FromGrpc(reader->Finish());
+  return consumed.ok() ? ended : consumed;
+}
+
 absl::Status Connection::StreamSolve(
     const v1::SolveRequest& request, const CallOptions& call,
-    const std::function<EventConsumer(int attempt)>& consumer_of) const {
+    const ConsumerOf<v1::SolveEvent>& consumer_of) const {
   return Run(call, options_.deadlines.stream_solve, request.ByteSizeLong(),
              [&](grpc::ClientContext* context, int number) {
-               const EventConsumer consume = consumer_of(number);
                const auto reader =
                    stubs_->regression.StreamSolve(context, request);
-               absl::Status consumed;
-               v1::SolveEvent event;
-               while (consumed.ok() && reader->Read(&event)) {
-                 consumed = consume(&event);
+               return ReadAll(context, reader.get(), consumer_of(number));
+             });
+}
+
+absl::Status Connection::StreamFindUniversalSet(
+    const v1::FindUniversalSetRequest& request, const CallOptions& call,
+    const ConsumerOf<v1::FindUniversalSetEvent>& consumer_of) const {
+  return Run(
+      call, options_.deadlines.stream_find_universal_set,
+      request.ByteSizeLong(), [&](grpc::ClientContext* context, int number) {
+        const auto reader =
+            stubs_->universal_set.StreamFindUniversalSet(context, request);
+        return ReadAll(context, reader.get(), consumer_of(number));
+      });
+}
+
+absl::Status Connection::ReadUniversalSet(
+    const v1::ReadUniversalSetRequest& request, const CallOptions& call,
+    const ConsumerOf<v1::UniversalSet>& consumer_of) const {
+  return Run(call, options_.deadlines.read_universal_set,
+             request.ByteSizeLong(),
+             [&](grpc::ClientContext* context, int number) {
+               const auto reader =
+                   stubs_->universal_set.ReadUniversalSet(context, request);
+               return ReadAll(context, reader.get(), consumer_of(number));
+             });
+}
+
+absl::Status Connection::ExportState(
+    const v1::ExportStateRequest& request, const CallOptions& call,
+    const ConsumerOf<v1::StateChunk>& consumer_of) const {
+  return Run(call, options_.deadlines.export_state, request.ByteSizeLong(),
+             [&](grpc::ClientContext* context, int number) {
+               const auto reader =
+                   stubs_->universal_set.ExportState(context, request);
+               return ReadAll(context, reader.get(), consumer_of(number));
+             });
+}
+
+absl::Status Connection::MergeStates(
+    const std::function<RequestSource<v1::MergeStatesRequest>(int attempt)>&
+        source_of,
+    const CallOptions& call, v1::MergeStatesResponse* response) const {
+  return Run(call, options_.deadlines.merge_states, 0,
+             [&](grpc::ClientContext* context, int number) {
+               const auto next = source_of(number);
+               const auto writer =
+                   stubs_->universal_set.MergeStates(context, response);
+               v1::MergeStatesRequest request;
+               absl::StatusOr<bool> given = next(&request);
+               while (given.ok() && *given && writer->Write(request)) {
+                 given = next(&request);
                }
-               if (!consumed.ok()) context->TryCancel();
-               absl::Status ended = FromGrpc(reader->Finish());
-               return consumed.ok() ? ended : consumed;
+               if (!given.ok()) context->TryCancel();
+               writer->WritesDone();
+               absl::Status ended = FromGrpc(writer->Finish());
+               return given.ok() ? ended : given.status();
+             });
+}
+
+absl::Status Connection::StreamQueryHeavy(
+    std::size_t first_bytes, const CallOptions& call,
+    const HeavyConversation& converse) const {
+  return Run(call, options_.deadlines.stream_query_heavy, first_bytes,
+             [&](grpc::ClientContext* context, int number) {
+               Exchange stream(context,
+                               stubs_->universal_set.StreamQueryHeavy(context));
+               return converse(&stream, number);
+             });
+}
+
+absl::Status Connection::StreamAttend(
+    std::size_t first_bytes, const CallOptions& call,
+    const AttendConversation& converse) const {
+  return Run(call, options_.deadlines.stream_attend, first_bytes,
+             [&](grpc::ClientContext* context, int number) {
+               Exchange stream(context,
+                               stubs_->universal_set.StreamAttend(context));
+               return converse(&stream, number);
+             });
+}
+
+// Owns the context of its call, which the base borrows.
+class Connection::KeyExchange : public KeyMessages {
+ public:
+  KeyExchange(v1::UniversalSetService::Stub* stub, const CallOptions& call,
+              const Deadline& deadline) {
+    Prepare(call.request_id, deadline, &context_);
+    stream_.emplace(&context_, stub->StreamKeys(&context_));
+    cancel_.emplace(call.stop, [this] { context_.TryCancel(); });
+  }
+
+  bool Write(const v1::StreamKeysRequest& request) override {
+    return stream_->Write(request);
+  }
+  void WritesDone() override { stream_->WritesDone(); }
+  bool Read(v1::StreamKeysResponse* response) override {
+    return stream_->Read(response);
+  }
+  absl::Status Finish() override { return stream_->Finish(); }
+  void Cancel() override { stream_->Cancel(); }
+
+ private:
+  grpc::ClientContext context_;
+  std::optional<Exchange<v1::StreamKeysRequest, v1::StreamKeysResponse>>
+      stream_;
+  std::optional<std::stop_callback<std::function<void()>>> cancel_;
+};
+
+std::unique_ptr<Connection::KeyMessages> Connection::StreamKeys(
+    const CallOptions& call, const Deadline& deadline) const {
+  return std::make_unique<KeyExchange>(&stubs_->universal_set, call, deadline);
+}
+
+absl::Status Connection::Attend(const v1::AttendRequest& request,
+                                const CallOptions& call,
+                                v1::AttendResponse* response) const {
+  return Run(call, options_.deadlines.attend, request.ByteSizeLong(),
+             [&](grpc::ClientContext* context, int /*number*/) {
+               return FromGrpc(
+                   stubs_->universal_set.Attend(context, request, response));
+             });
+}
+
+absl::Status Connection::GetUniversalSet(
+    const v1::GetUniversalSetRequest& request, const CallOptions& call,
+    v1::UniversalSetInfo* info) const {
+  return Run(call, options_.deadlines.set_registry, request.ByteSizeLong(),
+             [&](grpc::ClientContext* context, int /*number*/) {
+               return FromGrpc(stubs_->universal_set.GetUniversalSet(
+                   context, request, info));
+             });
+}
+
+absl::Status Connection::ListUniversalSets(
+    const v1::ListUniversalSetsRequest& request, const CallOptions& call,
+    v1::ListUniversalSetsResponse* response) const {
+  return Run(call, options_.deadlines.set_registry, request.ByteSizeLong(),
+             [&](grpc::ClientContext* context, int /*number*/) {
+               return FromGrpc(stubs_->universal_set.ListUniversalSets(
+                   context, request, response));
+             });
+}
+
+absl::Status Connection::DeleteUniversalSet(
+    const v1::DeleteUniversalSetRequest& request,
+    const CallOptions& call) const {
+  google::protobuf::Empty nothing;
+  return Run(call, options_.deadlines.set_registry, request.ByteSizeLong(),
+             [&](grpc::ClientContext* context, int /*number*/) {
+               return FromGrpc(stubs_->universal_set.DeleteUniversalSet(
+                   context, request, &nothing));
              });
 }
 

@@ -20,31 +20,6 @@ static_assert(std::endian::native == std::endian::little,
 // leaves the cache between two numbers of one line.
 constexpr std::int64_t kTile = 64;
 
-v1::DType DTypeOf(ScalarType type) {
-  switch (type) {
-    case ScalarType::kFloat64:
-      return v1::DTYPE_FLOAT64;
-    case ScalarType::kFloat32:
-      return v1::DTYPE_FLOAT32;
-    case ScalarType::kFloat16:
-      return v1::DTYPE_FLOAT16;
-    case ScalarType::kBFloat16:
-      return v1::DTYPE_BFLOAT16;
-  }
-  return v1::DTYPE_UNSPECIFIED;
-}
-
-std::int64_t BytesOf(ScalarType type) {
-  switch (type) {
-    case ScalarType::kFloat64:
-      return 8;
-    case ScalarType::kFloat32:
-      return 4;
-    default:
-      return 2;
-  }
-}
-
 absl::Status Invalid(const std::string& reason, const std::string& field,
                      const std::string& message) {
   return LocalError(absl::StatusCode::kInvalidArgument, message,
@@ -114,6 +89,23 @@ struct Layout {
   }
 };
 
+// Rows that lie together, as those of a part of a row-major tensor do.
+void GatherRows(const Layout& from, std::int64_t width, const void* data,
+                char* out) {
+  const char* bytes = static_cast<const char*>(data);
+  const auto [heads, rows, columns] = from.extents;
+  const bool together = rows == 1 || from.strides[1] == columns;
+  const std::int64_t pieces = together ? 1 : rows;
+  const auto piece =
+      static_cast<std::size_t>(columns * width * (together ? rows : 1));
+  for (std::int64_t h = 0; h < heads; ++h) {
+    for (std::int64_t i = 0; i < pieces; ++i, out += piece) {
+      const std::int64_t at = h * from.strides[0] + i * from.strides[1];
+      std::memcpy(out, bytes + at * width, piece);
+    }
+  }
+}
+
 // Word: an unsigned integer of the size of the scalar; no number is touched.
 template <typename Word>
 void Gather(const Layout& from, const void* data, char* out) {
@@ -138,7 +130,116 @@ void Gather(const Layout& from, const void* data, char* out) {
   }
 }
 
+// As float64: nothing is rounded.
+template <typename T>
+void Widen(const std::string& data, RowMajorMatrix* matrix) {
+  T number;
+  const char* at = data.data();
+  for (Eigen::Index i = 0; i < matrix->size(); ++i, at += sizeof(T)) {
+    std::memcpy(&number, at, sizeof(T));
+    matrix->data()[i] = static_cast<double>(number);
+  }
+}
+
+std::int64_t BytesOf(v1::DType dtype) {
+  switch (dtype) {
+    case v1::DTYPE_FLOAT64:
+    case v1::DTYPE_INT64:
+      return 8;
+    case v1::DTYPE_FLOAT32:
+      return 4;
+    case v1::DTYPE_FLOAT16:
+    case v1::DTYPE_BFLOAT16:
+      return 2;
+    default:
+      return 0;
+  }
+}
+
+// product(shape), where `data` has exactly so many numbers; else -1.
+std::int64_t CountOf(const v1::Tensor& tensor) {
+  std::int64_t bytes = BytesOf(tensor.dtype());
+  for (const std::int64_t extent : tensor.shape()) {
+    if (extent < 0 || __builtin_mul_overflow(bytes, extent, &bytes)) return -1;
+  }
+  const bool filled =
+      bytes >= 0 && static_cast<std::uint64_t>(bytes) == tensor.data().size();
+  return filled && tensor.shape_size() > 0 && BytesOf(tensor.dtype()) > 0
+             ? bytes / BytesOf(tensor.dtype())
+             : -1;
+}
+
+absl::Status WrongTensor(const v1::Tensor& tensor, const std::string& name) {
+  return BrokenAnswer(absl::StrCat(name, " is ", v1::DType_Name(tensor.dtype()),
+                                   " of shape [",
+                                   absl::StrJoin(tensor.shape(), ", "),
+                                   "] and ", tensor.data().size(), " bytes"));
+}
+
+template <typename T>
+absl::StatusOr<std::vector<T>> VectorFromProto(const v1::Tensor& tensor,
+                                               v1::DType dtype,
+                                               const std::string& name) {
+  const std::int64_t count = CountOf(tensor);
+  if (tensor.dtype() != dtype || tensor.shape_size() != 1 || count < 0) {
+    return WrongTensor(tensor, name);
+  }
+  std::vector<T> numbers(static_cast<std::size_t>(count));
+  std::copy(tensor.data().begin(), tensor.data().end(),
+            reinterpret_cast<char*>(numbers.data()));
+  return numbers;
+}
+
 }  // namespace
+
+v1::DType DTypeOf(ScalarType type) {
+  switch (type) {
+    case ScalarType::kFloat64:
+      return v1::DTYPE_FLOAT64;
+    case ScalarType::kFloat32:
+      return v1::DTYPE_FLOAT32;
+    case ScalarType::kFloat16:
+      return v1::DTYPE_FLOAT16;
+    case ScalarType::kBFloat16:
+      return v1::DTYPE_BFLOAT16;
+  }
+  return v1::DTYPE_UNSPECIFIED;
+}
+
+absl::StatusOr<RowMajorMatrix> RowsFromProto(const v1::Tensor& tensor,
+                                             const std::string& name) {
+  const std::int64_t count = CountOf(tensor);
+  const int rank = tensor.shape_size();
+  if (count < 1 || rank < 1 || rank > 3 || tensor.dtype() == v1::DTYPE_INT64) {
+    return WrongTensor(tensor, name);
+  }
+  const std::int64_t columns = tensor.shape(rank - 1);
+  RowMajorMatrix matrix(count / columns, columns);
+  switch (tensor.dtype()) {
+    case v1::DTYPE_FLOAT64:
+      Widen<double>(tensor.data(), &matrix);
+      break;
+    case v1::DTYPE_FLOAT32:
+      Widen<float>(tensor.data(), &matrix);
+      break;
+    case v1::DTYPE_FLOAT16:
+      Widen<Eigen::half>(tensor.data(), &matrix);
+      break;
+    default:
+      Widen<Eigen::bfloat16>(tensor.data(), &matrix);
+  }
+  return matrix;
+}
+
+absl::StatusOr<std::vector<double>> DoublesFromProto(const v1::Tensor& tensor,
+                                                     const std::string& name) {
+  return VectorFromProto<double>(tensor, v1::DTYPE_FLOAT64, name);
+}
+
+absl::StatusOr<std::vector<std::int64_t>> IntegersFromProto(
+    const v1::Tensor& tensor, const std::string& name) {
+  return VectorFromProto<std::int64_t>(tensor, v1::DTYPE_INT64, name);
+}
 
 absl::Status ToProto(const TensorView& view, const std::string& field,
                      std::int64_t bytes_max, v1::Tensor* tensor) {
@@ -166,6 +267,10 @@ absl::Status ToProto(const TensorView& view, const std::string& field,
   }
   std::string* data = tensor->mutable_data();
   data->resize(static_cast<std::size_t>(*bytes));
+  if (layout.extents[2] == 1 || layout.strides[2] == 1) {
+    GatherRows(layout, BytesOf(view.type()), view.data(), data->data());
+    return absl::OkStatus();
+  }
   switch (BytesOf(view.type())) {
     case 8:
       Gather<std::uint64_t>(layout, view.data(), data->data());

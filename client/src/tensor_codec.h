@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -28,6 +29,20 @@ absl::Status ToProto(const TensorView& view, const std::string& field,
 // ERRORS  Internal: any other tensor.
 absl::StatusOr<RowMajorMatrix> MatrixFromProto(const v1::Tensor& tensor,
                                                const std::string& name);
+
+// The rows of a float tensor of 1 to 3 extents, n x d or (H n) x d, as float64.
+// ERRORS  Internal: any other tensor.
+absl::StatusOr<RowMajorMatrix> RowsFromProto(const v1::Tensor& tensor,
+                                             const std::string& name);
+
+// A vector of FLOAT64 (INT64), which may be empty.
+// ERRORS  Internal: any other tensor.
+absl::StatusOr<std::vector<double>> DoublesFromProto(const v1::Tensor& tensor,
+                                                     const std::string& name);
+absl::StatusOr<std::vector<std::int64_t>> IntegersFromProto(
+    const v1::Tensor& tensor, const std::string& name);
+
+v1::DType DTypeOf(ScalarType type);
 
 Seconds SecondsFromProto(const google::protobuf::Duration& duration);
 

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "score_function_codec.h"
 #include "tensor_codec.h"
 
 namespace steelyard::client {
@@ -10,6 +11,46 @@ namespace {
 template <typename T>
 std::vector<T> Vector(const google::protobuf::RepeatedField<T>& field) {
   return std::vector<T>(field.begin(), field.end());
+}
+
+v1::Selection ToProto(Selection selection) {
+  switch (selection) {
+    case Selection::kAutomatic:
+      return v1::SELECTION_UNSPECIFIED;
+    case Selection::kDirect:
+      return v1::SELECTION_DIRECT;
+    case Selection::kFast:
+      return v1::SELECTION_FAST;
+    case Selection::kJohnsonLindenstrauss:
+      return v1::SELECTION_JOHNSON_LINDENSTRAUSS;
+  }
+  return v1::SELECTION_UNSPECIFIED;
+}
+
+}  // namespace
+
+absl::Status ToProto(const TensorView& keys, const UniversalSetOptions& options,
+                     const ClientOptions& limits,
+                     v1::FindUniversalSetRequest* request) {
+  if (options.epsilon.has_value()) request->set_epsilon(*options.epsilon);
+  if (options.top_m.has_value()) request->set_top_m(*options.top_m);
+  ToProto(options.function, request->mutable_function());
+  request->set_causal(options.causal);
+  if (options.ridge.has_value()) {
+    request->mutable_ridge()->set_lambda(options.ridge->lambda);
+    request->mutable_ridge()->set_ratio(options.ridge->ratio);
+  }
+  request->set_selection(ToProto(options.selection));
+  request->set_set_id(options.keep.set_id);
+  if (options.keep.ttl.has_value()) {
+    *request->mutable_ttl() = DurationToProto(*options.keep.ttl);
+  }
+  request->mutable_lengths()->Assign(options.lengths.begin(),
+                                     options.lengths.end());
+  if (options.seed.has_value()) request->set_seed(*options.seed);
+  request->set_max_response_bytes(limits.response_bytes_max);
+  return ToProto(keys, "keys.dense", limits.request_bytes_max,
+                 request->mutable_keys()->mutable_dense());
 }
 
 UniversalSet FromProto(const v1::UniversalSet& wire) {
@@ -27,48 +68,10 @@ UniversalSet FromProto(const v1::UniversalSet& wire) {
   set.keys = wire.keys();
   set.condition_estimate = wire.condition_estimate();
   set.method = wire.method();
+  set.upper_bounds = Vector(wire.upper_bounds());
   set.undecided = Vector(wire.undecided());
   set.new_direction = Vector(wire.new_direction());
   return set;
-}
-
-HeavyRow FromProto(const v1::HeavyRow& wire) {
-  HeavyRow row;
-  row.indices = Vector(wire.indices());
-  row.scores = Vector(wire.scores());
-  row.normalizer = wire.normalizer();
-  row.normalizer_exponent = wire.normalizer_exponent();
-  row.captured_mass = wire.captured_mass();
-  row.undefined = wire.undefined();
-  return row;
-}
-
-}  // namespace
-
-absl::Status ToProto(const TensorView& keys, const UniversalSetOptions& options,
-                     const ClientOptions& limits,
-                     v1::FindUniversalSetRequest* request) {
-  if (options.epsilon.has_value()) request->set_epsilon(*options.epsilon);
-  if (options.top_m.has_value()) request->set_top_m(*options.top_m);
-  if (options.seed.has_value()) request->set_seed(*options.seed);
-  request->mutable_function()->mutable_power()->set_p(options.power);
-  request->set_max_response_bytes(limits.response_bytes_max);
-  return ToProto(keys, "keys.dense", limits.request_bytes_max,
-                 request->mutable_keys()->mutable_dense());
-}
-
-absl::Status ToProto(const TensorView& keys, const TensorView& queries,
-                     const HeavyOptions& options, const ClientOptions& limits,
-                     v1::QueryHeavyRequest* request) {
-  request->set_epsilon(options.epsilon);
-  request->mutable_function()->mutable_power()->set_p(options.power);
-  request->set_max_response_bytes(limits.response_bytes_max);
-  const absl::Status status =
-      ToProto(keys, "keys.dense", limits.request_bytes_max,
-              request->mutable_keys()->mutable_dense());
-  if (!status.ok()) return status;
-  return ToProto(queries, "queries", limits.request_bytes_max,
-                 request->mutable_queries());
 }
 
 UniversalSets FromProto(const v1::FindUniversalSetResponse& response) {
@@ -79,17 +82,6 @@ UniversalSets FromProto(const v1::FindUniversalSetResponse& response) {
   sets.queue_time = SecondsFromProto(response.queue_time());
   sets.compute_time = SecondsFromProto(response.compute_time());
   return sets;
-}
-
-HeavyScores FromProto(const v1::QueryHeavyResponse& response) {
-  HeavyScores scores;
-  scores.rows.reserve(static_cast<std::size_t>(response.rows_size()));
-  for (const v1::HeavyRow& row : response.rows()) {
-    scores.rows.push_back(FromProto(row));
-  }
-  scores.queue_time = SecondsFromProto(response.queue_time());
-  scores.compute_time = SecondsFromProto(response.compute_time());
-  return scores;
 }
 
 }  // namespace steelyard::client

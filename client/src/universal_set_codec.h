@@ -1,4 +1,4 @@
-// FindUniversalSet and QueryHeavy: requests to the wire, answers from it.
+// FindUniversalSet: requests to the wire, answers from it.
 #pragma once
 
 #include "absl/status/status.h"
@@ -13,11 +13,8 @@ namespace steelyard::client {
 absl::Status ToProto(const TensorView& keys, const UniversalSetOptions& options,
                      const ClientOptions& limits,
                      v1::FindUniversalSetRequest* request);
-absl::Status ToProto(const TensorView& keys, const TensorView& queries,
-                     const HeavyOptions& options, const ClientOptions& limits,
-                     v1::QueryHeavyRequest* request);
 
+UniversalSet FromProto(const v1::UniversalSet& wire);
 UniversalSets FromProto(const v1::FindUniversalSetResponse& response);
-HeavyScores FromProto(const v1::QueryHeavyResponse& response);
 
 }  // namespace steelyard::client

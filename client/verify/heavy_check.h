@@ -7,7 +7,7 @@
 #include "client/verify/leverage.h"
 #include "client/verify/rows.h"
 #include "client/verify/verdict.h"
-#include "steelyard/client/universal_set.h"
+#include "steelyard/client/heavy_scores.h"
 
 namespace steelyard::verify {
 

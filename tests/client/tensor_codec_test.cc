@@ -189,5 +189,39 @@ TEST(TensorCodecBoundsTest, DurationsGoAndComeBack) {
   EXPECT_EQ(DurationToProto(kNoDeadline).seconds(), 315576000000);
 }
 
+TEST(TensorCodecTest, PartsOfRowMajorTensorsAreGathered) {
+  std::vector<float> numbers(2 * 4 * 3);
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    numbers[i] = static_cast<float>(i);
+  }
+  v1::Tensor tensor;
+  ASSERT_TRUE(
+      ToProto(TensorView(numbers, {2, 4, 3}).Rows(1, 2), "keys", 1000, &tensor)
+          .ok());
+  ASSERT_EQ(tensor.data().size(), 12 * sizeof(float));
+  std::vector<float> sent(12);
+  std::memcpy(sent.data(), tensor.data().data(), tensor.data().size());
+  EXPECT_EQ(sent,
+            (std::vector<float>{3, 4, 5, 6, 7, 8, 15, 16, 17, 18, 19, 20}));
+}
+
+TEST(TensorCodecTest, VectorsOfAnAnswerMustBeOfTheirType) {
+  v1::Tensor tensor;
+  tensor.set_dtype(v1::DTYPE_INT64);
+  tensor.add_shape(2);
+  tensor.set_data(std::string(16, '\1'));
+  EXPECT_EQ(IntegersFromProto(tensor, "x")->at(1), 0x0101010101010101);
+  EXPECT_TRUE(absl::IsInternal(DoublesFromProto(tensor, "x").status()));
+  tensor.set_shape(0, 3);
+  EXPECT_TRUE(absl::IsInternal(IntegersFromProto(tensor, "x").status()));
+  tensor.set_shape(0, -1);
+  EXPECT_TRUE(absl::IsInternal(IntegersFromProto(tensor, "x").status()));
+  tensor.set_dtype(v1::DTYPE_FLOAT64);
+  tensor.set_shape(0, 2);
+  EXPECT_EQ(RowsFromProto(tensor, "x")->rows(), 1);
+  tensor.add_shape(0);
+  EXPECT_TRUE(absl::IsInternal(RowsFromProto(tensor, "x").status()));
+}
+
 }  // namespace
 }  // namespace steelyard::client

@@ -93,5 +93,33 @@ TEST(TensorViewTest, HugeShapesOverflowNothing) {
   EXPECT_EQ(view.available(), 3);
 }
 
+TEST(TensorViewTest, RowsAndHeadsAreParts) {
+  const std::vector<float> numbers(2 * 5 * 3);
+  const TensorView heads(numbers, {2, 5, 3});
+  const TensorView rows = heads.Rows(1, 2);
+  ASSERT_EQ(rows.rank(), 3);
+  EXPECT_EQ(rows.extent(1), 2);
+  EXPECT_EQ(rows.stride(0), 15);
+  EXPECT_EQ(rows.available(), 12);
+  EXPECT_EQ(rows.data(), numbers.data() + 3);
+  const TensorView head = heads.Head(1);
+  ASSERT_EQ(head.rank(), 2);
+  EXPECT_EQ(head.extent(0), 5);
+  EXPECT_EQ(head.data(), numbers.data() + 15);
+  EXPECT_EQ(head.Rows(4, 1).data(), numbers.data() + 27);
+  EXPECT_EQ(head.Rows(4, 1).available(), 3);
+}
+
+TEST(TensorViewTest, PartsOutsideAreNoTensors) {
+  const std::vector<float> numbers(6);
+  const TensorView matrix(numbers, {2, 3});
+  EXPECT_GT(matrix.Rows(1, 2).rank(), 3);
+  EXPECT_GT(matrix.Rows(-1, 1).rank(), 3);
+  EXPECT_GT(matrix.Head(0).rank(), 3);
+  // What does not fill its shape stays as it is: the call names the reason.
+  const TensorView wrong(numbers, {3, 3});
+  EXPECT_EQ(wrong.Rows(0, 1).extent(0), 3);
+}
+
 }  // namespace
 }  // namespace steelyard::client

@@ -1,6 +1,7 @@
 #include "client/src/universal_set_codec.h"
 
 #include <sstream>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -30,21 +31,9 @@ std::string Describe(const UniversalSets& sets) {
         << set.rank << " " << set.size_bound << " " << set.exact << " "
         << set.relative_score_error << " " << set.total_sensitivity << " "
         << set.keys << " " << set.condition_estimate << " " << set.method;
+    Print(set.upper_bounds, out);
     Print(set.undecided, out);
     Print(set.new_direction, out);
-  }
-  return out.str();
-}
-
-std::string Describe(const HeavyScores& scores) {
-  std::ostringstream out;
-  out.precision(17);  // All digits of a double.
-  out << scores.queue_time.count() << " " << scores.compute_time.count() << " ";
-  for (const HeavyRow& row : scores.rows) {
-    Print(row.indices, out);
-    Print(row.scores, out);
-    out << row.normalizer << " " << row.normalizer_exponent << " "
-        << row.captured_mass << " " << row.undefined << " ";
   }
   return out.str();
 }
@@ -62,16 +51,8 @@ TEST(UniversalSetCodecTest, EveryFieldOfTheAnswersIsRead) {
             return Describe(FromProto(
                 dynamic_cast<const v1::FindUniversalSetResponse&>(message)));
           }),
-      testing::IsEmpty());
-  v1::QueryHeavyResponse rows;
-  test::FillEveryField(&rows);
-  EXPECT_THAT(test::UnreadFields(
-                  rows,
-                  [](const google::protobuf::Message& message) {
-                    return Describe(FromProto(
-                        dynamic_cast<const v1::QueryHeavyResponse&>(message)));
-                  }),
-              testing::IsEmpty());
+      // SetParts reads it.
+      testing::ElementsAre("FindUniversalSetResponse.sets.more_follows"));
 }
 
 TEST(UniversalSetCodecTest, ValuesOfTheAnswerArriveWhereTheyBelong) {
@@ -102,7 +83,15 @@ TEST(UniversalSetCodecTest, EveryFieldOfTheRequestIsSet) {
   const Eigen::MatrixXd keys = Eigen::MatrixXd::Ones(2, 3);
   v1::FindUniversalSetRequest request;
   ASSERT_TRUE(ToProto(keys,
-                      {.epsilon = 0.25, .top_m = 4, .power = 3.0, .seed = 9},
+                      {.epsilon = 0.25,
+                       .top_m = 4,
+                       .function = Power{3.0},
+                       .causal = true,
+                       .ridge = RidgeVariant{0.5, 2.0},
+                       .selection = Selection::kFast,
+                       .lengths = {1},
+                       .keep = {"layer-0", Seconds(90.5)},
+                       .seed = 9},
                       kLimits, &request)
                   .ok());
   // `values` is for requests written by hand.
@@ -112,9 +101,34 @@ TEST(UniversalSetCodecTest, EveryFieldOfTheRequestIsSet) {
   EXPECT_EQ(request.epsilon(), 0.25);
   EXPECT_EQ(request.top_m(), 4);
   EXPECT_EQ(request.function().power().p(), 3.0);
+  EXPECT_TRUE(request.causal());
+  EXPECT_EQ(request.ridge().lambda(), 0.5);
+  EXPECT_EQ(request.ridge().ratio(), 2.0);
+  EXPECT_EQ(request.selection(), v1::SELECTION_FAST);
+  EXPECT_THAT(request.lengths(), testing::ElementsAre(1));
+  EXPECT_EQ(request.set_id(), "layer-0");
+  EXPECT_EQ(request.ttl().seconds(), 90);
+  EXPECT_EQ(request.ttl().nanos(), 500000000);
   EXPECT_EQ(request.seed(), 9U);
   EXPECT_EQ(request.max_response_bytes(), 777);
   EXPECT_THAT(request.keys().dense().shape(), testing::ElementsAre(2, 3));
+}
+
+TEST(UniversalSetCodecTest, EverySelectionHasItsNumber) {
+  const Eigen::MatrixXd keys = Eigen::MatrixXd::Ones(2, 3);
+  const std::pair<Selection, v1::Selection> rows[] = {
+      {Selection::kAutomatic, v1::SELECTION_UNSPECIFIED},
+      {Selection::kDirect, v1::SELECTION_DIRECT},
+      {Selection::kFast, v1::SELECTION_FAST},
+      {Selection::kJohnsonLindenstrauss, v1::SELECTION_JOHNSON_LINDENSTRAUSS},
+  };
+  for (const auto& [selection, wire] : rows) {
+    v1::FindUniversalSetRequest request;
+    ASSERT_TRUE(
+        ToProto(keys, {.top_m = 1, .selection = selection}, kLimits, &request)
+            .ok());
+    EXPECT_EQ(request.selection(), wire);
+  }
 }
 
 TEST(UniversalSetCodecTest, WhatIsUnsetStaysUnset) {
@@ -123,37 +137,17 @@ TEST(UniversalSetCodecTest, WhatIsUnsetStaysUnset) {
   ASSERT_TRUE(ToProto(keys, {.top_m = 1}, kLimits, &request).ok());
   EXPECT_EQ(request.epsilon(), 0.0);
   EXPECT_FALSE(request.has_seed());
+  EXPECT_FALSE(request.has_ridge());
+  EXPECT_FALSE(request.has_ttl());
+  EXPECT_TRUE(request.set_id().empty());
   EXPECT_EQ(request.function().power().p(), 2.0);
 }
 
-TEST(UniversalSetCodecTest, EveryFieldOfAHeavyRequestIsSet) {
-  const Eigen::MatrixXf keys = Eigen::MatrixXf::Ones(2, 3);
-  const Eigen::MatrixXd queries = Eigen::MatrixXd::Ones(4, 3);
-  v1::QueryHeavyRequest request;
-  ASSERT_TRUE(ToProto(keys, queries, {.epsilon = 0.125, .power = 2.0}, kLimits,
-                      &request)
-                  .ok());
-  EXPECT_THAT(test::UnsetFields(request),
-              testing::ElementsAre("QueryHeavyRequest.keys.dense.values",
-                                   "QueryHeavyRequest.queries.values"));
-  EXPECT_EQ(request.epsilon(), 0.125);
-  EXPECT_EQ(request.keys().dense().dtype(), v1::DTYPE_FLOAT32);
-  EXPECT_EQ(request.queries().dtype(), v1::DTYPE_FLOAT64);
-  EXPECT_EQ(request.max_response_bytes(), 777);
-}
-
 TEST(UniversalSetCodecTest, WrongTensorsAreNamedByTheirPath) {
-  const Eigen::MatrixXd good = Eigen::MatrixXd::Ones(2, 3);
   const Eigen::MatrixXd empty(0, 3);
   v1::FindUniversalSetRequest find;
-  v1::QueryHeavyRequest heavy;
-  v1::QueryHeavyRequest heavier;
   EXPECT_EQ(DetailOf(ToProto(empty, {.epsilon = 0.5}, kLimits, &find))->field,
             "keys.dense.shape[0]");
-  EXPECT_EQ(DetailOf(ToProto(empty, good, {}, kLimits, &heavy))->field,
-            "keys.dense.shape[0]");
-  EXPECT_EQ(DetailOf(ToProto(good, empty, {}, kLimits, &heavier))->field,
-            "queries.shape[0]");
 }
 
 }  // namespace

@@ -47,6 +47,30 @@ grpc::Status Answer(const Handler& handler, const FakeCall& call,
   return ToGrpc(handler(call, *request, response));
 }
 
+template <typename Handler, typename Request, typename Message>
+grpc::Status AnswerByStream(const Handler& handler, const FakeCall& call,
+                            const Request* request,
+                            grpc::ServerWriter<Message>* writer) {
+  if (!handler) return grpc::Status(grpc::UNIMPLEMENTED, "no handler");
+  return ToGrpc(handler(call, *request, [writer](const Message& message) {
+    return writer->Write(message);
+  }));
+}
+
+template <typename Request, typename Response>
+grpc::Status Talk(const FakeDuplexHandler<Request, Response>& handler,
+                  const FakeCall& call,
+                  grpc::ServerReaderWriter<Response, Request>* stream) {
+  if (!handler) return grpc::Status(grpc::UNIMPLEMENTED, "no handler");
+  return ToGrpc(handler(
+      call,
+      {.read = [stream](Request* request) { return stream->Read(request); },
+       .write =
+           [stream](const Response& response) {
+             return stream->Write(response);
+           }}));
+}
+
 std::shared_ptr<grpc::ServerCredentials> CredentialsFor(
     const std::optional<FakeTls>& tls) {
   if (!tls.has_value()) return grpc::InsecureServerCredentials();
@@ -158,13 +182,82 @@ class FakeServer::Services : public v1::UniversalSetService::Service,
   grpc::Status StreamSolve(
       grpc::ServerContext* context, const v1::SolveRequest* request,
       grpc::ServerWriter<v1::SolveEvent>* writer) override {
-    if (!handlers_.stream_solve) {
+    return AnswerByStream(handlers_.stream_solve, Describe(context, &calls_),
+                          request, writer);
+  }
+  grpc::Status StreamFindUniversalSet(
+      grpc::ServerContext* context, const v1::FindUniversalSetRequest* request,
+      grpc::ServerWriter<v1::FindUniversalSetEvent>* writer) override {
+    return AnswerByStream(handlers_.stream_find_universal_set,
+                          Describe(context, &calls_), request, writer);
+  }
+  grpc::Status ReadUniversalSet(
+      grpc::ServerContext* context, const v1::ReadUniversalSetRequest* request,
+      grpc::ServerWriter<v1::UniversalSet>* writer) override {
+    return AnswerByStream(handlers_.read_universal_set,
+                          Describe(context, &calls_), request, writer);
+  }
+  grpc::Status ExportState(
+      grpc::ServerContext* context, const v1::ExportStateRequest* request,
+      grpc::ServerWriter<v1::StateChunk>* writer) override {
+    return AnswerByStream(handlers_.export_state, Describe(context, &calls_),
+                          request, writer);
+  }
+  grpc::Status Attend(grpc::ServerContext* context,
+                      const v1::AttendRequest* request,
+                      v1::AttendResponse* response) override {
+    return Answer(handlers_.attend, Describe(context, &calls_), request,
+                  response);
+  }
+  grpc::Status GetUniversalSet(grpc::ServerContext* context,
+                               const v1::GetUniversalSetRequest* request,
+                               v1::UniversalSetInfo* info) override {
+    return Answer(handlers_.get_universal_set, Describe(context, &calls_),
+                  request, info);
+  }
+  grpc::Status ListUniversalSets(
+      grpc::ServerContext* context, const v1::ListUniversalSetsRequest* request,
+      v1::ListUniversalSetsResponse* response) override {
+    return Answer(handlers_.list_universal_sets, Describe(context, &calls_),
+                  request, response);
+  }
+  grpc::Status DeleteUniversalSet(grpc::ServerContext* context,
+                                  const v1::DeleteUniversalSetRequest* request,
+                                  google::protobuf::Empty* response) override {
+    return Answer(handlers_.delete_universal_set, Describe(context, &calls_),
+                  request, response);
+  }
+  grpc::Status StreamKeys(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<v1::StreamKeysResponse, v1::StreamKeysRequest>*
+          stream) override {
+    return Talk(handlers_.stream_keys, Describe(context, &calls_), stream);
+  }
+  grpc::Status StreamQueryHeavy(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<v1::StreamQueryHeavyResponse,
+                               v1::StreamQueryHeavyRequest>* stream) override {
+    return Talk(handlers_.stream_query_heavy, Describe(context, &calls_),
+                stream);
+  }
+  grpc::Status StreamAttend(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<v1::StreamAttendResponse,
+                               v1::StreamAttendRequest>* stream) override {
+    return Talk(handlers_.stream_attend, Describe(context, &calls_), stream);
+  }
+  grpc::Status MergeStates(grpc::ServerContext* context,
+                           grpc::ServerReader<v1::MergeStatesRequest>* reader,
+                           v1::MergeStatesResponse* response) override {
+    if (!handlers_.merge_states) {
       return grpc::Status(grpc::UNIMPLEMENTED, "no handler");
     }
-    return ToGrpc(handlers_.stream_solve(Describe(context, &calls_), *request,
-                                         [writer](const v1::SolveEvent& event) {
-                                           return writer->Write(event);
-                                         }));
+    return ToGrpc(handlers_.merge_states(
+        Describe(context, &calls_),
+        [reader](v1::MergeStatesRequest* request) {
+          return reader->Read(request);
+        },
+        response));
   }
 
   Health health;

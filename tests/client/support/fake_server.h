@@ -43,6 +43,22 @@ template <typename Request, typename Response>
 using FakeHandler =
     std::function<FakeReply(const FakeCall&, const Request&, Response*)>;
 
+template <typename Request, typename Message>
+using FakeStreamHandler =
+    std::function<FakeReply(const FakeCall&, const Request&,
+                            // Returns false once the client is gone.
+                            const std::function<bool(const Message&)>& write)>;
+
+// Both ends of a call whose messages go both ways.
+template <typename Request, typename Response>
+struct FakeStream {
+  std::function<bool(Request*)> read;  // False after the last one.
+  std::function<bool(const Response&)> write;
+};
+template <typename Request, typename Response>
+using FakeDuplexHandler = std::function<FakeReply(
+    const FakeCall&, const FakeStream<Request, Response>&)>;
+
 // Called on threads of the server; the ones left empty answer UNIMPLEMENTED.
 struct FakeHandlers {
   FakeHandler<v1::FindUniversalSetRequest, v1::FindUniversalSetResponse>
@@ -50,11 +66,30 @@ struct FakeHandlers {
   FakeHandler<v1::QueryHeavyRequest, v1::QueryHeavyResponse> query_heavy = {};
   FakeHandler<v1::SolveRequest, v1::SolveResponse> solve = {};
   FakeHandler<v1::GetServerInfoRequest, v1::ServerInfo> get_server_info = {};
-  // `write` returns false once the client is gone.
+  FakeStreamHandler<v1::SolveRequest, v1::SolveEvent> stream_solve = {};
+  FakeStreamHandler<v1::FindUniversalSetRequest, v1::FindUniversalSetEvent>
+      stream_find_universal_set = {};
+  FakeStreamHandler<v1::ReadUniversalSetRequest, v1::UniversalSet>
+      read_universal_set = {};
+  FakeStreamHandler<v1::ExportStateRequest, v1::StateChunk> export_state = {};
+  FakeHandler<v1::AttendRequest, v1::AttendResponse> attend = {};
+  FakeHandler<v1::GetUniversalSetRequest, v1::UniversalSetInfo>
+      get_universal_set = {};
+  FakeHandler<v1::ListUniversalSetsRequest, v1::ListUniversalSetsResponse>
+      list_universal_sets = {};
+  FakeHandler<v1::DeleteUniversalSetRequest, google::protobuf::Empty>
+      delete_universal_set = {};
+  // `read` gives the requests.
   std::function<FakeReply(
-      const FakeCall&, const v1::SolveRequest&,
-      const std::function<bool(const v1::SolveEvent&)>& write)>
-      stream_solve = {};
+      const FakeCall&, const std::function<bool(v1::MergeStatesRequest*)>& read,
+      v1::MergeStatesResponse*)>
+      merge_states = {};
+  FakeDuplexHandler<v1::StreamKeysRequest, v1::StreamKeysResponse> stream_keys =
+      {};
+  FakeDuplexHandler<v1::StreamQueryHeavyRequest, v1::StreamQueryHeavyResponse>
+      stream_query_heavy = {};
+  FakeDuplexHandler<v1::StreamAttendRequest, v1::StreamAttendResponse>
+      stream_attend = {};
 };
 
 // PEM text. With `client_root`, clients must prove themselves.

@@ -22,15 +22,24 @@
 // How an OK solve ended is SolveReport::termination, not the status.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "steelyard/client/attend.h"
 #include "steelyard/client/error_detail.h"
+#include "steelyard/client/heavy_scores.h"
+#include "steelyard/client/key_stream.h"
 #include "steelyard/client/options.h"
 #include "steelyard/client/regression.h"
+#include "steelyard/client/score_function.h"
 #include "steelyard/client/server_info.h"
+#include "steelyard/client/set_registry.h"
 #include "steelyard/client/tensor_view.h"
 #include "steelyard/client/universal_set.h"
 
@@ -67,15 +76,113 @@ class Client {
       const TensorView& keys, const UniversalSetOptions& options,
       const CallOptions& call = {}) const;
 
+  // The same with progress and without a limit on the answer. `on_progress` may
+  // be empty.
+  absl::StatusOr<UniversalSets> StreamFindUniversalSet(
+      const TensorView& keys, const UniversalSetOptions& options,
+      const ProgressCallback& on_progress, const CallOptions& call = {}) const;
+
   // For each query, every key whose score is >= epsilon, and no other.
   //
   // SHAPES  keys: n x d, or H x n x d; queries: m x d, or G x m x d, G a
   //         multiple of H. Query head g reads key head floor(g H / G).
-  // COST    that of FindUniversalSet, then d (d + |U|) flops a query.
+  // COST    that of FindUniversalSet (nothing with a kept set), then
+  //         d (d + |U|) flops a query.
   absl::StatusOr<HeavyScores> QueryHeavy(const TensorView& keys,
                                          const TensorView& queries,
                                          const HeavyOptions& options,
                                          const CallOptions& call = {}) const;
+  absl::StatusOr<HeavyScores> QueryHeavy(const KeptSet& set,
+                                         const TensorView& queries,
+                                         const HeavyOptions& options,
+                                         const CallOptions& call = {}) const;
+  // The same in arrays.
+  absl::StatusOr<PackedHeavyScores> QueryHeavyPacked(
+      const TensorView& keys, const TensorView& queries,
+      const HeavyOptions& options, const CallOptions& call = {}) const;
+  absl::StatusOr<PackedHeavyScores> QueryHeavyPacked(
+      const KeptSet& set, const TensorView& queries,
+      const HeavyOptions& options, const CallOptions& call = {}) const;
+
+  // The same for any number of queries, without a limit on the answer: they are
+  // sent in blocks of at most 1 MiB, and answered while the next are sent. When
+  // the connection breaks, it goes on with the first unanswered block.
+  absl::StatusOr<HeavyScores> StreamQueryHeavy(
+      const TensorView& keys, const TensorView& queries,
+      const HeavyOptions& options, const CallOptions& call = {}) const;
+  absl::StatusOr<HeavyScores> StreamQueryHeavy(
+      const KeptSet& set, const TensorView& queries,
+      const HeavyOptions& options, const CallOptions& call = {}) const;
+  // The same for blocks of the caller, as they come.
+  absl::Status StreamQueryHeavy(const TensorView& keys,
+                                const QueryBlocks& blocks,
+                                const HeavyOptions& options,
+                                const HeavyBlockCallback& on_block,
+                                const CallOptions& call = {}) const;
+  absl::Status StreamQueryHeavy(const KeptSet& set, const QueryBlocks& blocks,
+                                const HeavyOptions& options,
+                                const HeavyBlockCallback& on_block,
+                                const CallOptions& call = {}) const;
+
+  // LevAttention: attention over the universal set, sinks and local keys only.
+  //
+  // COST  that of FindUniversalSet (nothing with a kept set), then
+  //       (d + e) (|U| + sinks + local) flops a query.
+  absl::StatusOr<Attention> Attend(const AttendInputs& inputs,
+                                   const AttendOptions& options,
+                                   const CallOptions& call = {}) const;
+  // The same for any number of queries, as StreamQueryHeavy.
+  absl::StatusOr<Attention> StreamAttend(const AttendInputs& inputs,
+                                         const AttendOptions& options,
+                                         const CallOptions& call = {}) const;
+  // The same for blocks of the caller; inputs.queries is not read.
+  absl::Status StreamAttend(const AttendInputs& inputs,
+                            const QueryBlocks& blocks,
+                            const AttendOptions& options,
+                            const AttentionBlockCallback& on_block,
+                            const CallOptions& call = {}) const;
+
+  // A new stream of keys (key_stream.h). `call`: of the whole stream, until it
+  // is finished or destroyed; its deadline is DefaultDeadlines::stream_keys.
+  //
+  // ERRORS  AlreadyExists: the set_id is taken.
+  absl::StatusOr<KeyStream> OpenKeyStream(const KeyStreamOptions& options,
+                                          const CallOptions& call = {}) const;
+  // Goes on with a stream that the server knows: by next_offset() it says from
+  // which keys on. One that is still attached elsewhere ends there.
+  //
+  // ERRORS  NotFound; FailedPrecondition SET_FINISHED.
+  absl::StatusOr<KeyStream> ResumeKeyStream(const std::string& name,
+                                            const KeyStreamFlow& flow = {},
+                                            const CallOptions& call = {}) const;
+  // A new stream that goes on where a state ends (KeyStream::Checkpoint,
+  // ExportState), of this server or of any other. Of `options`, set_id, ttl and
+  // flow are read; the others are those of the state.
+  absl::StatusOr<KeyStream> ImportKeyStream(std::string_view state,
+                                            const KeyStreamOptions& options,
+                                            const CallOptions& call = {}) const;
+
+  // What the server keeps (set_registry.h). ERRORS  NotFound.
+  absl::StatusOr<SetInfo> GetUniversalSet(const std::string& name,
+                                          const CallOptions& call = {}) const;
+  // The set itself, one a head of `heads` (ascending; empty: all). Of a stream
+  // that still receives: as of the keys acknowledged.
+  absl::StatusOr<UniversalSets> ReadUniversalSet(
+      const std::string& name, const std::vector<std::int64_t>& heads = {},
+      const CallOptions& call = {}) const;
+  // All of them, by name, ascending.
+  absl::StatusOr<std::vector<SetInfo>> ListUniversalSets(
+      const CallOptions& call = {}) const;
+  absl::Status DeleteUniversalSet(const std::string& name,
+                                  const CallOptions& call = {}) const;
+  // The state of a streamed set, for MergeStates and ImportKeyStream.
+  absl::StatusOr<std::string> ExportState(const std::string& name,
+                                          const CallOptions& call = {}) const;
+  // The set of the union of shards, kept under a new name, finished. Exact,
+  // whatever the order.
+  absl::StatusOr<SetInfo> MergeStates(const MergeInputs& inputs,
+                                      const Keeping& keep,
+                                      const CallOptions& call = {}) const;
 
   // min |M x - b|.
   //

@@ -37,8 +37,9 @@ struct TlsCredentials {
 using Credentials = std::variant<InsecureCredentials, TlsCredentials>;
 
 // When a failed attempt is made again: only after UNAVAILABLE, or where the
-// server sent RetryInfo. Never after any other error. Calls change nothing in
-// the server, so that a repeated one does no harm.
+// server sent RetryInfo. Never after any other error. A repeated call does no
+// harm: most change nothing in the server, and those that keep a set by a name
+// find it there (AlreadyExists) when an answer was lost on its way.
 //
 // The wait before attempt k + 1 (k = 1, 2, ...) is
 //
@@ -66,7 +67,18 @@ struct RetryPolicy {
 // CallOptions do not say. > 0 or kNoDeadline.
 struct DefaultDeadlines {
   Seconds find_universal_set{60.0};
+  Seconds stream_find_universal_set{3600.0};
   Seconds query_heavy{60.0};
+  Seconds stream_query_heavy{3600.0};
+  Seconds attend{60.0};
+  Seconds stream_attend{3600.0};
+  // Get, List, Delete.
+  Seconds set_registry{10.0};
+  Seconds read_universal_set{600.0};
+  Seconds export_state{3600.0};
+  Seconds merge_states{3600.0};
+  // Of a whole KeyStream, from its opening to its end.
+  Seconds stream_keys = kNoDeadline;
   Seconds solve{300.0};
   Seconds stream_solve{3600.0};
   Seconds get_server_info{5.0};
@@ -84,7 +96,7 @@ struct ClientOptions {
 
   // Largest answer of one message, bytes, in [1, 2^31 - 1]. The server is told,
   // and refuses before it starts work whose answer would be larger.
-  // StreamSolve has no such limit.
+  // Streamed calls have no such limit.
   std::int64_t response_bytes_max = std::int64_t{256} << 20;
 };
 

@@ -29,6 +29,13 @@ namespace steelyard::client {
 // about how accurately the server computes.
 enum class ScalarType { kFloat64, kFloat32, kFloat16, kBFloat16 };
 
+// Of one number: 8, 4 or 2.
+constexpr std::int64_t BytesOf(ScalarType type) {
+  return type == ScalarType::kFloat64   ? 8
+         : type == ScalarType::kFloat32 ? 4
+                                        : 2;
+}
+
 template <typename T>
 concept TensorScalar = std::same_as<T, double> || std::same_as<T, float> ||
     std::same_as<T, Eigen::half> || std::same_as<T, Eigen::bfloat16>;
@@ -90,6 +97,13 @@ class TensorView {
   // that do not divide the rows make the call fail, as above.
   TensorView AsHeads(std::int64_t heads) const;
 
+  // Rows [first, first + count) of a matrix, or of each of H x n x d. A range
+  // outside makes the call fail, as above.
+  TensorView Rows(std::int64_t first, std::int64_t count) const;
+
+  // Head `head` of H x n x d, n x d.
+  TensorView Head(std::int64_t head) const;
+
   const void* data() const { return data_; }
   ScalarType type() const { return type_; }
   // Extents; above 3 there is no such tensor, and only the first 3 are kept.
@@ -104,6 +118,9 @@ class TensorView {
   static constexpr int kRankMax = 3;
 
   void Append(std::int64_t extent, std::int64_t stride);
+  void Move(std::int64_t numbers);
+  // The numbers fill the shape.
+  bool Filled() const;
   void SetRowMajorStrides();
 
   const void* data_;
