@@ -43,9 +43,6 @@ absl::Status CheckOptions(const OnePassOptions& options) {
                      absl::StrCat("one pass has no bounded state for ",
                                   DescriptionOf(options.function)));
   }
-  if (options.causal) {
-    return BadOption("causal", "scores on arrival are not there yet");
-  }
   return absl::OkStatus();
 }
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
+#include "queries/queryable_set_data.h"
 #include "universal_set/leverage.h"
 
 namespace steelyard {
@@ -33,16 +33,9 @@ Index MostPanelRows(Index d) {
                   std::min(kMostPanelRows, kMostPanelEntries / d));
 }
 
-double DropThreshold(const Factor& factor, double epsilon) {
-  if (factor.rank == factor.r.cols()) return epsilon;
-  const auto d = static_cast<double>(factor.r.cols());
-  const double theta = std::max(30.0, 2.0 * std::sqrt(d));  // over u
-  const double most = 2.0 + theta / (4.0 * d);
-  return epsilon / (most * most);
-}
-
 PassState::PassState(const OnePassOptions& options)
     : epsilon_(options.epsilon),
+      causal_(options.causal),
       first_index_(options.first_index),
       factor_(options.columns),
       candidates_(options.storage, options.columns),
@@ -69,16 +62,44 @@ Index PassState::PanelRows() const {
 
 absl::Status PassState::AddPanel(const AnyMatrixView& keys, Index row_offset,
                                  const ComputeContext& context) {
-  absl::StatusOr<ColumnScales> scales =
-      ScanColumns(keys, "keys", context, row_offset);
-  if (!scales.ok()) return scales.status();
-  if (absl::Status s = factor_.Fold(keys, *scales, context); !s.ok()) return s;
+  if (causal_) return AddByArrival(keys, row_offset, context);
+  if (absl::Status s = factor_.Fold(keys, row_offset, context); !s.ok()) {
+    return s;
+  }
   if (factor_.keys() / 5 * 4 >= refreshed_at_) {
     if (absl::Status s = Refresh(context); !s.ok()) return s;
   }
-  if (absl::Status s = TakeCandidates(keys, context); !s.ok()) return s;
+  const absl::StatusOr<std::vector<unsigned char>> keep =
+      KeysToKeep(keys, context);
+  if (!keep.ok()) return keep.status();
+  TakeCandidates(keys, *keep, nullptr);
   if (candidates_.size() <= prune_above_) return absl::OkStatus();
   return Prune(context);
+}
+
+absl::Status PassState::AddByArrival(const AnyMatrixView& keys,
+                                     Index row_offset,
+                                     const ComputeContext& context) {
+  ArrivalScores arrivals;
+  arrivals.total = arrival_total_;
+  arrivals.bound = arrival_bound_;
+  if (absl::Status s =
+          ScoreOnArrival(keys, row_offset, context, factor_, arrivals);
+      !s.ok()) {
+    return s;
+  }
+  std::vector<unsigned char> keep(arrivals.scores.size());
+  for (std::size_t i = 0; i < keep.size(); ++i) {
+    const double threshold = epsilon_ * arrivals.shares[i];
+    keep[i] = UpperEndOfArrival(arrivals.scores[i], arrivals.errors[i]) <
+                      threshold
+                  ? 0
+                  : 1;
+  }
+  TakeCandidates(keys, keep, &arrivals);
+  arrival_total_ = arrivals.total;
+  arrival_bound_ = arrivals.bound;
+  return absl::OkStatus();
 }
 
 absl::Status PassState::Refresh(const ComputeContext& context) {
@@ -105,7 +126,7 @@ absl::StatusOr<std::vector<unsigned char>> PassState::KeysToKeep(
       ComputeLeverageScores(keys, factor, context);
   if (!scores.ok()) return scores.status();
   const bool seen = scorer_->keys == factor_.keys();
-  const double threshold = DropThreshold(factor, epsilon_);
+  const double threshold = EpsilonOfMembers(factor, epsilon_);
   for (std::size_t i = 0; i < n; ++i) {
     const double tau = scores->tau[i];
     const double q = tau == 0.0 ? 0.0 : tau * (1.0 + scores->delta);
@@ -119,30 +140,28 @@ absl::StatusOr<std::vector<unsigned char>> PassState::KeysToKeep(
   return keep;
 }
 
-absl::Status PassState::TakeCandidates(const AnyMatrixView& keys,
-                                       const ComputeContext& context) {
-  const absl::StatusOr<std::vector<unsigned char>> keep =
-      KeysToKeep(keys, context);
-  if (!keep.ok()) return keep.status();
+// Of `keys`, the last that were folded, those to keep.
+void PassState::TakeCandidates(const AnyMatrixView& keys,
+                               const std::vector<unsigned char>& keep,
+                               const ArrivalScores* arrivals) {
   const auto count = static_cast<std::size_t>(
-      std::count(keep->begin(), keep->end(), static_cast<unsigned char>(1)));
+      std::count(keep.begin(), keep.end(), static_cast<unsigned char>(1)));
   const Index first = next_index();
   const std::size_t row_bytes = candidates_.row_bytes();
   CandidateList taken;
   taken.indices.reserve(count);
-  taken.rows.resize(count * row_bytes);
-  const std::byte* from = BytesOf(keys);
-  for (Index i = 0; i < Rows(keys); ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    if ((*keep)[at] == 0) continue;
-    std::memcpy(taken.rows.data() + taken.indices.size() * row_bytes,
-                from + at * row_bytes, row_bytes);
-    taken.indices.push_back(first + i);
+  taken.rows.reserve(count * row_bytes);
+  for (std::size_t i = 0; i < keep.size(); ++i) {
+    if (keep[i] == 0) continue;
+    taken.indices.push_back(first + static_cast<Index>(i));
+    AppendBytes(BytesOf(keys) + i * row_bytes, row_bytes, taken.rows);
+    if (arrivals == nullptr) continue;
+    taken.scores.push_back(arrivals->scores[i]);
+    taken.errors.push_back(arrivals->errors[i]);
   }
   candidates_.Append(std::move(taken));
   if (ranges_.empty()) ranges_.push_back({first, 0});
   ranges_.back().count += Rows(keys);
-  return absl::OkStatus();
 }
 
 absl::StatusOr<Factor> PassState::CurrentFactor(
@@ -168,10 +187,12 @@ absl::StatusOr<LeverageScores> PassState::ScoreCandidates(
   return all;
 }
 
-void PassState::Resume(Triangle triangle, std::vector<KeyRange> ranges,
-                       CandidateList candidates) {
+void PassState::Resume(Triangle triangle, CandidateList candidates,
+                       const OnePassState& state) {
   factor_ = RunningFactor(std::move(triangle));
-  ranges_ = std::move(ranges);
+  ranges_ = state.ranges;
+  arrival_total_ = state.arrival_total;
+  arrival_bound_ = state.arrival_bound;
   candidates_.Append(std::move(candidates));
   prune_above_ = std::max(prune_above_, 2 * candidates_.size());
 }
@@ -198,7 +219,7 @@ absl::Status PassState::Prune(const ComputeContext& context) {
     const absl::StatusOr<LeverageScores> scores =
         ScoreCandidates(scorer_->factor, context);
     if (!scores.ok()) return scores.status();
-    const double threshold = DropThreshold(scorer_->factor, epsilon_);
+    const double threshold = EpsilonOfMembers(scorer_->factor, epsilon_);
     std::vector<unsigned char> keep(scores->tau.size(), 0);
     for (std::size_t i = 0; i < keep.size(); ++i) {
       const double tau = scores->tau[i];

@@ -7,6 +7,9 @@
 //   among fewer keys, so an upper bound, as scores only fall. Candidates are
 //   rescored by a fresh R when they have doubled. A scorer without a certified
 //   error excludes nobody, and does not replace one that has.
+//   Rank < d: a key is dropped below EpsilonOfMembers (queryable_set_data.h),
+//   which queries near the null space ask for.
+//   Causal: a key stays or goes by its score on arrival, once.
 //
 // SOURCE  NUMERICS N5.
 #pragma once
@@ -17,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "factor/factor.h"
+#include "one_pass/arrival_scores.h"
 #include "one_pass/candidate_buffer.h"
 #include "one_pass/running_factor.h"
 #include "steelyard/one_pass.h"
@@ -28,11 +32,6 @@ namespace steelyard {
 Index PendingRows(Index d);
 // Of the longest panel.
 Index MostPanelRows(Index d);
-
-// A key is dropped when the upper end of its score is below this: epsilon; for
-// a factor of rank r < d less, as queries near the null space weigh what the
-// rank rule of N4 does not see (EpsilonOfMembers, heavy_scores.cc).
-double DropThreshold(const Factor& factor, double epsilon);
 
 // Copies are cheap (d^2 numbers): work on a copy, and keep it when it went
 // well.
@@ -63,9 +62,13 @@ class PassState {
   absl::StatusOr<LeverageScores> ScoreCandidates(
       const Factor& factor, const ComputeContext& context) const;
 
+  // Causal only: sum of the scores on arrival, and of their upper ends.
+  double arrival_total() const { return arrival_total_; }
+  double arrival_bound() const { return arrival_bound_; }
+
   // Goes on where a state that was checked left off. This one has seen nothing.
-  void Resume(Triangle triangle, std::vector<KeyRange> ranges,
-              CandidateList candidates);
+  void Resume(Triangle triangle, CandidateList candidates,
+              const OnePassState& state);
 
   // All keys of `other`; `ranges` are those of both, disjoint.
   absl::Status Join(const PassState& other, std::vector<KeyRange> ranges,
@@ -81,12 +84,16 @@ class PassState {
   };
 
   absl::Status Refresh(const ComputeContext& context);
-  absl::Status TakeCandidates(const AnyMatrixView& keys,
-                              const ComputeContext& context);
+  absl::Status AddByArrival(const AnyMatrixView& keys, Index row_offset,
+                            const ComputeContext& context);
+  void TakeCandidates(const AnyMatrixView& keys,
+                      const std::vector<unsigned char>& keep,
+                      const ArrivalScores* arrivals);
   absl::StatusOr<std::vector<unsigned char>> KeysToKeep(
       const AnyMatrixView& keys, const ComputeContext& context) const;
 
   double epsilon_;
+  bool causal_;
   Index first_index_;
   RunningFactor factor_;
   std::vector<KeyRange> ranges_;
@@ -94,6 +101,8 @@ class PassState {
   std::shared_ptr<const Scorer> scorer_;
   Index refreshed_at_ = 0;  // keys when the scorer was last made
   Index prune_above_;       // candidates
+  double arrival_total_ = 0.0;
+  double arrival_bound_ = 0.0;
 };
 
 }  // namespace steelyard

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "factor/gram.h"
@@ -52,6 +53,23 @@ std::vector<int> NormExponents(const AnyMatrixView& keys,
     if (exponent == 0 && IsZeroColumn(rows, c)) exponent = kNoColumn;
   }
   return exponents;
+}
+
+// The same from the diagonal of K'K, K as it is. Unset: the diagonal does not
+// tell (a column of zeros or of extreme size, a number that is not finite).
+std::optional<std::vector<int>> NormsFromDiagonal(const Matrix<double>& gram) {
+  // Nothing overflowed, and what underflowed does not count.
+  constexpr double kSmallestSquare = 0x1p-900;
+  constexpr double kLargestSquare = 0x1p900;
+  std::vector<int> norms;
+  for (Index c = 0; c < gram.cols(); ++c) {
+    const double square = gram(c, c);
+    if (!(square >= kSmallestSquare && square <= kLargestSquare)) {
+      return std::nullopt;
+    }
+    norms.push_back(std::ilogb(std::sqrt(square)));
+  }
+  return norms;
 }
 
 // Bound on ||K||_F^2 of keys whose column norms are below 2^(e + 1), in scales
@@ -145,17 +163,17 @@ absl::Status RunningFactor::RaiseFor(const std::vector<int>& wanted,
 // c u (||K||_F^2 + ||block||_F^2) ||R^-1||_F^2 <= 1e-3, what was rounded before
 // included.
 bool RunningFactor::GramIsGood(double more, Index panel_rows) const {
-  if (!is_gram_ && !(GramErrorOf(error_, inverse_norm_) <= kGramError)) {
-    return false;
+  TriangleError then = error_;
+  if (!is_gram_) {
+    then = {.relative = RelativeOf(GramErrorOf(error_, inverse_norm_))};
   }
   const double before = SquaredNorm();
   const double rounding =
       GramRoundings(panel_rows) * more +
       (CholeskyRoundings(d()) + (is_gram_ ? 0.0 : GramRoundings(d()))) *
           (before + more);
-  return (error_.gram + kUnitRoundoff * rounding) * inverse_norm_ *
-             inverse_norm_ <=
-         kGramError;
+  then.gram += kUnitRoundoff * rounding;
+  return GramErrorOf(then, inverse_norm_) <= kGramError;
 }
 
 absl::Status RunningFactor::ChooseForm(double more, Index panel_rows,
@@ -254,34 +272,84 @@ absl::Status RunningFactor::AddByQr(
   return absl::OkStatus();
 }
 
-absl::Status RunningFactor::Fold(const AnyMatrixView& keys,
-                                 const ColumnScales& scales,
+absl::Status RunningFactor::RaiseScales(const AnyMatrixView& keys,
+                                        const ColumnScales& scales,
+                                        const ComputeContext& context) {
+  return RaiseFor(NormExponents(keys, scales), context);
+}
+
+absl::Status RunningFactor::Fold(const AnyMatrixView& keys, Index row_offset,
                                  const ComputeContext& context) {
-  const std::vector<int> norms = NormExponents(keys, scales);
+  // Where a Gram is likely to be what is wanted, that of the keys as they are
+  // also tells their scales and that they are finite.
+  if (is_gram_ || GramIsGood(0.0, GramPanelRows(Rows(keys)))) {
+    absl::StatusOr<Matrix<double>> gram =
+        UpperGram(RowLoader(keys, {}), context);
+    if (!gram.ok()) return gram.status();
+    if (const auto norms = NormsFromDiagonal(*gram)) {
+      return FoldGram(keys, *norms, *std::move(gram), context);
+    }
+  }
+  const absl::StatusOr<ColumnScales> scales =
+      ScanColumns(keys, "keys", context, row_offset);
+  if (!scales.ok()) return scales.status();
+  const std::vector<int> norms = NormExponents(keys, *scales);
   if (absl::Status s = RaiseFor(norms, context); !s.ok()) return s;
+  const absl::Status chosen =
+      ChooseForm(SquaredNormBound(norms, exponents_),
+                 GramPanelRows(Rows(keys)), context);
+  if (!chosen.ok()) return chosen;
+  if (!is_gram_) return FoldByQr(keys, context);
+  const absl::StatusOr<Matrix<double>> gram =
+      UpperGram(RowLoader(keys, exponents_), context);
+  if (!gram.ok()) return gram.status();
+  AddGram(*gram, Rows(keys));
+  return absl::OkStatus();
+}
+
+// `gram` is that of the keys as they are; powers of two go through every
+// rounding.
+absl::Status RunningFactor::FoldGram(const AnyMatrixView& keys,
+                                     const std::vector<int>& norms,
+                                     Matrix<double> gram,
+                                     const ComputeContext& context) {
+  if (absl::Status s = RaiseFor(norms, context); !s.ok()) return s;
+  double square = 0.0;
+  for (Index i = 0; i < d(); ++i) {
+    const int row = exponents_[static_cast<std::size_t>(i)];
+    for (Index j = i; j < d(); ++j) {
+      const int column = exponents_[static_cast<std::size_t>(j)];
+      gram(i, j) = std::ldexp(gram(i, j), -row - column);
+    }
+    square += gram(i, i);
+  }
   const Index panel_rows = GramPanelRows(Rows(keys));
-  if (absl::Status s =
-          ChooseForm(SquaredNormBound(norms, exponents_), panel_rows, context);
-      !s.ok()) {
+  // Squares are sums of panel_rows roundings.
+  if (absl::Status s = ChooseForm(2.0 * square, panel_rows, context); !s.ok()) {
     return s;
   }
-  const RowLoader rows(keys, exponents_);
-  if (!is_gram_) {
-    const absl::Status added = AddByQr(
-        rows.rows(),
-        [&](Index first, Block<double> out) { rows.Load(first, 0, out); },
-        context);
-    if (!added.ok()) return added;
-  } else {
-    const absl::StatusOr<Matrix<double>> more = UpperGram(rows, context);
-    if (!more.ok()) return more.status();
-    double square = 0.0;
-    for (Index c = 0; c < d(); ++c) square += (*more)(c, c);
-    AddCompensated(BlockOf(*more), BlockOf(r_), BlockOf(lo_));
-    error_.gram += kUnitRoundoff * GramRoundings(panel_rows) * square;
-  }
-  keys_ += rows.rows();
+  if (!is_gram_) return FoldByQr(keys, context);
+  AddGram(gram, Rows(keys));
   return absl::OkStatus();
+}
+
+void RunningFactor::AddGram(const Matrix<double>& gram, Index rows) {
+  double square = 0.0;
+  for (Index c = 0; c < d(); ++c) square += gram(c, c);
+  AddCompensated(BlockOf(gram), BlockOf(r_), BlockOf(lo_));
+  error_.gram += kUnitRoundoff * GramRoundings(GramPanelRows(rows)) * square;
+  keys_ += rows;
+}
+
+absl::Status RunningFactor::FoldByQr(const AnyMatrixView& keys,
+                                     const ComputeContext& context) {
+  const RowLoader rows(keys, exponents_);
+  const absl::Status added = AddByQr(
+      rows.rows(),
+      [&](Index first, Block<double> out) { rows.Load(first, 0, out); },
+      context);
+  if (added.ok()) keys_ += rows.rows();
+  return added;
 }
 
 // With scales in common, ||D||_F of both together is at most the sum, and the

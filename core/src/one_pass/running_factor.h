@@ -38,13 +38,19 @@ class RunningFactor {
   const std::vector<int>& exponents() const { return exponents_; }
   double bytes() const;
 
-  // More keys; `scales` as ScanColumns gives them.
+  // More keys. `row_offset` is added to the row that an error names.
   // COST    c d^2 flops while a Gram may stand in, else 2 (c + d) d^2; memory
   //         as UpperGram and TallSkinnyQr of c + d rows.
-  // ERRORS  Cancelled, DeadlineExceeded, Aborted; then this object is good for
-  //         nothing but being thrown away.
-  absl::Status Fold(const AnyMatrixView& keys, const ColumnScales& scales,
+  // ERRORS  InvalidArgument NOT_FINITE, field "keys"; Cancelled,
+  //         DeadlineExceeded, Aborted. Then this object is good for nothing but
+  //         being thrown away.
+  absl::Status Fold(const AnyMatrixView& keys, Index row_offset,
                     const ComputeContext& context);
+
+  // Scales for keys that come next; `scales` as ScanColumns gives them.
+  absl::Status RaiseScales(const AnyMatrixView& keys,
+                           const ColumnScales& scales,
+                           const ComputeContext& context);
 
   // All keys of another shard (N6).
   absl::Status FoldTriangle(const Triangle& other,
@@ -70,6 +76,12 @@ class RunningFactor {
   absl::Status LeaveGram(const ComputeContext& context);
   absl::StatusOr<Matrix<double>> FactorOfGram(
       const ComputeContext& context) const;
+  absl::Status FoldGram(const AnyMatrixView& keys,
+                        const std::vector<int>& norms, Matrix<double> gram,
+                        const ComputeContext& context);
+  absl::Status FoldByQr(const AnyMatrixView& keys,
+                        const ComputeContext& context);
+  void AddGram(const Matrix<double>& gram, Index rows);
   absl::Status AddByQr(Index rows,
                        const std::function<void(Index, Block<double>)>& load,
                        const ComputeContext& context);

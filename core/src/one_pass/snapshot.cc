@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "factor/row_loader.h"
+#include "one_pass/arrival_scores.h"
 #include "one_pass/pass.h"
 #include "queries/queryable_set_data.h"
 #include "universal_set/membership.h"
@@ -23,23 +25,43 @@ void ToGlobal(const std::vector<Index>& global, std::vector<Index>& positions) {
   for (Index& i : positions) i = global[At(i)];
 }
 
+// Causal: what is known of the candidates since they came.
+ArrivalScores ArrivalsOf(const PassState& state,
+                         const CandidateList& candidates) {
+  ArrivalScores arrivals;
+  arrivals.scores = candidates.scores;
+  arrivals.errors = candidates.errors;
+  arrivals.total = state.arrival_total();
+  arrivals.bound = state.arrival_bound();
+  return arrivals;
+}
+
 // `answer.set` from the scores of the candidates.
-void Select(const OnePassOptions& options, Index keys, Answer& answer) {
+void Select(const OnePassOptions& options, const PassState& state,
+            Answer& answer) {
   UniversalSet& set = answer.set;
   UniversalSetOptions wanted;
   wanted.epsilon = options.epsilon;
   wanted.top_m = options.top_m;
-  SelectMembers(answer.scores, wanted, &set);
+  const Index keys = state.keys();
+  set.rank = answer.factor.rank;
+  if (options.causal) {
+    SelectArrivals(ArrivalsOf(state, answer.candidates), wanted, &set);
+  } else {
+    SelectMembers(answer.scores, wanted, &set);
+    set.size_bound = static_cast<double>(set.rank) / options.epsilon;
+    set.total_sensitivity = static_cast<double>(set.rank);
+    set.relative_score_error = set.rank == 0 ? 0.0 : answer.scores.delta;
+  }
   ToGlobal(answer.candidates.indices, set.indices);
   ToGlobal(answer.candidates.indices, set.undecided);
   ToGlobal(answer.candidates.indices, set.new_direction);
   set.keys = keys;
-  set.rank = answer.factor.rank;
-  set.size_bound = static_cast<double>(set.rank) / options.epsilon;
-  set.total_sensitivity = static_cast<double>(set.rank);
-  set.relative_score_error = set.rank == 0 ? 0.0 : answer.scores.delta;
   set.condition_estimate = answer.factor.condition;
-  set.method = answer.factor.description;
+  set.method = options.causal
+                   ? absl::StrCat(answer.factor.description,
+                                  "; scores on arrival")
+                   : answer.factor.description;
   // Of dropped keys it is known that they are below epsilon.
   if (answer.candidates.size() < keys) {
     set.effective_epsilon = std::max(set.effective_epsilon, options.epsilon);
@@ -53,33 +75,50 @@ absl::StatusOr<Answer> Answered(const PassState& state,
   absl::StatusOr<Factor> factor = state.CurrentFactor(context);
   if (!factor.ok()) return factor.status();
   answer.factor = *std::move(factor);
-  absl::StatusOr<LeverageScores> scores =
-      state.ScoreCandidates(answer.factor, context);
-  if (!scores.ok()) return scores.status();
-  answer.scores = *std::move(scores);
   answer.candidates = state.candidates().Joined();
-  Select(options, state.keys(), answer);
+  if (!options.causal) {
+    absl::StatusOr<LeverageScores> scores =
+        state.ScoreCandidates(answer.factor, context);
+    if (!scores.ok()) return scores.status();
+    answer.scores = *std::move(scores);
+  }
+  Select(options, state, answer);
   return answer;
 }
 
+double UpperEnd(const LeverageScores& scores, Index i) {
+  const double tau = scores.tau[At(i)];
+  return tau == 0.0 ? 0.0 : std::min(1.0, tau * (1.0 + scores.delta));
+}
+
 // Positions of the candidates that numerators are taken over: the members, and
-// for rank r < d what queries near the null space ask for (EpsilonOfMembers).
-std::vector<Index> PositionsForQueries(const Answer& answer, double epsilon) {
-  const std::vector<Index>& all = answer.candidates.indices;
-  const bool full_rank = answer.factor.rank == answer.factor.r.cols();
-  const double threshold = DropThreshold(
-      answer.factor, std::max(epsilon, answer.set.effective_epsilon));
+// for rank r < d what queries near the null space ask for (EpsilonOfMembers);
+// where top_m forbids that, the set answers for less. Causal: every candidate,
+// since what it was held against differs from key to key.
+std::vector<Index> PositionsForQueries(const OnePassOptions& options,
+                                       Answer& answer) {
+  const Index count = answer.candidates.size();
+  const double share = EpsilonOfMembers(answer.factor, 1.0);
+  const bool all = !options.top_m.has_value() && (options.causal || share < 1.0);
+  const double least = options.causal ? 0.0 : options.epsilon * share;
+  // Of dropped keys.
+  double outside = count < answer.set.keys ? options.epsilon * share : 0.0;
   std::vector<Index> positions;
   auto member = answer.set.indices.begin();
-  for (Index i = 0; i < answer.candidates.size(); ++i) {
-    const bool is_member =
-        member != answer.set.indices.end() && *member == all[At(i)];
+  for (Index i = 0; i < count; ++i) {
+    const bool is_member = member != answer.set.indices.end() &&
+                           *member == answer.candidates.indices[At(i)];
     if (is_member) ++member;
-    const double tau = answer.scores.tau[At(i)];
-    const bool weighs =
-        !full_rank && tau > 0.0 &&
-        !(tau * (1.0 + answer.scores.delta) < threshold);
-    if (is_member || weighs) positions.push_back(i);
+    const double upper =
+        options.causal ? 1.0 : UpperEnd(answer.scores, i);
+    if (is_member || (all && upper > 0.0 && upper >= least)) {
+      positions.push_back(i);
+    } else {
+      outside = std::max(outside, upper);
+    }
+  }
+  if (!options.causal && share < 1.0) {
+    answer.set.effective_epsilon = std::min(1.0, outside / share);
   }
   return positions;
 }
@@ -106,7 +145,7 @@ absl::StatusOr<QueryableSet> OnePassUniversalSet::Queryable(
   data->function = options.function;
   data->causal = options.causal;
   const std::vector<Index> positions =
-      PositionsForQueries(*answer, options.epsilon);
+      PositionsForQueries(options, *answer);
   data->keys = Matrix<double>(static_cast<Index>(positions.size()),
                               options.columns);
   if (!positions.empty()) {
@@ -120,6 +159,7 @@ absl::StatusOr<QueryableSet> OnePassUniversalSet::Queryable(
       rows.Load(from, 0, BlockOf(data->keys).Part(i, 0, 1, options.columns));
     }
   }
+  if (answer->set.keys > 0) data->last_index = state->next_index() - 1;
   data->set = std::move(answer->set);
   data->factor = std::move(answer->factor);
   return QueryableSet(std::move(data));

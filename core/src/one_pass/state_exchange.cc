@@ -134,22 +134,55 @@ absl::Status CheckCandidates(const OnePassOptions& options,
   return finite;
 }
 
-// What only causal passes and other functions than |x|^2 have.
-absl::Status CheckAbsent(const OnePassState& state) {
-  if (!state.arrival_scores.empty()) {
-    return Corrupt("arrival_scores", "the pass is not causal");
+absl::Status CheckArrivalSums(Index keys, const OnePassState& state) {
+  // Sums are added up in another order than they are checked.
+  constexpr double kSlack = 1.0 + 1e-6;
+  double sum = 0.0;
+  for (const double score : state.arrival_scores) sum += score;
+  if (!IsBound(state.arrival_total) || sum > state.arrival_total * kSlack ||
+      state.arrival_total > static_cast<double>(keys) * kSlack) {
+    return Corrupt("arrival_total",
+                   absl::StrCat("arrival_total is ", state.arrival_total,
+                                "; the candidates alone have ", sum,
+                                ", and no key has more than 1"));
   }
-  if (!state.arrival_errors.empty()) {
-    return Corrupt("arrival_errors", "the pass is not causal");
+  if (!IsBound(state.arrival_bound) ||
+      state.arrival_bound * kSlack < state.arrival_total ||
+      state.arrival_bound > static_cast<double>(keys) * kSlack) {
+    return Corrupt("arrival_bound",
+                   absl::StrCat("arrival_bound is ", state.arrival_bound,
+                                "; arrival_total is ", state.arrival_total));
   }
+  return absl::OkStatus();
+}
+
+// Scores on arrival: a causal pass has one for every candidate, another none.
+absl::Status CheckArrivals(const OnePassOptions& options, Index keys,
+                           const OnePassState& state) {
+  const std::size_t wanted = options.causal ? state.indices.size() : 0;
+  for (const auto& [name, list] :
+       {std::pair{"arrival_scores", &state.arrival_scores},
+        std::pair{"arrival_errors", &state.arrival_errors}}) {
+    if (list->size() == wanted) continue;
+    return Corrupt(name, absl::StrCat("there are ", list->size(), " ", name,
+                                      "; there must be ", wanted));
+  }
+  for (const double score : state.arrival_scores) {
+    if (score >= 0.0 && score <= 1.0) continue;
+    return Corrupt("arrival_scores",
+                   absl::StrCat("a score on arrival is ", score));
+  }
+  for (const double error : state.arrival_errors) {
+    if (error >= 0.0) continue;
+    return Corrupt("arrival_errors",
+                   absl::StrCat("an error of a score is ", error));
+  }
+  if (options.causal) return CheckArrivalSums(keys, state);
   if (state.arrival_total != 0.0) {
     return Corrupt("arrival_total", "the pass is not causal");
   }
   if (state.arrival_bound != 0.0) {
     return Corrupt("arrival_bound", "the pass is not causal");
-  }
-  if (!state.coreset.empty()) {
-    return Corrupt("coreset", "|x|^2 needs no coreset");
   }
   return absl::OkStatus();
 }
@@ -160,7 +193,10 @@ absl::StatusOr<Index> CheckState(const OnePassOptions& options,
   const absl::StatusOr<Index> keys = CountKeys(state.ranges);
   if (!keys.ok()) return keys.status();
   if (absl::Status s = CheckFactor(options, *keys, state); !s.ok()) return s;
-  if (absl::Status s = CheckAbsent(state); !s.ok()) return s;
+  if (absl::Status s = CheckArrivals(options, *keys, state); !s.ok()) return s;
+  if (!state.coreset.empty()) {
+    return Corrupt("coreset", "|x|^2 needs no coreset");
+  }
   if (absl::Status s = CheckCandidates(options, state, context); !s.ok()) {
     return s;
   }
@@ -214,6 +250,10 @@ absl::StatusOr<OnePassState> OnePassUniversalSet::Export(
   CandidateList candidates = settled->candidates().Joined();
   state.indices = std::move(candidates.indices);
   state.candidates.assign(candidates.rows.begin(), candidates.rows.end());
+  state.arrival_scores = std::move(candidates.scores);
+  state.arrival_errors = std::move(candidates.errors);
+  state.arrival_total = settled->arrival_total();
+  state.arrival_bound = settled->arrival_bound();
   return state;
 }
 
@@ -234,8 +274,9 @@ absl::StatusOr<OnePassUniversalSet> OnePassUniversalSet::Restore(
   triangle.error = {.relative = state.factor_error,
                     .householder = state.householder_error};
   triangle.keys = *keys;
-  set->pass_->state.Resume(std::move(triangle), std::move(state.ranges),
-                           std::move(candidates));
+  candidates.scores = std::move(state.arrival_scores);
+  candidates.errors = std::move(state.arrival_errors);
+  set->pass_->state.Resume(std::move(triangle), std::move(candidates), state);
   return set;
 }
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "factor/factor.h"
+#include "one_pass/causal_set.h"
 #include "sensitivity/sensitivity_set.h"
 #include "softmax/heuristic_set.h"
 #include "universal_set/filtered_scores.h"
@@ -30,6 +31,12 @@ absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys, Index head,
   }
   if (options.ridge.has_value()) {
     return FindRidgeSet(keys, head, options, context);
+  }
+  if (options.causal) {
+    const absl::StatusOr<CausalKeys> scored =
+        ScoreCausalKeys(keys, head, context);
+    if (!scored.ok()) return scored.status();
+    return SelectCausalSet(*scored, options);
   }
   absl::StatusOr<FactoredKeys> factored =
       FactorKeys(keys, head, options, context);

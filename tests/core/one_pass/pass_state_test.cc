@@ -48,7 +48,7 @@ TEST(PassStateTest, AfterPruningTheBufferIsWithinItsBound) {
             6.0 * std::pow(1.0 + factor->delta, 2) / 0.01);
 }
 
-// rank < d: queries near the null space ask for more (heavy_scores.cc).
+// rank < d: queries near the null space ask for more (EpsilonOfMembers).
 TEST(PassStateTest, BelowFullRankLessIsDropped) {
   Matrix<double> keys = test::NormalMatrix(500, 4, Seed{73});
   for (Index i = 0; i < 500; ++i) keys(i, 3) = keys(i, 0);
@@ -56,7 +56,7 @@ TEST(PassStateTest, BelowFullRankLessIsDropped) {
   ASSERT_TRUE(state.AddPanel(keys.view(), 0, TestContext()).ok());
   const auto factor = state.CurrentFactor(TestContext());
   ASSERT_EQ(factor->rank, 3);
-  const double threshold = DropThreshold(*factor, 0.05);
+  const double threshold = EpsilonOfMembers(*factor, 0.05);
   // (2 + 30 / 16)^2 = 15.02
   EXPECT_NEAR(threshold, 0.05 / 15.015625, 1e-12);
   const auto truth = test::LongDoubleLeverages(keys.view(), 3);
