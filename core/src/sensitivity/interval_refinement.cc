@@ -13,9 +13,10 @@ namespace {
 constexpr int kStepsMax = 60;
 // Steps that a key takes as a rule; a round is planned for these.
 constexpr double kStepsExpected = 12.0;
-// A head may always take this much; one with more keys as much as some 64 of
-// its Grams.
-constexpr double kBudgetOfAnyHead = 2e10;
+// A head may always take this much (seconds; enough to refine every one of 2000
+// keys of width 32 at p = 1); one with more keys as much as some 64 of its
+// Grams.
+constexpr double kBudgetOfAnyHead = 1.2e11;
 constexpr double kBudgetInGrams = 64.0;
 
 std::size_t At(Index index) { return static_cast<std::size_t>(index); }
@@ -197,6 +198,13 @@ double RefinementBudget(Index n, Index r) {
   const auto rank = static_cast<double>(r);
   return kBudgetOfAnyHead +
          kBudgetInGrams * static_cast<double>(n) * rank * rank;
+}
+
+double FlopsOfRefinement(Index n, Index r, Index terms) {
+  // Every key, once for its side and once for its value.
+  return std::min(RefinementBudget(n, r), 2.0 * kStepsExpected *
+                                              static_cast<double>(n * terms) *
+                                              FlopsOfRefinementStep(n, r));
 }
 
 }  // namespace steelyard

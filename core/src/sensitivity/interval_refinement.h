@@ -65,6 +65,8 @@ class IntervalRefinement {
 
 // Flops that one head's refinement may take; none for p = 2.
 double RefinementBudget(Index n, Index r);
+// That, or what it takes to refine every key where that is less.
+double FlopsOfRefinement(Index n, Index r, Index terms);
 // Keys side by side at most.
 inline constexpr Index kRefinementRound = 64;
 

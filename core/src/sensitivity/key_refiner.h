@@ -45,6 +45,10 @@ class KeyRefiner {
   int Refine(Index j, const RefinementGoal& goal, const ComputeContext& context,
              SensitivityInterval* interval);
 
+  // After Refine, in the coordinates of the whitened keys: the last query, the
+  // best where the interval is tight.
+  const std::vector<double>& query() const { return solver_->y(); }
+
   // After Refine: lower ends that the same query proves for other keys.
   // Raises lower[i]; nothing where Refine could not start.
   void RaiseLowerEnds(std::vector<double>* lower) const;

@@ -192,11 +192,11 @@ Cost CostOfPowerSet(Index n, Index d, const ScoreFunction& function,
   // Slots of a weighted Gram, bounded as in tall_products.cc.
   const double slots =
       8.0 * std::max(64.0 * 64.0 * 1024.0, 2.0 * columns * columns);
-  const double blocks = 2.0 * static_cast<double>(TallBlockRows(d)) *
-                        columns * sizeof(double) * static_cast<double>(workers);
+  const double blocks = 2.0 * static_cast<double>(TallBlockRows(d)) * columns *
+                        sizeof(double) * static_cast<double>(workers);
   return {
       .flops = (3.0 + 2.0 * kLewisRounds * terms) * rows * columns * columns +
-               RefinementBudget(n, d),
+               FlopsOfRefinement(n, d, static_cast<Index>(terms)),
       // X; for every term R and some vectors; a round's copies.
       .bytes = 8.0 * rows * columns + slots + blocks +
                terms * 8.0 * (2.0 * columns * columns + 12.0 * rows) +

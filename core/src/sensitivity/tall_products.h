@@ -16,8 +16,8 @@
 
 namespace steelyard {
 
-// Rows of one block of triangular solves: half of a level-2 cache, and a look at
-// the stop token comes within milliseconds.
+// Rows of one block of triangular solves: half of a level-2 cache, and a look
+// at the stop token comes within milliseconds.
 inline Index TallBlockRows(Index d) {
   return std::clamp<Index>((Index{1} << 18) / d, 64, 1024);
 }
