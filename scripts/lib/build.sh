@@ -58,14 +58,15 @@ build() {
   cmake --build "build/$preset" --parallel "$(nproc)" "${targets[@]}"
 }
 
-# Makes build/venv with the packages of tests/python/requirements.txt, and
-# makes it anew only when those or the interpreter changed.
+# make_venv [VENV REQUIREMENTS]: makes VENV (build/venv) with the packages of
+# REQUIREMENTS (tests/python/requirements.txt), and makes it anew only when those
+# or the interpreter changed.
 make_venv() {
-  local requirements=tests/python/requirements.txt
-  local venv=build/venv stamp wanted
+  local venv=${1:-build/venv}
+  local requirements=${2:-tests/python/requirements.txt} stamp wanted
   stamp=$venv/requirements.sha256
   (
-    take_lock build/.lock-venv
+    take_lock "build/.lock-${venv##*/}"
     # The system's python3, because that is the one whose venv module
     # scripts/install-deps installed.
     wanted=$({

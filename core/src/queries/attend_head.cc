@@ -246,7 +246,7 @@ Cost CostOfAttendHeads(Index key_heads, Index n, Index d, Index e,
                    4.0 * static_cast<double>(d) + 2.0 * sizeof(AttendHead)) +
           16.0 * static_cast<double>(d) * workers + 65536.0};
   if (options.epsilon.has_value() || options.top_m.has_value()) {
-    cost += CostOfUniversalSet(key_heads, n, d, workers);
+    cost += CostOfUniversalSet(key_heads, n, d, OptionsOfSet(options), workers);
     cost.bytes += heads * BytesOfQueryableSet(n, d, OptionsOfSet(options));
   }
   return cost;

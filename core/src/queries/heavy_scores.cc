@@ -354,8 +354,8 @@ Cost CostOfHeavyScores(Index key_heads, Index n, Index d, Index query_heads,
   const UniversalSetOptions set{.epsilon = options.epsilon,
                                 .function = options.function};
   const double stored = BytesOfQueryableSet(n, d, set);
-  cost.bytes += CostOfUniversalSet(key_heads, n, d, workers).bytes +
-                static_cast<double>(key_heads) * stored +
+  cost += CostOfUniversalSet(key_heads, n, d, set, workers);
+  cost.bytes += static_cast<double>(key_heads) * stored +
                 8.0 * static_cast<double>(IntervalScratch(d) * workers) +
                 AnswerBytes(queries, stored / (8.0 * static_cast<double>(d)),
                             options.epsilon, true);

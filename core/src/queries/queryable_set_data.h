@@ -1,6 +1,7 @@
 // What a QueryableSet holds.
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "factor/factor.h"
@@ -23,8 +24,8 @@ struct QueryableSetData {
   // R of all n keys (p = 2), whatever the function is: Z_2 = ||R q||^2.
   Factor factor;
   // Largest index of the n keys, n - 1 unless they are a shard: a causal query
-  // at this position or beyond sees all of them.
-  Index last_index = 0;
+  // at this position or beyond sees all of them. Until it is set, none does.
+  Index last_index = std::numeric_limits<Index>::max();
   // The keys that numerators are taken over: the members of `set`, and more
   // where the rank rule (EpsilonOfMembers) or the interval of Z asks for more.
   std::vector<Index> indices;  // ascending
