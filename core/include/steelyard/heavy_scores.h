@@ -11,6 +11,11 @@
 //   and d <= 32 (fourth moments of the whitened keys) or where all keys are
 //   stored, else a proven interval for Z_i, and so for the scores.
 //   Causal, with the keys at hand: products with all keys that are seen.
+//   Softmax, certified: softmax_index.h, which also serves many blocks of
+//   queries; rows come as intervals or, where every key was looked at, exact.
+//   Heuristic: over the universal set of p = 2 of the centred keys only, found
+//   with this epsilon; Z, scores and captured mass are shares among these keys,
+//   and a heavy key elsewhere is missed.
 //
 // SOURCE  NUMERICS N8.
 #pragma once

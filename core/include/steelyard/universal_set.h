@@ -64,6 +64,11 @@ struct UniversalSetOptions {
   std::optional<double> epsilon;
   // At most this many keys, the most sensitive, ties to the lower index. >= 1.
   std::optional<Index> top_m;
+  // Softmax, heuristic: the set of p = 2 of the centred keys. Nothing is
+  // promised for softmax: exact is false, effective_epsilon 1, the method says
+  // "heuristic: ", sensitivities are those of p = 2. Costs a float64 copy of the
+  // keys more. Softmax, certified: InvalidArgument, as no set smaller than the
+  // keys exists; softmax_index.h finds certified scores.
   ScoreFunction function = Power{2.0};
   // Query i sees keys 0..i: a key counts by its score on arrival (N5).
   bool causal = false;

@@ -253,10 +253,10 @@ absl::StatusOr<std::vector<HeavyRow>> FindHeavyScores(
     absl::Span<const AnyMatrixView> query_heads, const HeavyOptions& options,
     const ComputeContext& context) {
   const absl::Status finite = CheckQueries(query_heads, context);
+  if (!finite.ok()) return finite;
   if (std::holds_alternative<Softmax>(options.function)) {
     return FindHeavySoftmaxScores(key_heads, query_heads, options, context);
   }
-  if (!finite.ok()) return finite;
   const bool prefixes = SeesPrefixes(key_heads, options);
   if (IsSquare(options.function) && !prefixes) {
     return FindHeavySquares(key_heads, query_heads, options, context);
