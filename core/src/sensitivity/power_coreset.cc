@@ -228,10 +228,7 @@ absl::Status PowerCoreset::Fold(const AnyMatrixView& keys,
                                       : std::pow(kLeastFactor, 1.0 / exponent));
       for (Index c = 0; c < d; ++c) weighted(i, c) *= factor;
     }
-    const absl::StatusOr<ColumnScales> scales =
-        ScanColumns(weighted.view(), "keys", context);
-    if (!scales.ok()) return scales.status();
-    const absl::Status folded = factor_.Fold(weighted.view(), *scales, context);
+    const absl::Status folded = factor_.Fold(weighted.view(), 0, context);
     if (!folded.ok()) return folded;
   }
   return absl::OkStatus();
