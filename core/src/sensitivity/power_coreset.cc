@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "factor/row_loader.h"
 #include "linalg/stopped.h"
+#include "one_pass/candidate_buffer.h"
 #include "sensitivity/certificate.h"
 #include "sensitivity/lewis_bounds.h"
 #include "sensitivity/whitened_keys.h"
@@ -26,6 +27,8 @@ constexpr int kNewtonSteps = 64;
 constexpr double kOutward = 1e-11;
 // p > 2: smaller factors of a key are raised to this; any weight is allowed.
 constexpr double kLeastFactor = 0x1p-200;
+// Bounds on arrival: the first panels are this short.
+constexpr Index kLeastArrivalRows = 16;
 // Rows that are weighted at a time.
 constexpr Index kFoldRows = 4096;
 
@@ -237,15 +240,34 @@ absl::Status PowerCoreset::Fold(const AnyMatrixView& keys,
 absl::Status PowerCoreset::Add(const AnyMatrixView& keys,
                                const ComputeContext& context,
                                std::vector<double>* arrival) {
-  const bool first = factor_.keys() == 0;
+  if (arrival == nullptr) return AddPanel(keys, context, nullptr);
+  arrival->clear();
+  // Bounds on arrival know the keys before the panel only.
+  Index first = 0;
+  while (first < Rows(keys)) {
+    const Index least = std::max(kLeastArrivalRows, Cols(keys) / 2);
+    const Index count = std::min(std::clamp(this->keys() / 4, least, kFoldRows),
+                                 Rows(keys) - first);
+    const absl::Status added =
+        AddPanel(SubView(keys, first, count), context, arrival);
+    if (!added.ok()) return added;
+    first += count;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PowerCoreset::AddPanel(const AnyMatrixView& keys,
+                                    const ComputeContext& context,
+                                    std::vector<double>* arrival) {
+  const bool own_weights =
+      factor_.keys() == 0 && arrival == nullptr && p_ != 2.0;
   const absl::StatusOr<std::vector<double>> weights =
-      first && arrival == nullptr ? WeightsOfFirst(keys, context)
-                                  : WeightsOnArrival(keys, context);
+      own_weights ? WeightsOfFirst(keys, context)
+                  : WeightsOnArrival(keys, context);
   if (!weights.ok()) return weights.status();
   if (arrival != nullptr) {
     // a <= w^(2/p) for the M of before and the key itself.
     double sum = weight_sum();
-    arrival->clear();
     for (const double w : *weights) {
       sum += w;
       arrival->push_back(

@@ -38,7 +38,7 @@ double ArrivalWeight(double q, double p);
 // well.
 class PowerCoreset {
  public:
-  // p in [1, 64] but 2, where R itself is exact.
+  // p in [1, 64]. p = 2: w = q / (1 + q), and M is R'R.
   PowerCoreset(double p, Index d);
 
   double p() const { return p_; }
@@ -48,7 +48,8 @@ class PowerCoreset {
 
   // More keys, finite, a panel at a time (thousands of rows).
   // arrival: unset, or filled with upper bounds of each key's sensitivity among
-  // the keys up to itself; small panels make these smaller.
+  // the keys up to itself, by panels that are at most a quarter of what is
+  // there.
   // COST    4 c d^2 flops and O(d^3); the first panel some 24 times as much.
   // ERRORS  Cancelled, DeadlineExceeded, Aborted; then this copy is good for
   //         nothing.
@@ -77,6 +78,9 @@ class PowerCoreset {
       const AnyMatrixView& keys, const ComputeContext& context) const;
   absl::StatusOr<std::vector<double>> WeightsOnArrival(
       const AnyMatrixView& keys, const ComputeContext& context) const;
+  absl::Status AddPanel(const AnyMatrixView& keys,
+                        const ComputeContext& context,
+                        std::vector<double>* arrival);
   absl::Status Fold(const AnyMatrixView& keys,
                     const std::vector<double>& weights,
                     const ComputeContext& context);
