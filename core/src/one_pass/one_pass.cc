@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "one_pass/pass.h"
@@ -38,7 +39,7 @@ absl::Status CheckOptions(const OnePassOptions& options) {
                      absl::StrCat("first_index is ", options.first_index,
                                   "; it must be at least 0"));
   }
-  if (!IsSquare(options.function)) {
+  if (std::holds_alternative<Softmax>(options.function)) {
     return BadOption("function",
                      absl::StrCat("one pass has no bounded state for ",
                                   DescriptionOf(options.function)));

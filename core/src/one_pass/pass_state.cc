@@ -38,6 +38,7 @@ PassState::PassState(const OnePassOptions& options)
       causal_(options.causal),
       first_index_(options.first_index),
       factor_(options.columns),
+      power_(options.function, options.columns),
       candidates_(options.storage, options.columns),
       prune_above_(PendingRows(options.columns) / 4) {}
 
@@ -52,7 +53,7 @@ double PassState::bytes() const {
           ? 0.0
           : 8.0 * static_cast<double>(scorer_->factor.r.size() +
                                       scorer_->factor.v_transposed.size());
-  return factor_.bytes() + candidates_.bytes() + scorer;
+  return factor_.bytes() + power_.bytes() + candidates_.bytes() + scorer;
 }
 
 Index PassState::PanelRows() const {
@@ -62,6 +63,7 @@ Index PassState::PanelRows() const {
 
 absl::Status PassState::AddPanel(const AnyMatrixView& keys, Index row_offset,
                                  const ComputeContext& context) {
+  if (power_.used()) return AddByBounds(keys, row_offset, context);
   if (causal_) return AddByArrival(keys, row_offset, context);
   if (absl::Status s = factor_.Fold(keys, row_offset, context); !s.ok()) {
     return s;
@@ -91,15 +93,95 @@ absl::Status PassState::AddByArrival(const AnyMatrixView& keys,
   std::vector<unsigned char> keep(arrivals.scores.size());
   for (std::size_t i = 0; i < keep.size(); ++i) {
     const double threshold = epsilon_ * arrivals.shares[i];
-    keep[i] = UpperEndOfArrival(arrivals.scores[i], arrivals.errors[i]) <
-                      threshold
-                  ? 0
-                  : 1;
+    keep[i] =
+        UpperEndOfArrival(arrivals.scores[i], arrivals.errors[i]) < threshold
+            ? 0
+            : 1;
   }
   TakeCandidates(keys, keep, &arrivals);
   arrival_total_ = arrivals.total;
   arrival_bound_ = arrivals.bound;
   return absl::OkStatus();
+}
+
+absl::Status PassState::AddByBounds(const AnyMatrixView& keys, Index row_offset,
+                                    const ComputeContext& context) {
+  // First of all: finds what is not finite.
+  if (absl::Status s = factor_.Fold(keys, row_offset, context); !s.ok()) {
+    return s;
+  }
+  ArrivalScores arrivals;
+  std::vector<double>* bounds = causal_ ? &arrivals.scores : nullptr;
+  if (absl::Status s = power_.Add(keys, context, bounds); !s.ok()) return s;
+  if (causal_) {
+    const auto n = static_cast<std::size_t>(Rows(keys));
+    arrivals.errors.assign(n, 0.0);
+    std::vector<unsigned char> keep(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      keep[i] = arrivals.scores[i] >= epsilon_ ? 1 : 0;
+      arrival_total_ += arrivals.scores[i];
+    }
+    arrival_bound_ = arrival_total_;
+    TakeCandidates(keys, keep, &arrivals);
+    return absl::OkStatus();
+  }
+  if (factor_.keys() / 5 * 4 >= refreshed_at_) {
+    if (absl::Status s = Refresh(context); !s.ok()) return s;
+  }
+  const absl::StatusOr<std::vector<unsigned char>> keep =
+      KeysToKeepByBounds(keys, context);
+  if (!keep.ok()) return keep.status();
+  TakeCandidates(keys, *keep, nullptr);
+  if (candidates_.size() <= prune_above_) return absl::OkStatus();
+  return PruneByBounds(context);
+}
+
+// keep[i]: the sensitivity may reach epsilon, or the leverage score
+// kLeverageKept. Scores by fewer keys than there are are larger.
+absl::StatusOr<std::vector<unsigned char>> PassState::KeysToKeepByBounds(
+    const AnyMatrixView& keys, const ComputeContext& context) const {
+  std::vector<unsigned char> keep(static_cast<std::size_t>(Rows(keys)), 1);
+  if (scorer_ == nullptr || !Excludes(scorer_->factor)) return keep;
+  const absl::StatusOr<LeverageScores> leverage =
+      ComputeLeverageScores(keys, scorer_->factor, context);
+  if (!leverage.ok()) return leverage.status();
+  const auto intervals = power_.Intervals(keys, *leverage, context);
+  if (!intervals.ok()) return intervals.status();
+  for (std::size_t i = 0; i < keep.size(); ++i) {
+    const double tau = leverage->tau[i];
+    const double upper = tau == 0.0 ? 0.0 : tau * (1.0 + leverage->delta);
+    keep[i] =
+        (*intervals)[i].upper >= epsilon_ || upper >= kLeverageKept ? 1 : 0;
+  }
+  for (const Index i : leverage->new_direction) {
+    keep[static_cast<std::size_t>(i)] = 1;
+  }
+  return keep;
+}
+
+absl::Status PassState::PruneByBounds(const ComputeContext& context) {
+  if (absl::Status s = Refresh(context); !s.ok()) return s;
+  if (absl::Status s = power_.Refresh(context); !s.ok()) return s;
+  std::vector<unsigned char> keep;
+  for (const auto& list : candidates_.lists()) {
+    const auto some = KeysToKeepByBounds(candidates_.View(*list), context);
+    if (!some.ok()) return some.status();
+    keep.insert(keep.end(), some->begin(), some->end());
+  }
+  candidates_.Keep(keep);
+  prune_above_ = std::max(2 * candidates_.size(),
+                          candidates_.size() + PendingRows(factor_.d()) / 4);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<SensitivityInterval>>
+PassState::IntervalsOfCandidates(const LeverageScores& leverage,
+                                 const ComputeContext& context) const {
+  PowerPass power = power_;
+  if (absl::Status s = power.Refresh(context); !s.ok()) return s;
+  const CandidateList all = candidates_.Joined();
+  if (all.size() == 0) return std::vector<SensitivityInterval>();
+  return power.Intervals(candidates_.View(all), leverage, context);
 }
 
 absl::Status PassState::Refresh(const ComputeContext& context) {
@@ -187,14 +269,16 @@ absl::StatusOr<LeverageScores> PassState::ScoreCandidates(
   return all;
 }
 
-void PassState::Resume(Triangle triangle, CandidateList candidates,
-                       const OnePassState& state) {
+absl::Status PassState::Resume(Triangle triangle, CandidateList candidates,
+                               const OnePassState& state,
+                               const ComputeContext& context) {
   factor_ = RunningFactor(std::move(triangle));
   ranges_ = state.ranges;
   arrival_total_ = state.arrival_total;
   arrival_bound_ = state.arrival_bound;
   candidates_.Append(std::move(candidates));
   prune_above_ = std::max(prune_above_, 2 * candidates_.size());
+  return power_.Resume(state.coreset, factor_.keys(), context);
 }
 
 absl::Status PassState::Join(const PassState& other,
@@ -205,12 +289,14 @@ absl::Status PassState::Join(const PassState& other,
   if (absl::Status s = factor_.FoldTriangle(*triangle, context); !s.ok()) {
     return s;
   }
+  if (absl::Status s = power_.Merge(other.power_, context); !s.ok()) return s;
   candidates_.MergeFrom(other.candidates_);
   ranges_ = std::move(ranges);
   return Prune(context);
 }
 
 absl::Status PassState::Prune(const ComputeContext& context) {
+  if (power_.used()) return PruneByBounds(context);
   if (scorer_ == nullptr || scorer_->keys != factor_.keys()) {
     if (absl::Status s = Refresh(context); !s.ok()) return s;
   }

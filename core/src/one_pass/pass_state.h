@@ -6,12 +6,13 @@
 //   scorer has not seen scores q / (1 + q), q = k'(R'R)^-1 k: that is its score
 //   among fewer keys, so an upper bound, as scores only fall. Candidates are
 //   rescored by a fresh R when they have doubled. A scorer without a certified
-//   error excludes nobody, and does not replace one that has.
+//   error excludes nobody, and does not replace one that has. Other functions
+//   than |x|^2: the same by the bounds of a PowerPass.
 //   Rank < d: a key is dropped below EpsilonOfMembers (queryable_set_data.h),
 //   which queries near the null space ask for.
 //   Causal: a key stays or goes by its score on arrival, once.
 //
-// SOURCE  NUMERICS N5.
+// SOURCE  NUMERICS N5, N7.
 #pragma once
 
 #include <memory>
@@ -23,6 +24,7 @@
 #include "one_pass/arrival_scores.h"
 #include "one_pass/candidate_buffer.h"
 #include "one_pass/running_factor.h"
+#include "sensitivity/power_pass.h"
 #include "steelyard/one_pass.h"
 #include "universal_set/membership.h"
 
@@ -32,6 +34,10 @@ namespace steelyard {
 Index PendingRows(Index d);
 // Of the longest panel.
 Index MostPanelRows(Index d);
+
+// Other functions than |x|^2: also kept are keys whose leverage score reaches
+// this, at most 16 d, for what they add to Z of a query (N8).
+inline constexpr double kLeverageKept = 1.0 / 16.0;
 
 // Copies are cheap (d^2 numbers): work on a copy, and keep it when it went
 // well.
@@ -62,13 +68,20 @@ class PassState {
   absl::StatusOr<LeverageScores> ScoreCandidates(
       const Factor& factor, const ComputeContext& context) const;
 
+  // Other functions than |x|^2: intervals of all candidates, in their order,
+  // with their `leverage`.
+  absl::StatusOr<std::vector<SensitivityInterval>> IntervalsOfCandidates(
+      const LeverageScores& leverage, const ComputeContext& context) const;
+  const PowerPass& power() const { return power_; }
+
   // Causal only: sum of the scores on arrival, and of their upper ends.
   double arrival_total() const { return arrival_total_; }
   double arrival_bound() const { return arrival_bound_; }
 
   // Goes on where a state that was checked left off. This one has seen nothing.
-  void Resume(Triangle triangle, CandidateList candidates,
-              const OnePassState& state);
+  // ERRORS  InvalidArgument STATE_CORRUPT: the coreset.
+  absl::Status Resume(Triangle triangle, CandidateList candidates,
+                      const OnePassState& state, const ComputeContext& context);
 
   // All keys of `other`; `ranges` are those of both, disjoint.
   absl::Status Join(const PassState& other, std::vector<KeyRange> ranges,
@@ -89,6 +102,12 @@ class PassState {
   void TakeCandidates(const AnyMatrixView& keys,
                       const std::vector<unsigned char>& keep,
                       const ArrivalScores* arrivals);
+  // Other functions than |x|^2.
+  absl::Status AddByBounds(const AnyMatrixView& keys, Index row_offset,
+                           const ComputeContext& context);
+  absl::Status PruneByBounds(const ComputeContext& context);
+  absl::StatusOr<std::vector<unsigned char>> KeysToKeepByBounds(
+      const AnyMatrixView& keys, const ComputeContext& context) const;
   absl::StatusOr<std::vector<unsigned char>> KeysToKeep(
       const AnyMatrixView& keys, const ComputeContext& context) const;
 
@@ -96,6 +115,7 @@ class PassState {
   bool causal_;
   Index first_index_;
   RunningFactor factor_;
+  PowerPass power_;
   std::vector<KeyRange> ranges_;
   CandidateBuffer candidates_;
   std::shared_ptr<const Scorer> scorer_;

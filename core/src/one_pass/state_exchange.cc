@@ -194,9 +194,6 @@ absl::StatusOr<Index> CheckState(const OnePassOptions& options,
   if (!keys.ok()) return keys.status();
   if (absl::Status s = CheckFactor(options, *keys, state); !s.ok()) return s;
   if (absl::Status s = CheckArrivals(options, *keys, state); !s.ok()) return s;
-  if (!state.coreset.empty()) {
-    return Corrupt("coreset", "|x|^2 needs no coreset");
-  }
   if (absl::Status s = CheckCandidates(options, state, context); !s.ok()) {
     return s;
   }
@@ -254,6 +251,9 @@ absl::StatusOr<OnePassState> OnePassUniversalSet::Export(
   state.arrival_errors = std::move(candidates.errors);
   state.arrival_total = settled->arrival_total();
   state.arrival_bound = settled->arrival_bound();
+  absl::StatusOr<std::string> coreset = settled->power().Serialize(context);
+  if (!coreset.ok()) return coreset.status();
+  state.coreset = *std::move(coreset);
   return state;
 }
 
@@ -276,7 +276,9 @@ absl::StatusOr<OnePassUniversalSet> OnePassUniversalSet::Restore(
   triangle.keys = *keys;
   candidates.scores = std::move(state.arrival_scores);
   candidates.errors = std::move(state.arrival_errors);
-  set->pass_->state.Resume(std::move(triangle), std::move(candidates), state);
+  const absl::Status resumed = set->pass_->state.Resume(
+      std::move(triangle), std::move(candidates), state, context);
+  if (!resumed.ok()) return resumed;
   return set;
 }
 

@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "one_pass/candidate_buffer.h"
 #include "sensitivity/interval_refinement.h"
+#include "sensitivity/power_pass.h"
 #include "sensitivity/tall_products.h"
 #include "sensitivity/term_bounds.h"
 #include "sensitivity/whitened_keys.h"
@@ -13,6 +15,9 @@
 
 namespace steelyard {
 namespace {
+
+// Keys of a causal set that are scored at a time.
+constexpr Index kCausalPanel = 16384;
 
 std::size_t At(Index index) { return static_cast<std::size_t>(index); }
 
@@ -139,9 +144,49 @@ UniversalSet SelectByIntervals(const std::vector<SensitivityInterval>& given,
   return set;
 }
 
+namespace {
+
+// Bounds of scores on arrival: one pass inside, in panels.
+absl::StatusOr<std::vector<SensitivityInterval>> BoundsOnArrival(
+    const AnyMatrixView& keys, const ScoreFunction& function,
+    const ComputeContext& context) {
+  PowerPass pass(function, Cols(keys));
+  std::vector<SensitivityInterval> intervals;
+  std::vector<double> arrival;
+  for (Index first = 0; first < Rows(keys); first += kCausalPanel) {
+    const Index count = std::min(kCausalPanel, Rows(keys) - first);
+    const absl::Status added =
+        pass.Add(SubView(keys, first, count), context, &arrival);
+    if (!added.ok()) return added;
+    for (const double bound : arrival) intervals.push_back({0.0, bound});
+  }
+  return intervals;
+}
+
+absl::StatusOr<UniversalSet> FindCausalPowerSet(
+    const AnyMatrixView& keys, Index head, const UniversalSetOptions& options,
+    const ComputeContext& context) {
+  // Also finds what is not finite.
+  const absl::StatusOr<FactoredKeys> factored = FactorKeys(keys, head, context);
+  if (!factored.ok()) return factored.status();
+  const absl::StatusOr<std::vector<SensitivityInterval>> intervals =
+      BoundsOnArrival(keys, options.function, context);
+  if (!intervals.ok()) return intervals.status();
+  UniversalSet set = SelectByIntervals(*intervals, {}, options);
+  set.rank = factored->factor.rank;
+  set.condition_estimate = factored->factor.condition;
+  set.method = absl::StrCat("bounds of the sensitivities of ",
+                            DescriptionOf(options.function), " on arrival; ",
+                            factored->factor.description);
+  return set;
+}
+
+}  // namespace
+
 absl::StatusOr<UniversalSet> FindPowerSet(const AnyMatrixView& keys, Index head,
                                           const UniversalSetOptions& options,
                                           const ComputeContext& context) {
+  if (options.causal) return FindCausalPowerSet(keys, head, options, context);
   const absl::StatusOr<FactoredKeys> factored = FactorKeys(keys, head, context);
   if (!factored.ok()) return factored.status();
   const Factor& factor = factored->factor;

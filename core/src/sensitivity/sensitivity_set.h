@@ -31,7 +31,7 @@ UniversalSet SelectByIntervals(
     const std::vector<Index>& new_direction,
     const UniversalSetOptions& options);
 
-// options.function: Power or PowerSum; not causal, no ridge.
+// options.function: Power or PowerSum; no ridge. Causal: bounds on arrival.
 // COST    that of p = 2, up to 24 Lewis rounds of 2 n r^2 flops a term and the
 //         budget of the refinement. ERRORS as FindUniversalSet.
 absl::StatusOr<UniversalSet> FindPowerSet(const AnyMatrixView& keys, Index head,
