@@ -38,7 +38,7 @@ struct RidgeVariant {
 
 // How members are looked for (p = 2 in one batch; others take no notice).
 enum class Selection {
-  // kFast where members are few beside the keys (epsilon n >= 8 d, n >= 16 d),
+  // kFast where members are few beside the keys (epsilon n >= 3 d, n >= 16 d),
   // else kDirect: the same set, by cost.
   kAutomatic,
   // Every score in float64.

@@ -16,7 +16,7 @@ constexpr Index kWidth = kStripColumns<double>;
 constexpr Index kTile = 512;
 constexpr Index kMostSlots = 64;
 // Fewer would make adding up the slots cost as much as filling them.
-constexpr Index kPanelsPerSlot = 4;
+constexpr Index kPanelsPerSlot = 8;
 // Long enough that adding a product to its slot is cheap beside making it; two
 // panels of kTile columns fit a second-level cache of 1 MiB.
 constexpr Index kPanelRows = 256;

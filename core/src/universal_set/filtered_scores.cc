@@ -17,7 +17,7 @@ constexpr double kLargestDelta = 0.1;
 // Below these a filter saves less than it costs: few keys for each column, or
 // so small an epsilon that most keys may be members.
 constexpr double kKeysPerColumn = 16.0;
-constexpr double kKeysPerMember = 8.0;
+constexpr double kKeysPerMember = 3.0;
 
 // The upper end of a score that a bound leaves open.
 double Stored(double bound, double delta) { return bound * (1.0 + delta); }
