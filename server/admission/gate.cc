@@ -39,17 +39,19 @@ StopReason ReasonToLeave(const RequestContext& context) {
 }  // namespace
 
 struct AdmissionTicket::Place {
-  Place(Gate* admitting_gate, Gate::LaneWithPlaces* taken_lane)
-      : gate(admitting_gate), lane(taken_lane) {}
+  Place(Gate* admitting_gate, Gate::LaneWithPlaces* taken_lane,
+        bool is_of_stream)
+      : gate(admitting_gate), lane(taken_lane), of_stream(is_of_stream) {}
   ~Place() {
     reservation = {};  // before somebody waits for a place is told of one
-    gate->LeavePlace(*lane);
+    gate->LeavePlace(*lane, of_stream);
   }
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
 
   Gate* const gate;
   Gate::LaneWithPlaces* const lane;
+  const bool of_stream;
   MemoryReservation reservation;
   double least_seconds = 0.0;
 };
@@ -108,7 +110,9 @@ Gate::Gate(const Workers& workers, const Settings& settings)
 absl::StatusOr<AdmissionTicket> Gate::Enter(const Demand& demand,
                                             const RequestContext& context) {
   const Cost& cost = demand.cost;
-  if (draining_.load()) return DrainingError();
+  if (demand.of_stream ? interrupted_.load() : draining_.load()) {
+    return DrainingError();
+  }
   const absl::Status affordable = CheckBudget(cost.bytes);
   if (!affordable.ok()) return affordable;
   const double least = LeastSeconds(demand, context);
@@ -119,12 +123,13 @@ absl::StatusOr<AdmissionTicket> Gate::Enter(const Demand& demand,
       return DeadlineTooShortError(least, remaining);
     }
   }
-  LaneWithPlaces& lane = LaneFor(cost);
-  const absl::Status taken = TakePlace(lane);
-  if (!taken.ok()) return taken;
-  auto place = std::make_shared<AdmissionTicket::Place>(this, &lane);
+  const absl::StatusOr<LaneWithPlaces*> lane = TakePlace(demand);
+  if (!lane.ok()) return lane.status();
+  auto place =
+      std::make_shared<AdmissionTicket::Place>(this, *lane, demand.of_stream);
   place->least_seconds = least;
-  absl::StatusOr<MemoryReservation> reservation = TakeMemory(cost.bytes, lane);
+  absl::StatusOr<MemoryReservation> reservation =
+      TakeMemory(cost.bytes, **lane);
   if (!reservation.ok()) return reservation.status();
   place->reservation = *std::move(reservation);
   return AdmissionTicket(std::move(place));
@@ -160,12 +165,15 @@ absl::StatusOr<MemoryReservation> Gate::TakeMemory(double bytes,
 
 void Gate::Interrupt() {
   StopAdmitting();
+  interrupted_.store(true);
   large_.lane.Interrupt();
   small_.lane.Interrupt();
 }
 
-Gate::LaneWithPlaces& Gate::LaneFor(const Cost& cost) {
-  return cost.flops <= kSmallFlops ? small_ : large_;
+Gate::LaneWithPlaces& Gate::LaneFor(const Demand& demand) {
+  const bool nobody_else = large_.places == 0 && large_.stream_places == 0;
+  if (demand.of_stream && nobody_else) return large_;
+  return demand.cost.flops <= kSmallFlops ? small_ : large_;
 }
 
 double Gate::LeastSeconds(const Demand& demand,
@@ -179,19 +187,24 @@ std::int64_t Gate::LaneWithPlaces::Waiting(int more) const {
   return std::max(0, places + more - lane.runners() - lane.abandoned());
 }
 
-absl::Status Gate::TakePlace(LaneWithPlaces& lane) {
+absl::StatusOr<Gate::LaneWithPlaces*> Gate::TakePlace(const Demand& demand) {
   const std::lock_guard lock(mutex_);
+  LaneWithPlaces& lane = LaneFor(demand);
+  if (demand.of_stream) {
+    ++lane.stream_places;
+    return &lane;
+  }
   const std::int64_t waiting = large_.Waiting(0) + small_.Waiting(0);
   if (lane.Waiting(1) > 0 && waiting >= queue_length_) {
     return QueueFullError(waiting, RetryDelay(lane, waiting));
   }
   ++lane.places;
-  return absl::OkStatus();
+  return &lane;
 }
 
-void Gate::LeavePlace(LaneWithPlaces& lane) {
+void Gate::LeavePlace(LaneWithPlaces& lane, bool of_stream) {
   const std::lock_guard lock(mutex_);
-  --lane.places;
+  --(of_stream ? lane.stream_places : lane.places);
 }
 
 std::chrono::milliseconds Gate::RetryDelay(const LaneWithPlaces& lane,

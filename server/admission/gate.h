@@ -37,6 +37,10 @@ class Gate;
 struct Demand {
   Cost cost;  // the most it takes: memory to reserve, choice of the lane
   double least_flops = 0.0;  // no road to the answer takes fewer
+  // A step of a stream that was admitted as a whole: it waits in the lane like
+  // any work, but is not refused for want of a place or because of a drain, and
+  // takes all workers when nobody else wants them.
+  bool of_stream = false;
 };
 
 // What a handler hears while it waits.
@@ -115,8 +119,10 @@ class Gate {
 
   // From now on Enter and Reserve answer DRAINING.
   void StopAdmitting() { draining_.store(true); }
+  bool draining() const { return draining_.load(); }
   // Asks all work for its best answer so far; refuses work not yet begun.
   void Interrupt();
+  bool interrupted() const { return interrupted_.load(); }
 
   const MemoryBudget& memory() const { return memory_; }
   // Work that runs now, abandoned work included.
@@ -129,23 +135,28 @@ class Gate {
     LaneWithPlaces(int runners, const Workers& workers)
         : lane(runners, workers) {}
     Lane lane;
-    int places = 0;  // taken by tickets; guarded by Gate::mutex_
+    // Taken by tickets: of requests, which the queue bounds, and of steps of
+    // streams, which bound themselves. Guarded by Gate::mutex_.
+    int places = 0;
+    int stream_places = 0;
     std::int64_t Waiting(int more) const;
   };
 
-  LaneWithPlaces& LaneFor(const Cost& cost);
+  // With the mutex held.
+  LaneWithPlaces& LaneFor(const Demand& demand);
   absl::Status CheckBudget(double bytes) const;
   absl::StatusOr<MemoryReservation> TakeMemory(double bytes,
                                                const LaneWithPlaces& lane);
   double LeastSeconds(const Demand& demand,
                       const RequestContext& context) const;
-  absl::Status TakePlace(LaneWithPlaces& lane);
-  void LeavePlace(LaneWithPlaces& lane);
+  absl::StatusOr<LaneWithPlaces*> TakePlace(const Demand& demand);
+  void LeavePlace(LaneWithPlaces& lane, bool of_stream);
   static std::chrono::milliseconds RetryDelay(const LaneWithPlaces& lane,
                                               std::int64_t waiting);
 
   const std::int64_t queue_length_;
   std::atomic<bool> draining_{false};
+  std::atomic<bool> interrupted_{false};
   // Flops a second.
   const double rate_of_all_workers_;
   MemoryBudget memory_;

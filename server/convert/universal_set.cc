@@ -233,7 +233,7 @@ std::string DescriptionOf(const UniversalSetProblem& problem) {
 
 absl::Status AtProtoPath(const absl::Status& status,
                          const UniversalSetProblem& problem) {
-  return AtTensor(status, "keys", problem.keys(), problem.lengths());
+  return AtTensor(status, "keys", problem.keys());
 }
 
 absl::Status ToProto(const std::vector<UniversalSet>& sets,

@@ -65,7 +65,7 @@ Cost CostOf(const UniversalSetProblem& problem, int workers);
 std::string DescriptionOf(const UniversalSetProblem& problem);
 
 // An error of core with core's argument ("keys") replaced by the proto path
-// (`keys.dense.data`).
+// (`keys.dense.data`). Its rows are those of the padded tensor.
 absl::Status AtProtoPath(const absl::Status& status,
                          const UniversalSetProblem& problem);
 

@@ -1,11 +1,14 @@
 // All handlers: one an RPC, shared by every call.
 #pragma once
 
+#include "server/handlers/export_state_handler.h"
 #include "server/handlers/find_universal_set_handler.h"
 #include "server/handlers/get_server_info_handler.h"
+#include "server/handlers/merge_states_handler.h"
 #include "server/handlers/query_heavy_handler.h"
 #include "server/handlers/solve_handler.h"
 #include "server/handlers/stored_set_handlers.h"
+#include "server/handlers/stream_keys_handler.h"
 #include "server/handlers/stream_solve_handler.h"
 
 namespace steelyard::server {
@@ -14,6 +17,9 @@ struct Handlers {
   GetServerInfoHandler get_server_info;
   FindUniversalSetHandler find_universal_set;
   StreamFindUniversalSetHandler stream_find_universal_set;
+  StreamKeysHandler stream_keys;
+  ExportStateHandler export_state;
+  MergeStatesHandler merge_states;
   GetUniversalSetHandler get_universal_set;
   ReadUniversalSetHandler read_universal_set;
   ListUniversalSetsHandler list_universal_sets;

@@ -4,9 +4,32 @@
 
 #include "server/convert/tensor_input.h"
 #include "server/handlers/least_work.h"
+#include "steelyard/finite.h"
+#include "steelyard/status.h"
 
 namespace steelyard::server {
 namespace {
+
+// Core counts rows through the heads that it was given; of ragged heads it does
+// not know how long the others are. The first bad entry with the row of the
+// padded tensor, and any other error as it is.
+absl::Status AtPaddedRow(const absl::Status& status,
+                         const UniversalSetProblem& problem,
+                         const std::vector<AnyMatrixView>& keys,
+                         const ComputeContext& compute) {
+  const std::optional<ErrorDetail> detail = DetailOf(status);
+  if (problem.lengths().empty() || !detail.has_value() ||
+      detail->reason != "NOT_FINITE") {
+    return status;
+  }
+  Index row = 0;
+  for (const AnyMatrixView& head : keys) {
+    absl::Status finite = CheckFinite(head, "keys", compute, row);
+    if (!finite.ok()) return finite;
+    row += problem.keys().rows();
+  }
+  return status;
+}
 
 struct Found {
   std::vector<UniversalSet> sets;
@@ -21,12 +44,16 @@ absl::StatusOr<Found> Find(const UniversalSetProblem& problem,
   Found found;
   if (!problem.kept().has_value()) {
     auto sets = FindUniversalSets(keys, problem.options(), compute);
-    if (!sets.ok()) return sets.status();
+    if (!sets.ok()) {
+      return AtPaddedRow(sets.status(), problem, keys, compute);
+    }
     found.sets = *std::move(sets);
     return found;
   }
   auto heads = FindQueryableSets(keys, problem.options(), compute);
-  if (!heads.ok()) return heads.status();
+  if (!heads.ok()) {
+    return AtPaddedRow(heads.status(), problem, keys, compute);
+  }
   found.heads = *std::move(heads);
   for (const QueryableSet& head : found.heads) {
     found.sets.push_back(head.set());

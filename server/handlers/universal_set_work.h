@@ -8,7 +8,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/admission/gate.h"
+#include "server/admission/stream_slots.h"
 #include "server/convert/universal_set.h"
 #include "server/request/request_context.h"
 #include "server/sets/set_registry.h"
@@ -23,6 +25,9 @@ struct UniversalSetParts {
   int workers = 1;
   Gate& gate;
   SetRegistry& registry;
+  StreamSlots& slots;
+  // A stream without messages ends after so long; 0: never.
+  absl::Duration stream_idle;
 };
 
 // Sets that were found, and the name they will be kept under.

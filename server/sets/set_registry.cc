@@ -75,6 +75,7 @@ struct SetRegistry::State {
   void EndUse(std::shared_ptr<Entry> entry);
   // All of `bytes`, of which the caller holds `held` already.
   absl::StatusOr<MemoryReservation> Reserve(double bytes, std::int64_t held);
+  absl::Status Resize(double bytes, MemoryReservation& reservation);
   SetInfo InfoOf(const Entry& entry) const;
   void ExpireUntilClosed();
 
@@ -117,6 +118,20 @@ absl::StatusOr<MemoryReservation> SetRegistry::State::Reserve(
         kMemoryRetry);
   }
   return *std::move(reservation);
+}
+
+absl::Status SetRegistry::State::Resize(double bytes,
+                                        MemoryReservation& reservation) {
+  const auto needed = static_cast<std::int64_t>(bytes + kSetOverhead);
+  if (needed <= reservation.bytes()) {
+    reservation.ShrinkTo(needed);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<MemoryReservation> larger =
+      Reserve(bytes + kSetOverhead, reservation.bytes());
+  if (!larger.ok()) return larger.status();
+  reservation = *std::move(larger);
+  return absl::OkStatus();
 }
 
 SetInfo SetRegistry::State::InfoOf(const Entry& entry) const {
@@ -179,17 +194,7 @@ SetClaim::~SetClaim() = default;
 const std::string& SetClaim::id() const { return parts_->id; }
 
 absl::Status SetClaim::Resize(double bytes) {
-  MemoryReservation& reservation = parts_->reservation;
-  const auto needed = static_cast<std::int64_t>(bytes + kSetOverhead);
-  if (needed <= reservation.bytes()) {
-    reservation.ShrinkTo(needed);
-    return absl::OkStatus();
-  }
-  absl::StatusOr<MemoryReservation> larger =
-      parts_->state->Reserve(bytes + kSetOverhead, reservation.bytes());
-  if (!larger.ok()) return larger.status();
-  reservation = *std::move(larger);
-  return absl::OkStatus();
+  return parts_->state->Resize(bytes, parts_->reservation);
 }
 
 std::shared_ptr<StoredSet> SetClaim::Keep(std::unique_ptr<StoredSet> set) && {
@@ -271,6 +276,17 @@ SetRegistry::Page SetRegistry::List(const std::string& after,
     page.sets.push_back(state_->InfoOf(*next->second));
   }
   return page;
+}
+
+absl::Status SetRegistry::Grow(const std::string& id, double bytes) {
+  const std::lock_guard lock(state_->mutex);
+  const auto found = state_->entries.find(id);
+  if (found == state_->entries.end()) return SetNotFoundError(SetName(id));
+  MemoryReservation& reservation = found->second->reservation;
+  if (bytes + kSetOverhead <= static_cast<double>(reservation.bytes())) {
+    return absl::OkStatus();
+  }
+  return state_->Resize(bytes, reservation);
 }
 
 absl::Status SetRegistry::Delete(const std::string& id) {

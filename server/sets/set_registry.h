@@ -101,6 +101,10 @@ class SetRegistry {
   };
   Page List(const std::string& after, std::size_t limit) const;
 
+  // A kept set holds so much now; what is reserved for it never shrinks.
+  // ERRORS  NotFound; those of Claim, and the reservation is as it was.
+  absl::Status Grow(const std::string& id, double bytes);
+
   // The name is free at once. ERRORS  NotFound.
   absl::Status Delete(const std::string& id);
 

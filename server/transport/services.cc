@@ -1,6 +1,7 @@
 #include "server/transport/services.h"
 
 #include "server/transport/call.h"
+#include "server/transport/duplex_call.h"
 #include "steelyard/v1/regression_service.grpc.pb.h"
 #include "steelyard/v1/server_service.grpc.pb.h"
 #include "steelyard/v1/universal_set_service.grpc.pb.h"
@@ -23,10 +24,40 @@ class ServerService final : public v1::ServerService::Service {
   const Handlers& handlers_;
 };
 
+// Of a method of UniversalSetService, as the generated code counts them.
+int MethodIndex(const char* name) {
+  return v1::FindUniversalSetRequest::descriptor()
+      ->file()
+      ->FindServiceByName("UniversalSetService")
+      ->FindMethodByName(name)
+      ->index();
+}
+
 class UniversalSetService final : public v1::UniversalSetService::Service {
  public:
-  explicit UniversalSetService(const Handlers& handlers)
-      : handlers_(handlers) {}
+  UniversalSetService(const Handlers& handlers, const Limits& limits)
+      : handlers_(handlers) {
+    MarkMethodStreamed(
+        MethodIndex("StreamKeys"),
+        new DuplexMethod<v1::StreamKeysRequest, v1::StreamKeysResponse>(
+            limits.stream_queue_bytes,
+            [this](grpc::ServerContext* context, KeyStream::Requests& inbox,
+                   const KeyStream::Write& write) {
+              return DuplexCall<v1::StreamKeysRequest, v1::StreamKeysResponse>(
+                  "/steelyard.v1.UniversalSetService/StreamKeys", context,
+                  inbox, write, handlers_.stream_keys);
+            }));
+    MarkMethodStreamed(
+        MethodIndex("MergeStates"),
+        new InboxMethod<v1::MergeStatesRequest, v1::MergeStatesResponse>(
+            limits.stream_queue_bytes,
+            [this](grpc::ServerContext* context, StateMerge::Requests& inbox,
+                   v1::MergeStatesResponse* response) {
+              return InboxCall<v1::MergeStatesRequest, v1::MergeStatesResponse>(
+                  "/steelyard.v1.UniversalSetService/MergeStates", context,
+                  inbox, response, handlers_.merge_states);
+            }));
+  }
 
   grpc::Status FindUniversalSet(
       grpc::ServerContext* context, const v1::FindUniversalSetRequest* request,
@@ -41,6 +72,13 @@ class UniversalSetService final : public v1::UniversalSetService::Service {
     return ServerStreamCall(
         "/steelyard.v1.UniversalSetService/StreamFindUniversalSet", context,
         request, writer, handlers_.stream_find_universal_set);
+  }
+
+  grpc::Status ExportState(
+      grpc::ServerContext* context, const v1::ExportStateRequest* request,
+      grpc::ServerWriter<v1::StateChunk>* writer) override {
+    return ServerStreamCall("/steelyard.v1.UniversalSetService/ExportState",
+                            context, request, writer, handlers_.export_state);
   }
 
   grpc::Status GetUniversalSet(grpc::ServerContext* context,
@@ -108,12 +146,13 @@ class RegressionService final : public v1::RegressionService::Service {
 
 }  // namespace
 
-std::vector<NamedService> MakeServices(const Handlers& handlers) {
+std::vector<NamedService> MakeServices(const Handlers& handlers,
+                                       const Limits& limits) {
   std::vector<NamedService> services;
   services.push_back({v1::ServerService::service_full_name(),
                       std::make_unique<ServerService>(handlers)});
   services.push_back({v1::UniversalSetService::service_full_name(),
-                      std::make_unique<UniversalSetService>(handlers)});
+                      std::make_unique<UniversalSetService>(handlers, limits)});
   services.push_back({v1::RegressionService::service_full_name(),
                       std::make_unique<RegressionService>(handlers)});
   return services;

@@ -17,6 +17,7 @@ struct NamedService {
 };
 
 // The handlers must outlive the services.
-std::vector<NamedService> MakeServices(const Handlers& handlers);
+std::vector<NamedService> MakeServices(const Handlers& handlers,
+                                       const Limits& limits);
 
 }  // namespace steelyard::server

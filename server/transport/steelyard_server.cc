@@ -71,6 +71,7 @@ void ApplyLimits(const ServerConfig& config, int workers,
   grpc::ResourceQuota quota("steelyard");
   quota.Resize(static_cast<std::size_t>(config.transport_memory));
   quota.SetMaxThreads(static_cast<int>(config.queue_length) + 2 * workers +
+                      static_cast<int>(config.limits.streams_max) +
                       HealthService::kWatchesMax + kThreadsForRefusals);
   builder->SetResourceQuota(quota);
   builder->SetMaxReceiveMessageSize(
@@ -98,15 +99,21 @@ struct SteelyardServer::Parts {
         gate(workers, {.memory_budget = resolved.memory_budget,
                        .queue_length = resolved.queue_length}),
         registry(resolved.set_memory),
+        slots(resolved.limits.streams_max),
         set_parts{.limits = resolved.limits,
                   .workers = workers.count(),
                   .gate = gate,
-                  .registry = registry},
+                  .registry = registry,
+                  .slots = slots,
+                  .stream_idle = resolved.stream_idle},
         handlers{.get_server_info = {workers.count(), resolved.limits,
                                      gate.memory(), registry.memory()},
                  .find_universal_set = FindUniversalSetHandler(set_parts),
                  .stream_find_universal_set =
                      StreamFindUniversalSetHandler(set_parts),
+                 .stream_keys = StreamKeysHandler(set_parts),
+                 .export_state = ExportStateHandler(set_parts),
+                 .merge_states = MergeStatesHandler(set_parts),
                  .get_universal_set = GetUniversalSetHandler(registry),
                  .read_universal_set = ReadUniversalSetHandler(set_parts),
                  .list_universal_sets = ListUniversalSetsHandler(registry),
@@ -114,13 +121,14 @@ struct SteelyardServer::Parts {
                  .query_heavy = {resolved.limits, workers.count(), gate},
                  .solve = {resolved.limits, workers.count(), gate},
                  .stream_solve = {resolved.limits, workers.count(), gate}},
-        services(MakeServices(handlers)),
+        services(MakeServices(handlers, resolved.limits)),
         health(NamesOf(services)) {}
 
   const ServerConfig config;
   const Workers workers;
   Gate gate;
   SetRegistry registry;
+  StreamSlots slots;
   const UniversalSetParts set_parts;
   const Handlers handlers;
   const std::vector<NamedService> services;

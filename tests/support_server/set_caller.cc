@@ -88,6 +88,34 @@ grpc::Status SetCaller::Read(const v1::ReadUniversalSetRequest& request,
   return reader->Finish();
 }
 
+std::unique_ptr<KeyStream> SetCaller::StreamKeys(
+    grpc::ClientContext* context) const {
+  return stub_->stub.StreamKeys(context);
+}
+
+grpc::Status SetCaller::Export(const std::string& name,
+                               std::vector<v1::StateChunk>* chunks) const {
+  grpc::ClientContext context;
+  v1::ExportStateRequest request;
+  request.set_name(name);
+  const auto reader = stub_->stub.ExportState(&context, request);
+  v1::StateChunk chunk;
+  while (reader->Read(&chunk)) chunks->push_back(chunk);
+  return reader->Finish();
+}
+
+grpc::Status SetCaller::Merge(
+    const std::vector<v1::MergeStatesRequest>& messages,
+    v1::MergeStatesResponse* response) const {
+  grpc::ClientContext context;
+  const auto writer = stub_->stub.MergeStates(&context, response);
+  for (const v1::MergeStatesRequest& message : messages) {
+    if (!writer->Write(message)) break;
+  }
+  writer->WritesDone();
+  return writer->Finish();
+}
+
 std::string SetCaller::ReasonOf(const grpc::Status& status) {
   v1::RpcStatus details;
   if (!details.ParseFromString(status.error_details())) return "";

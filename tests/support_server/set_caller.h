@@ -37,6 +37,13 @@ class SetCaller {
   grpc::Status Read(const v1::ReadUniversalSetRequest& request,
                     std::vector<v1::UniversalSet>* parts) const;
 
+  std::unique_ptr<KeyStream> StreamKeys(grpc::ClientContext* context) const;
+  // The chunks as they come.
+  grpc::Status Export(const std::string& name,
+                      std::vector<v1::StateChunk>* chunks) const;
+  grpc::Status Merge(const std::vector<v1::MergeStatesRequest>& messages,
+                     v1::MergeStatesResponse* response) const;
+
   // Reason of ErrorInfo in the details of a status; "" for none.
   static std::string ReasonOf(const grpc::Status& status);
 

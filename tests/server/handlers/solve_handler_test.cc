@@ -101,10 +101,13 @@ TEST_F(HandlerTest,
   Gate roomy(workers_,
              {.memory_budget = std::int64_t{1} << 50, .queue_length = 8});
   SetRegistry registry(std::int64_t{1} << 30);
+  StreamSlots slots(1);
   const FindUniversalSetHandler to_roomy({.limits = limits_,
                                           .workers = kWorkers,
                                           .gate = roomy,
-                                          .registry = registry});
+                                          .registry = registry,
+                                          .slots = slots,
+                                          .stream_idle = {}});
   v1::FindUniversalSetResponse response;
   const absl::Status status = to_roomy.Handle(context, request, &response);
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
