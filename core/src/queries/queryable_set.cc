@@ -155,7 +155,8 @@ absl::StatusOr<QueryableSet> BuildInHead(const AnyMatrixView& keys, Index head,
   data->indices = data->set.indices;
   if (set == nullptr) {
     KeepForSquare(factored->scores, options, data.get());
-  } else if (!IsSquare(options.function)) {
+  } else if (!IsSquare(options.function) &&
+             !std::holds_alternative<Softmax>(options.function)) {
     KeepForInterval(factored->scores, data.get());
   }
   factored->scores = {};

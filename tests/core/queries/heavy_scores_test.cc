@@ -250,6 +250,42 @@ TEST(HeavyScoresCausalTest, QueriesSeeTheirPrefix) {
   }
 }
 
+// The heuristic: shares among the members, whose keys are gone.
+TEST(HeavyScoresFunctionTest, SoftmaxOverTheMembersOfASet) {
+  const Matrix<double> keys = test::NormalMatrix(80, 3, Seed{19});
+  const Matrix<double> queries = test::NormalMatrix(5, 3, Seed{20});
+  const std::vector<AnyMatrixView> key_views({keys.view(), keys.view()});
+  const std::vector<AnyMatrixView> query_views(4, queries.view());
+  const Softmax softmax{SoftmaxMode::kHeuristic, 0.6};
+  const auto sets =
+      FindQueryableSets(key_views, {.epsilon = 0.06, .function = softmax},
+                        ComputeContext{TwoWorkers()});
+  ASSERT_TRUE(sets.ok()) << sets.status();
+  const std::vector<Index>& members = sets->front().set().indices;
+  ASSERT_GT(members.size(), 3u);
+  ASSERT_LT(members.size(), 60u);
+  const auto rows = FindHeavyScores(*sets, query_views, {.epsilon = 0.05},
+                                    ComputeContext{TwoWorkers()});
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  ASSERT_EQ(rows->size(), 20u);
+  Matrix<long double> scores(5, 80);
+  for (Index i = 0; i < 5; ++i) {
+    long double z = 0.0L;
+    for (const Index j : members) {
+      long double t = 0.0L;
+      for (Index c = 0; c < 3; ++c) {
+        t += static_cast<long double>(queries(i, c)) * keys(j, c);
+      }
+      z += scores(i, j) = std::exp(0.6L * t);
+    }
+    for (const Index j : members) scores(i, j) /= z;
+  }
+  for (Index r = 0; r < 20; ++r) {
+    ExpectSameAsBruteForce((*rows)[static_cast<std::size_t>(r)], scores, r % 5,
+                           0.05, test::Gamma(1 << 12));
+  }
+}
+
 TEST(HeavyScoresFunctionTest, SumsOfSquaresAreSquares) {
   const Matrix<double> keys = test::NormalMatrix(60, 4, Seed{15});
   const Matrix<double> queries = test::NormalMatrix(5, 4, Seed{16});
