@@ -41,15 +41,15 @@ Matrix<float> MakeBlocks(double cond) {
     double product = 0.0;
     for (Index c = 0; c < kColumns; ++c) {
       const auto at = static_cast<std::size_t>(c);
-      row[at] = std::pow(cond, -static_cast<double>(c) / (kColumns - 1)) *
-                random.Normal(static_cast<std::uint64_t>((i + 1) * kColumns + c));
+      row[at] =
+          std::pow(cond, -static_cast<double>(c) / (kColumns - 1)) *
+          random.Normal(static_cast<std::uint64_t>((i + 1) * kColumns + c));
       product += row[at] * mirror[at];
     }
     for (Index c = 0; c < kColumns; ++c) {
       const auto at = static_cast<std::size_t>(c);
       const double mixed = row[at] - 2.0 * product / square * mirror[at];
-      keys(i, c) =
-          static_cast<float>(i % 50000 == 0 ? 300.0 * mixed : mixed);
+      keys(i, c) = static_cast<float>(i % 50000 == 0 ? 300.0 * mixed : mixed);
     }
   }
   return keys;

@@ -4,8 +4,10 @@
 // METHOD  Scores only fall as keys arrive. R of all keys so far is kept, and
 //   the keys (candidates) that no score so far has excluded: a key is dropped
 //   at time t iff tau~_t (1 + delta_t) < epsilon with delta_t certified at that
-//   moment, so each drop is proved alone. Other f: a deterministic coreset of
-//   d^2 numbers gives upper bounds.
+//   moment, so each drop is proved alone; while delta_t is infinite nothing is
+//   dropped. Rank < d: below EpsilonOfMembers instead of epsilon, which queries
+//   need. Causal: by the exact score on arrival, once. Other f: a deterministic
+//   coreset of d^2 numbers gives upper bounds.
 //
 // SOURCE  NUMERICS N5, N6, N7.
 #pragma once

@@ -123,8 +123,8 @@ class ArrivalScorer {
     }
     Matrix<double> w(Rows(rows), prefix.rank);
     Gemm(1.0, BlockOf(std::as_const(loaded)),
-         Transposed(BlockOf(prefix.v_transposed)
-                        .Part(0, 0, prefix.rank, factor_.d())),
+         Transposed(
+             BlockOf(prefix.v_transposed).Part(0, 0, prefix.rank, factor_.d())),
          0.0, BlockOf(w));
     for (Index i = 0; i < w.rows(); ++i) {
       for (Index c = 0; c < w.cols(); ++c) {
@@ -193,8 +193,7 @@ absl::Status ScoreOnArrival(const AnyMatrixView& keys, Index row_offset,
   const Index block = ArrivalBlockRows(factor.d());
   const Index n = Rows(keys);
   for (Index first = 0; first < n; first += block) {
-    const absl::Status scored =
-        scorer.Score(first, std::min(block, n - first));
+    const absl::Status scored = scorer.Score(first, std::min(block, n - first));
     if (!scored.ok()) return scored;
   }
   return absl::OkStatus();

@@ -1,6 +1,7 @@
 // Scores of keys on arrival: key j against keys 0..j, exactly.
 //
-//     a_j = x_j / (1 + x_j),   x_j = k_j' (K_<'K_<)^-1 k_j,   K_<: keys before j.
+//     a_j = x_j / (1 + x_j),   x_j = k_j' (K_<'K_<)^-1 k_j,   K_<: keys before
+//     j.
 //
 // METHOD  For a block B after keys with factor R: W = B R^-1, L L' = I + W W';
 //   1 + x_j = L_jj^2, so a_j = 1 - 1 / L_jj^2. Taken so, small scores cancel;

@@ -9,8 +9,7 @@ namespace steelyard {
 namespace {
 
 void AppendRange(const CandidateList& from, CandidateList& to) {
-  to.indices.insert(to.indices.end(), from.indices.begin(),
-                    from.indices.end());
+  to.indices.insert(to.indices.end(), from.indices.begin(), from.indices.end());
   AppendBytes(from.rows.data(), from.rows.size(), to.rows);
   to.scores.insert(to.scores.end(), from.scores.begin(), from.scores.end());
   to.errors.insert(to.errors.end(), from.errors.begin(), from.errors.end());
@@ -89,10 +88,10 @@ void CandidateList::Take(const CandidateList& from, Index i,
 double CandidateBuffer::bytes() const {
   double sum = 0.0;
   for (const auto& list : lists_) {
-    sum += static_cast<double>(
-        list->rows.capacity() +
-        8 * (list->indices.capacity() + list->scores.capacity() +
-             list->errors.capacity()));
+    sum += static_cast<double>(list->rows.capacity() +
+                               8 * (list->indices.capacity() +
+                                    list->scores.capacity() +
+                                    list->errors.capacity()));
   }
   return sum;
 }
@@ -123,9 +122,8 @@ void CandidateBuffer::Append(CandidateList list) {
 
 void CandidateBuffer::Keep(const std::vector<unsigned char>& keep) {
   CandidateList kept;
-  const auto count =
-      static_cast<std::size_t>(std::count_if(keep.begin(), keep.end(),
-                                             [](auto k) { return k != 0; }));
+  const auto count = static_cast<std::size_t>(
+      std::count_if(keep.begin(), keep.end(), [](auto k) { return k != 0; }));
   kept.indices.reserve(count);
   kept.rows.reserve(count * row_bytes());
   std::size_t position = 0;

@@ -11,8 +11,8 @@ absl::StatusOr<CausalKeys> ScoreCausalKeys(const AnyMatrixView& keys,
                                            const ComputeContext& context) {
   RunningFactor running(Cols(keys));
   CausalKeys scored;
-  const absl::Status status = ScoreOnArrival(
-      keys, head * Rows(keys), context, running, scored.arrivals);
+  const absl::Status status = ScoreOnArrival(keys, head * Rows(keys), context,
+                                             running, scored.arrivals);
   if (!status.ok()) return status;
   absl::StatusOr<Factor> factor =
       running.Refactor(FactorDetail::kAnswer, context);

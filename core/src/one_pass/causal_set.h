@@ -10,7 +10,7 @@
 namespace steelyard {
 
 struct CausalKeys {
-  Factor factor;            // of all keys
+  Factor factor;           // of all keys
   ArrivalScores arrivals;  // of every key
 };
 

@@ -133,10 +133,10 @@ absl::StatusOr<Factor> CertifiedFactor(Triangle triangle, FactorDetail detail,
   factor.r = std::move(triangle.r);
   factor.method = triangle.method;
   const Index d = factor.r.cols();
-  factor.description = absl::StrCat(
-      "one pass over ", triangle.keys, " x ", d, " keys, ",
-      triangle.method == FactorMethod::kGram ? "Gram and Cholesky"
-                                             : "Householder QR");
+  factor.description =
+      absl::StrCat("one pass over ", triangle.keys, " x ", d, " keys, ",
+                   triangle.method == FactorMethod::kGram ? "Gram and Cholesky"
+                                                          : "Householder QR");
   factor.frobenius_norm = FrobeniusNorm(factor.r);
   const absl::StatusOr<double> inverse =
       InverseFrobeniusNorm(BlockOf(std::as_const(factor.r)), context);

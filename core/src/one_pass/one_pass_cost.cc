@@ -21,9 +21,8 @@ constexpr double kErrorFactor = 1.01;
 double Real(Index i) { return static_cast<double>(i); }
 
 double BytesPerCandidate(const OnePassOptions& options) {
-  const double row =
-      Real(options.columns) * Real(static_cast<Index>(
-                                  BytesPerNumber(options.storage)));
+  const double row = Real(options.columns) *
+                     Real(static_cast<Index>(BytesPerNumber(options.storage)));
   return row + 8.0 + (options.causal ? 16.0 : 0.0);
 }
 

@@ -62,8 +62,8 @@ absl::Status OnePassUniversalSet::Pass::Add(const AnyMatrixView& keys,
     full.bytes.reserve(static_cast<std::size_t>(enough) * row_bytes);
     AppendRows(PendingView(), row_bytes, full);
     AppendRows(head, row_bytes, full);
-    const AnyMatrixView panel = ViewOfBytes(
-        options.storage, full.bytes.data(), full.rows, options.columns);
+    const AnyMatrixView panel = ViewOfBytes(options.storage, full.bytes.data(),
+                                            full.rows, options.columns);
     if (absl::Status s = next.AddPanel(panel, 0, context); !s.ok()) return s;
   }
   while (n - done >= enough) {

@@ -23,8 +23,10 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kGramError = 1e-3;
 // Rows and columns of R that one call multiplies.
 constexpr Index kTile = 256;
-// Columns 2^kGrowth and more times as long as their scale get another scale.
-constexpr int kGrowth = 2;
+// Column norms, as exponents beside their scales, may differ by this, and be as
+// large as that.
+constexpr int kSpread = 2;
+constexpr int kHighestLevel = 30;
 constexpr int kNoColumn = std::numeric_limits<int>::min();
 
 double Real(Index i) { return static_cast<double>(i); }
@@ -116,6 +118,13 @@ double RunningFactor::ColumnSquare(Index c) const {
   return sum;
 }
 
+int RunningFactor::NormExponent(Index c) const {
+  const double square = ColumnSquare(c);
+  if (square == 0.0) return kNoColumn;
+  return exponents_[static_cast<std::size_t>(c)] +
+         std::ilogb(std::sqrt(square));
+}
+
 double RunningFactor::SquaredNorm() const {
   double sum = 0.0;
   for (Index c = 0; c < d(); ++c) sum += ColumnSquare(c);
@@ -123,34 +132,52 @@ double RunningFactor::SquaredNorm() const {
 }
 
 // Columns of R times 2^-(rise): exact, but for what leaves the normal range
-// below columns of norm 1. D shrinks with its columns; R^-1 grows by no more
-// than the largest rise.
+// below columns of norm 1. D shrinks with its columns (a merge may also lower
+// scales: then it grows); R^-1 grows by no more than the largest rise.
 void RunningFactor::Raise(const std::vector<int>& exponents) {
   int most = 0;
+  int lowest = 0;
   for (Index c = 0; c < d(); ++c) {
     int& exponent = exponents_[static_cast<std::size_t>(c)];
     const int rise = exponents[static_cast<std::size_t>(c)] - exponent;
     if (rise == 0) continue;
-    most = std::max(most, rise);
     exponent += rise;
+    // Nor does D have anything in a column of zeros.
+    if (ColumnSquare(c) == 0.0) continue;
+    most = std::max(most, rise);
+    lowest = std::min(lowest, rise);
     for (Index i = 0; i <= c; ++i) r_(i, c) = std::ldexp(r_(i, c), -rise);
   }
   inverse_norm_ = std::ldexp(inverse_norm_, most);
+  error_.householder = std::ldexp(error_.householder, -lowest);
 }
 
-// Scales not below those that the keys to come need, and not far below the
-// columns themselves. A column of zeros so far takes any scale. A Gram is left
-// first: its certificate belongs to the old scales.
+// What error bounds ask of scales is that columns have about the same norm, the
+// keys to come included. Columns that grow together keep theirs. A column of
+// zeros so far takes any scale. A Gram is left first: its certificate belongs
+// to the old scales; every time that costs one more f.
 absl::Status RunningFactor::RaiseFor(const std::vector<int>& wanted,
                                      const ComputeContext& context) {
   std::vector<int> raised = exponents_;
+  std::vector<int> levels(raised.size(), kNoColumn);
+  int least = std::numeric_limits<int>::max();
+  int most = kNoColumn;
   for (Index c = 0; c < d(); ++c) {
     const auto at = static_cast<std::size_t>(c);
-    const double square = ColumnSquare(c);
-    const int grown = square > 0.0 ? std::ilogb(std::sqrt(square)) : 0;
-    if (grown >= kGrowth) raised[at] += grown;
-    if (wanted[at] == kNoColumn) continue;
-    raised[at] = square > 0.0 ? std::max(raised[at], wanted[at]) : wanted[at];
+    const int own = NormExponent(c);
+    const int norm = std::max(own, wanted[at]);
+    if (norm == kNoColumn) continue;
+    if (own == kNoColumn) raised[at] = norm;
+    levels[at] = norm - raised[at];
+    least = std::min(least, levels[at]);
+    most = std::max(most, levels[at]);
+  }
+  const bool too_long = least > kHighestLevel;
+  if (most > kNoColumn && (most - least > kSpread || too_long)) {
+    for (std::size_t c = 0; c < raised.size(); ++c) {
+      if (levels[c] == kNoColumn) continue;
+      raised[c] += levels[c] - (too_long ? 0 : least);
+    }
   }
   if (raised == exponents_) return absl::OkStatus();
   if (is_gram_) {
@@ -295,9 +322,8 @@ absl::Status RunningFactor::Fold(const AnyMatrixView& keys, Index row_offset,
   if (!scales.ok()) return scales.status();
   const std::vector<int> norms = NormExponents(keys, *scales);
   if (absl::Status s = RaiseFor(norms, context); !s.ok()) return s;
-  const absl::Status chosen =
-      ChooseForm(SquaredNormBound(norms, exponents_),
-                 GramPanelRows(Rows(keys)), context);
+  const absl::Status chosen = ChooseForm(SquaredNormBound(norms, exponents_),
+                                         GramPanelRows(Rows(keys)), context);
   if (!chosen.ok()) return chosen;
   if (!is_gram_) return FoldByQr(keys, context);
   const absl::StatusOr<Matrix<double>> gram =
@@ -357,12 +383,8 @@ absl::Status RunningFactor::FoldByQr(const AnyMatrixView& keys,
 absl::Status RunningFactor::FoldTriangle(const Triangle& other,
                                          const ComputeContext& context) {
   RunningFactor more{other};
-  std::vector<int> theirs = more.exponents_;
-  for (Index c = 0; c < d(); ++c) {
-    if (more.ColumnSquare(c) == 0.0) {
-      theirs[static_cast<std::size_t>(c)] = kNoColumn;
-    }
-  }
+  std::vector<int> theirs;
+  for (Index c = 0; c < d(); ++c) theirs.push_back(more.NormExponent(c));
   if (is_gram_) {
     if (absl::Status s = LeaveGram(context); !s.ok()) return s;
   }
@@ -387,12 +409,12 @@ absl::Status RunningFactor::FoldTriangle(const Triangle& other,
 
 absl::StatusOr<Factor> RunningFactor::Refactor(FactorDetail detail,
                                                const ComputeContext& context) {
-  Triangle triangle{.r = {},
-                    .scales = {},
-                    .error = error_,
-                    .keys = keys_,
-                    .method = is_gram_ ? FactorMethod::kGram
-                                       : FactorMethod::kQr};
+  Triangle triangle{
+      .r = {},
+      .scales = {},
+      .error = error_,
+      .keys = keys_,
+      .method = is_gram_ ? FactorMethod::kGram : FactorMethod::kQr};
   if (is_gram_) {
     absl::StatusOr<Matrix<double>> r = FactorOfGram(context);
     if (!r.ok()) return r.status();

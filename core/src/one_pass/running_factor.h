@@ -5,8 +5,7 @@
 //   certified error stays below 1e-3 with the block to come, which is tested
 //   before the block is added; else R = chol(G), and on with QR. ||R^-1|| only
 //   falls as keys arrive, so a bound of an earlier R serves for the test.
-//   Column scales are raised, exactly, as larger keys arrive and as columns
-//   grow.
+//   Column scales are raised, exactly, as larger keys arrive in some columns.
 //   Every QR adds 20 sqrt(d) u ||[R; block]||_F to the backward error: the
 //   bound grows with the number of blocks (10 million keys in blocks of 4096,
 //   d = 64: f = 6e-11 ||K||_F ||R^-1||_F), which is why small blocks wait.
@@ -65,6 +64,7 @@ class RunningFactor {
 
  private:
   double ColumnSquare(Index c) const;
+  int NormExponent(Index c) const;  // unscaled
   double SquaredNorm() const;
   void Raise(const std::vector<int>& exponents);
   absl::Status RaiseFor(const std::vector<int>& wanted,

@@ -17,10 +17,9 @@ namespace {
 constexpr int kMostExponent = 1100;
 
 absl::Status Corrupt(absl::string_view field, absl::string_view message) {
-  return ErrorWithDetail(absl::StatusCode::kInvalidArgument,
-                         std::string(message),
-                         {.reason = "STATE_CORRUPT",
-                          .field = std::string(field)});
+  return ErrorWithDetail(
+      absl::StatusCode::kInvalidArgument, std::string(message),
+      {.reason = "STATE_CORRUPT", .field = std::string(field)});
 }
 
 bool IsBound(double x) { return std::isfinite(x) && x >= 0.0; }
@@ -47,10 +46,9 @@ absl::Status CheckFactor(const OnePassOptions& options, Index keys,
                          const OnePassState& state) {
   const Index d = options.columns;
   if (state.factor.rows() != d || state.factor.cols() != d) {
-    return Corrupt("factor",
-                   absl::StrCat("factor is ", state.factor.rows(), " x ",
-                                state.factor.cols(), "; it must be ", d, " x ",
-                                d));
+    return Corrupt("factor", absl::StrCat("factor is ", state.factor.rows(),
+                                          " x ", state.factor.cols(),
+                                          "; it must be ", d, " x ", d));
   }
   bool zero = true;
   for (Index i = 0; i < d; ++i) {
@@ -80,15 +78,15 @@ absl::Status CheckFactor(const OnePassOptions& options, Index keys,
     }
   }
   if (!IsBound(state.factor_error) || state.factor_error >= 1.0) {
-    return Corrupt("factor_error", absl::StrCat("factor_error is ",
-                                                state.factor_error,
-                                                "; it must be in [0, 1)"));
+    return Corrupt("factor_error",
+                   absl::StrCat("factor_error is ", state.factor_error,
+                                "; it must be in [0, 1)"));
   }
   if (!IsBound(state.householder_error)) {
-    return Corrupt("householder_error",
-                   absl::StrCat("householder_error is ",
-                                state.householder_error,
-                                "; it must be finite and at least 0"));
+    return Corrupt(
+        "householder_error",
+        absl::StrCat("householder_error is ", state.householder_error,
+                     "; it must be finite and at least 0"));
   }
   return absl::OkStatus();
 }
@@ -120,8 +118,8 @@ absl::Status CheckCandidates(const OnePassOptions& options,
       state.candidates.size() / row_bytes != state.indices.size()) {
     return Corrupt("candidates",
                    absl::StrCat("candidates hold ", state.candidates.size(),
-                                " bytes; ", state.indices.size(),
-                                " keys of ", row_bytes, " bytes are needed"));
+                                " bytes; ", state.indices.size(), " keys of ",
+                                row_bytes, " bytes are needed"));
   }
   if (state.indices.empty()) return absl::OkStatus();
   const absl::Status finite = CheckFinite(
@@ -218,8 +216,7 @@ bool UniteRanges(const std::vector<KeyRange>& a, const std::vector<KeyRange>& b,
   });
   both.clear();
   for (const KeyRange& range : all) {
-    const Index end =
-        both.empty() ? 0 : both.back().first + both.back().count;
+    const Index end = both.empty() ? 0 : both.back().first + both.back().count;
     if (range.first < end) return false;
     if (!both.empty() && range.first == end) {
       both.back().count += range.count;

@@ -33,8 +33,8 @@ ArrivalScores Score(const AnyMatrixView& keys, Index block) {
 std::vector<double> Truth(const AnyMatrixView& keys, Index rank) {
   std::vector<double> truth;
   for (Index j = 0; j < Rows(keys); ++j) {
-    const auto scores = test::LongDoubleLeverages(
-        SubView(keys, 0, j + 1), std::min(rank, j + 1));
+    const auto scores = test::LongDoubleLeverages(SubView(keys, 0, j + 1),
+                                                  std::min(rank, j + 1));
     truth.push_back(static_cast<double>(scores.back()));
   }
   return truth;
@@ -82,11 +82,11 @@ TEST(ArrivalScoresTest, OfKeysWhoseRankGrowsLate) {
   std::vector<double> truth;
   for (Index j = 0; j < 300; ++j) {
     const Index nonzero = j - j / 9;
-    const Index rank = std::min<Index>(nonzero, j < 100 ? 3 : (j < 200 ? 4 : 5));
-    const auto scores =
-        rank == 0 ? std::vector<long double>{0.0L}
-                  : test::LongDoubleLeverages(
-                        SubView(keys.view(), 0, j + 1), rank);
+    const Index rank =
+        std::min<Index>(nonzero, j < 100 ? 3 : (j < 200 ? 4 : 5));
+    const auto scores = rank == 0 ? std::vector<long double>{0.0L}
+                                  : test::LongDoubleLeverages(
+                                        SubView(keys.view(), 0, j + 1), rank);
     truth.push_back(static_cast<double>(scores.back()));
   }
   for (const Index block : {1, 33, 300}) {

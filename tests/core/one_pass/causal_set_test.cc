@@ -97,8 +97,8 @@ TEST(CausalSetTest, ARestoredPassGoesOn) {
 
 TEST(CausalSetTest, CorruptArrivalsAreNamed) {
   const Matrix<double> keys = test::NormalMatrix(300, 3, Seed{134});
-  const OnePassUniversalSet pass = test::Stream(
-      keys.view(), {.epsilon = 0.02, .causal = true}, {{0, 300}});
+  const OnePassUniversalSet pass =
+      test::Stream(keys.view(), {.epsilon = 0.02, .causal = true}, {{0, 300}});
   const OnePassState good = *pass.Export(TestContext());
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const auto field = [&](auto spoil) {

@@ -13,9 +13,8 @@ namespace {
 
 Triangle TriangleOf(const Matrix<double>& keys) {
   const auto scales = ScanColumns(keys.view(), "keys", test::TestContext());
-  const auto factor = FactorMatrix(keys.view(), *scales,
-                                   {.method = FactorMethod::kQr},
-                                   test::TestContext());
+  const auto factor = FactorMatrix(
+      keys.view(), *scales, {.method = FactorMethod::kQr}, test::TestContext());
   Triangle triangle;
   triangle.r = factor->r;
   triangle.scales = factor->scales;
@@ -30,21 +29,20 @@ TEST(CertifiedFactorTest, IsTheFactorOfTheLadder) {
     const Matrix<double> keys = test::MatrixWithSingularValues(
         200, test::GeometricValues(7, cond), Seed{3});
     const auto scales = ScanColumns(keys.view(), "keys", test::TestContext());
-    const auto ladder = FactorMatrix(keys.view(), *scales,
-                                     {.method = FactorMethod::kQr},
-                                     test::TestContext());
-    const auto factor = CertifiedFactor(
-        TriangleOf(keys), FactorDetail::kAnswer, test::TestContext());
+    const auto ladder =
+        FactorMatrix(keys.view(), *scales, {.method = FactorMethod::kQr},
+                     test::TestContext());
+    const auto factor = CertifiedFactor(TriangleOf(keys), FactorDetail::kAnswer,
+                                        test::TestContext());
     ASSERT_TRUE(factor.ok());
     EXPECT_EQ(factor->rank, ladder->rank);
     EXPECT_EQ(factor->condition, ladder->condition);
     EXPECT_EQ(factor->inverse_frobenius_norm, ladder->inverse_frobenius_norm);
     // One QR: the same f but for its square.
-    EXPECT_GE(factor->gram_error,
-              ladder->gram_error * (1.0 - test::Gamma(16)));
+    EXPECT_GE(factor->gram_error, ladder->gram_error * (1.0 - test::Gamma(16)));
     EXPECT_LE(factor->gram_error,
-              ladder->gram_error * (1.0 + 2.0 * ladder->gram_error +
-                                    test::Gamma(16)));
+              ladder->gram_error *
+                  (1.0 + 2.0 * ladder->gram_error + test::Gamma(16)));
   }
 }
 
@@ -99,7 +97,8 @@ TEST(GramErrorTest, BoundsTheErrorsThatItIsMadeOf) {
   }
   EXPECT_TRUE(std::isinf(GramErrorOf({.relative = 1.0}, 1.0)));
   EXPECT_TRUE(std::isinf(GramErrorOf({.gram = 1.0}, 2.0)));
-  EXPECT_TRUE(std::isinf(GramErrorOf({}, std::numeric_limits<double>::infinity())));
+  EXPECT_TRUE(
+      std::isinf(GramErrorOf({}, std::numeric_limits<double>::infinity())));
   EXPECT_TRUE(std::isinf(RelativeOf(1.0)));
 }
 

@@ -40,8 +40,7 @@ TEST_P(OnePassCostTest, BoundsWhatIsHeldAndWhatACallTakes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, OnePassCostTest,
-                         testing::Values(Shape{1, 0.5, 100},
-                                         Shape{4, 0.01, 1},
+                         testing::Values(Shape{1, 0.5, 100}, Shape{4, 0.01, 1},
                                          Shape{16, 0.05, 5000},
                                          Shape{32, 0.005, 12000}));
 

@@ -60,8 +60,8 @@ TYPED_TEST(OnePassTypedTest, ScoresAreThoseOfTheOracleWithinTheReportedError) {
     const auto truth = test::LongDoubleLeverages(keys.view());
     ASSERT_FALSE(set.indices.empty());
     for (std::size_t i = 0; i < set.indices.size(); ++i) {
-      const auto exact = static_cast<double>(
-          truth[static_cast<std::size_t>(set.indices[i])]);
+      const auto exact =
+          static_cast<double>(truth[static_cast<std::size_t>(set.indices[i])]);
       EXPECT_LE(std::abs(set.sensitivities[i] - exact),
                 set.relative_score_error * exact);
     }
@@ -80,11 +80,9 @@ TEST(OnePassOrderTest, NoOrderAndNoBlockSizeLosesAKey) {
     test::Shuffle(random, draw, keys);
     const auto truth = test::LongDoubleLeverages(keys.view());
     const double epsilon =
-        trial % 4 < 2
-            ? 0.02
-            : static_cast<double>(
-                  truth[static_cast<std::size_t>(random.Uniform(draw++) *
-                                                 static_cast<double>(n))]);
+        trial % 4 < 2 ? 0.02
+                      : static_cast<double>(truth[static_cast<std::size_t>(
+                            random.Uniform(draw++) * static_cast<double>(n))]);
     const UniversalSet set =
         Snapshot(Stream(keys.view(), {.epsilon = epsilon},
                         test::RandomBlocks(random, draw, n)));
@@ -92,7 +90,8 @@ TEST(OnePassOrderTest, NoOrderAndNoBlockSizeLosesAKey) {
     for (Index j = 0; j < n; ++j) {
       const bool member =
           std::binary_search(set.indices.begin(), set.indices.end(), j);
-      const auto exact = static_cast<double>(truth[static_cast<std::size_t>(j)]);
+      const auto exact =
+          static_cast<double>(truth[static_cast<std::size_t>(j)]);
       if (member) {
         ASSERT_GE(exact * (1.0 + 2.0 * set.relative_score_error), epsilon);
       } else {
@@ -141,8 +140,8 @@ TEST(OnePassRankTest, PrefixesShorterThanTheColumns) {
     std::copy_n(normal.data(), normal.size(), k.data());
     return k;
   }();
-  OnePassUniversalSet pass =
-      NewPass({.columns = 20, .storage = StorageType::kFloat32, .epsilon = 0.3});
+  OnePassUniversalSet pass = NewPass(
+      {.columns = 20, .storage = StorageType::kFloat32, .epsilon = 0.3});
   EXPECT_THAT(Snapshot(pass).indices, IsEmpty());
   EXPECT_TRUE(Snapshot(pass).exact);
   for (Index i = 0; i < 40; ++i) {
@@ -230,14 +229,14 @@ TEST(OnePassScaleTest, IllConditionedKeysStayCertified) {
     const auto truth = test::LongDoubleLeverages(keys.view());
     EXPECT_LT(set.relative_score_error, 1.0);
     for (std::size_t i = 0; i < set.indices.size(); ++i) {
-      const auto exact = static_cast<double>(
-          truth[static_cast<std::size_t>(set.indices[i])]);
+      const auto exact =
+          static_cast<double>(truth[static_cast<std::size_t>(set.indices[i])]);
       EXPECT_LE(std::abs(set.sensitivities[i] - exact),
                 set.relative_score_error * exact);
     }
-    EXPECT_GE(static_cast<double>(std::count_if(
-                  truth.begin(), truth.end(),
-                  [](long double t) { return t >= 0.004L; })),
+    EXPECT_GE(static_cast<double>(
+                  std::count_if(truth.begin(), truth.end(),
+                                [](long double t) { return t >= 0.004L; })),
               1.0);
     for (Index j = 0; j < 3000; ++j) {
       if (truth[static_cast<std::size_t>(j)] < 0.004L) continue;
@@ -378,8 +377,7 @@ TEST(OnePassDeterminismTest, AnyNumberOfWorkersGivesTheSameBits) {
   for (const int count : {1, 2, 4}) {
     const Workers workers(count);
     const ComputeContext context{workers};
-    OnePassUniversalSet pass =
-        NewPass({.columns = 12, .epsilon = 0.005});
+    OnePassUniversalSet pass = NewPass({.columns = 12, .epsilon = 0.005});
     for (const KeyRange& block : test::Blocks(9000, 2500)) {
       ASSERT_TRUE(
           pass.Add(SubView(keys.view(), block.first, block.count), context)
@@ -418,8 +416,7 @@ TEST(OnePassQueriesTest, HoldsTheMembersKeysScaled) {
   OnePassUniversalSet pass =
       Stream(keys.view(), {.epsilon = 0.02}, test::Blocks(1000, 250));
   const UniversalSet set = Snapshot(pass);
-  const absl::StatusOr<QueryableSet> queryable =
-      pass.Queryable(TestContext());
+  const absl::StatusOr<QueryableSet> queryable = pass.Queryable(TestContext());
   ASSERT_TRUE(queryable.ok()) << queryable.status();
   test::ExpectHoldsKeys(*queryable, set, keys.view());
 }

@@ -1,5 +1,6 @@
 #include "one_pass/pass_state.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/core/one_pass/streams.h"
@@ -21,10 +22,10 @@ TEST(PassStateTest, ACandidateIsDroppedOnlyBelowEpsilonAmongTheKeysSoFar) {
   const Matrix<double> keys = test::NormalMatrix(4000, 5, Seed{71});
   PassState state = NewState(5, 0.004);
   for (const KeyRange& part : test::Blocks(4000, 200)) {
-    ASSERT_TRUE(
-        state.AddPanel(SubView(keys.view(), part.first, part.count), 0,
-                       TestContext())
-            .ok());
+    ASSERT_TRUE(state
+                    .AddPanel(SubView(keys.view(), part.first, part.count), 0,
+                              TestContext())
+                    .ok());
     const auto truth = test::LongDoubleLeverages(
         SubView(keys.view(), 0, part.first + part.count));
     const std::vector<Index> held = state.candidates().Joined().indices;
@@ -66,6 +67,43 @@ TEST(PassStateTest, BelowFullRankLessIsDropped) {
     EXPECT_EQ(truth[static_cast<std::size_t>(j)] >= threshold,
               std::binary_search(held.begin(), held.end(), j));
   }
+}
+
+// kappa 1e14: full rank, but nothing is certified, so nothing is dropped.
+TEST(PassStateTest, WithoutACertifiedErrorNothingIsDropped) {
+  const Matrix<double> keys = test::MatrixWithSingularValues(
+      3000, test::GeometricValues(16, 1e14), Seed{75});
+  PassState state = NewState(16, 0.5);
+  for (const KeyRange& part : test::Blocks(3000, 1000)) {
+    ASSERT_TRUE(state
+                    .AddPanel(SubView(keys.view(), part.first, part.count), 0,
+                              TestContext())
+                    .ok());
+  }
+  ASSERT_TRUE(state.Prune(TestContext()).ok());
+  const auto factor = state.CurrentFactor(TestContext());
+  EXPECT_EQ(factor->rank, 16);
+  EXPECT_TRUE(std::isinf(factor->delta));
+  EXPECT_EQ(state.candidates().size(), 3000);
+}
+
+// One key takes all digits; what was certified before goes on excluding.
+TEST(PassStateTest, AnUncertifiedFactorDoesNotReplaceACertifiedOne) {
+  Matrix<double> keys = test::NormalMatrix(6001, 6, Seed{76});
+  for (Index c = 0; c < 6; ++c) keys(2000, c) *= 5e15;
+  PassState state = NewState(6, 0.02);
+  for (const KeyRange& part :
+       {KeyRange{0, 2000}, {2000, 1}, {2001, 2000}, {4001, 2000}}) {
+    ASSERT_TRUE(state
+                    .AddPanel(SubView(keys.view(), part.first, part.count), 0,
+                              TestContext())
+                    .ok());
+  }
+  const auto factor = state.CurrentFactor(TestContext());
+  EXPECT_TRUE(std::isinf(factor->delta));
+  EXPECT_LT(state.candidates().size(), 1000);
+  const std::vector<Index> held = state.candidates().Joined().indices;
+  EXPECT_TRUE(std::binary_search(held.begin(), held.end(), 2000));
 }
 
 TEST(PassStateTest, PanelsGrowWithTheKeysUpToALimit) {

@@ -11,9 +11,8 @@ using test::TestContext;
 // Small blocks wait until they are a panel; a long block takes them along.
 TEST(PassTest, BlocksOfAnySizeEndInTheSamePanels) {
   const Matrix<double> keys = test::NormalMatrix(2000, 4, Seed{81});
-  const OnePassOptions options{.columns = 4,
-                               .storage = StorageType::kFloat64,
-                               .epsilon = 0.1};
+  const OnePassOptions options{
+      .columns = 4, .storage = StorageType::kFloat64, .epsilon = 0.1};
   std::vector<OnePassState> states;
   // No block reaches a panel: the panels are the same, and so are the bits.
   for (const Index block : {1, 3, 250}) {

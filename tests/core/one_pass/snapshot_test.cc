@@ -44,9 +44,8 @@ TEST(SnapshotTest, SaysWhatItKnows) {
 
 TEST(SnapshotTest, ThePassGoesOnAsIfNobodyHadAsked) {
   const Matrix<double> keys = test::NormalMatrix(3000, 4, Seed{92});
-  const OnePassOptions options{.columns = 4,
-                               .storage = StorageType::kFloat64,
-                               .epsilon = 0.01};
+  const OnePassOptions options{
+      .columns = 4, .storage = StorageType::kFloat64, .epsilon = 0.01};
   OnePassUniversalSet asked = test::NewPass(options);
   for (const KeyRange& block : test::Blocks(3000, 170)) {
     ASSERT_TRUE(

@@ -31,8 +31,7 @@ TEST(ExportTest, ARestoredPassGoesOn) {
     for (const Index cut : {0, 3, 200, 2000}) {
       OnePassUniversalSet pass = test::NewPass(options);
       if (cut > 0) {
-        ASSERT_TRUE(
-            pass.Add(SubView(keys.view(), 0, cut), TestContext()).ok());
+        ASSERT_TRUE(pass.Add(SubView(keys.view(), 0, cut), TestContext()).ok());
       }
       const OnePassState state = *pass.Export(TestContext());
       absl::StatusOr<OnePassUniversalSet> restored =
@@ -72,9 +71,18 @@ std::vector<Case> WaysToBeCorrupt() {
       {"ranges", [](auto& s) { s.ranges[0].first = -1; }},
       {"ranges", [](auto& s) { s.ranges[0].count = 0; }},
       {"ranges", [](auto& s) { s.ranges[0].count = -5; }},
-      {"ranges", [=](auto& s) { s.ranges[0] = {2, kMost}; }},
-      {"ranges", [](auto& s) { s.ranges.push_back({499, 2}); }},
-      {"ranges", [](auto& s) { s.ranges.insert(s.ranges.begin(), {600, 2}); }},
+      {"ranges",
+       [=](auto& s) {
+         s.ranges[0] = {2, kMost};
+       }},
+      {"ranges",
+       [](auto& s) {
+         s.ranges.push_back({499, 2});
+       }},
+      {"ranges",
+       [](auto& s) {
+         s.ranges.insert(s.ranges.begin(), {600, 2});
+       }},
       {"factor", [](auto& s) { s.ranges.clear(); }},
       {"factor", [](auto& s) { s.factor = Matrix<double>(4, 3); }},
       {"factor", [](auto& s) { s.factor = {}; }},
@@ -128,8 +136,7 @@ TEST(RestoreTest, NamesTheFieldThatContradictsAnother) {
     ASSERT_EQ(restored.status().code(), absl::StatusCode::kInvalidArgument)
         << c.field;
     EXPECT_EQ(DetailOf(restored.status())->reason, "STATE_CORRUPT");
-    EXPECT_EQ(DetailOf(restored.status())->field, c.field)
-        << restored.status();
+    EXPECT_EQ(DetailOf(restored.status())->field, c.field) << restored.status();
   }
 }
 
@@ -169,10 +176,9 @@ TEST(MergeTest, ShardsInAnyTreeAreTheBatchSet) {
     std::vector<OnePassUniversalSet> passes;
     for (std::size_t s = 0; s + 1 < cuts.size(); ++s) {
       const Index count = cuts[s + 1] - cuts[s];
-      passes.push_back(
-          Stream(SubView(keys.view(), cuts[s], count),
-                 {.epsilon = epsilon, .first_index = cuts[s]},
-                 test::RandomBlocks(random, draw, count)));
+      passes.push_back(Stream(SubView(keys.view(), cuts[s], count),
+                              {.epsilon = epsilon, .first_index = cuts[s]},
+                              test::RandomBlocks(random, draw, count)));
     }
     while (passes.size() > 1) {
       const auto pick = [&] {
@@ -203,8 +209,8 @@ TEST(MergeTest, ShardsInAnyTreeAreTheBatchSet) {
 
 TEST(MergeTest, AMergedPassGoesOnAfterItsLargestIndex) {
   const Matrix<double> keys = test::NormalMatrix(900, 4, Seed{105});
-  OnePassUniversalSet first = Stream(SubView(keys.view(), 0, 300),
-                                     {.epsilon = 0.02}, {{0, 300}});
+  OnePassUniversalSet first =
+      Stream(SubView(keys.view(), 0, 300), {.epsilon = 0.02}, {{0, 300}});
   const OnePassUniversalSet second =
       Stream(SubView(keys.view(), 300, 300),
              {.epsilon = 0.02, .first_index = 300}, {{0, 300}});

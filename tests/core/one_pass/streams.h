@@ -5,8 +5,8 @@
 #include <cmath>
 #include <vector>
 
-#include "gtest/gtest.h"
 #include "factor/factor.h"
+#include "gtest/gtest.h"
 #include "one_pass/candidate_buffer.h"
 #include "queries/queryable_set_data.h"
 #include "steelyard/one_pass.h"
@@ -64,8 +64,8 @@ inline std::vector<KeyRange> RandomBlocks(const RandomStream& random,
 inline void Shuffle(const RandomStream& random, std::uint64_t& draw,
                     Matrix<double>& keys) {
   for (Index i = keys.rows() - 1; i > 0; --i) {
-    const auto j = static_cast<Index>(random.Uniform(draw++) *
-                                      static_cast<double>(i + 1));
+    const auto j =
+        static_cast<Index>(random.Uniform(draw++) * static_cast<double>(i + 1));
     std::swap_ranges(keys.row(i), keys.row(i) + keys.cols(),
                      keys.row(std::min(i, j)));
   }
@@ -113,12 +113,11 @@ inline void ExpectSameSet(const UniversalSet& set, const UniversalSet& batch) {
   EXPECT_EQ(set.rank, batch.rank);
   const double error = set.relative_score_error + batch.relative_score_error;
   for (std::size_t i = 0; i < set.indices.size(); ++i) {
-    const auto at = std::lower_bound(batch.indices.begin(),
-                                     batch.indices.end(), set.indices[i]);
+    const auto at = std::lower_bound(batch.indices.begin(), batch.indices.end(),
+                                     set.indices[i]);
     if (at == batch.indices.end() || *at != set.indices[i]) continue;
-    const double score =
-        batch.sensitivities[static_cast<std::size_t>(at -
-                                                     batch.indices.begin())];
+    const double score = batch.sensitivities[static_cast<std::size_t>(
+        at - batch.indices.begin())];
     EXPECT_NEAR(set.sensitivities[i], score, error * score);
   }
 }
