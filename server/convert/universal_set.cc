@@ -217,7 +217,8 @@ std::vector<Index> KeyCounts(const UniversalSetProblem& problem) {
 Cost CostOf(const UniversalSetProblem& problem, int workers) {
   const TensorInput& keys = problem.keys();
   Cost cost =
-      CostOfUniversalSet(keys.heads(), keys.rows(), keys.cols(), workers);
+      CostOfUniversalSet(keys.heads(), keys.rows(), keys.cols(),
+                         problem.options(), workers);
   cost.bytes += static_cast<double>(keys.copy_bytes());
   const Index members =
       std::min(keys.rows(), problem.options().top_m.value_or(keys.rows()));

@@ -9,6 +9,7 @@
 
 #include "sensitivity/interval_refinement.h"
 #include "sensitivity/sensitivity_set.h"
+#include "steelyard/one_pass.h"
 #include "steelyard/random.h"
 #include "steelyard/universal_set.h"
 #include "tests/benchmarks/paired.h"
@@ -92,6 +93,27 @@ void CountScores(const Matrix<double>& rows, const double* query, double p,
   }
 }
 
+// Keys in blocks of 100, as a stream would bring them.
+double OnePassSize(const Matrix<double>& keys, double p, double epsilon,
+                   const ComputeContext& context) {
+  OnePassOptions options;
+  options.columns = keys.cols();
+  options.storage = StorageType::kFloat64;
+  options.epsilon = epsilon;
+  options.function = Power{p};
+  OnePassUniversalSet pass = *OnePassUniversalSet::Create(options);
+  constexpr Index kBlock = 100;
+  for (Index first = 0; first < keys.rows(); first += kBlock) {
+    const Index count = std::min(kBlock, keys.rows() - first);
+    if (!pass.Add(MatrixView<double>(keys.row(first), count, keys.cols()),
+                  context)
+             .ok()) {
+      return -1.0;
+    }
+  }
+  return static_cast<double>(pass.Snapshot(context)->indices.size());
+}
+
 struct Sizes {
   double bounds = 0.0;
   double refined = 0.0;
@@ -152,6 +174,7 @@ void PowerSets(benchmark::State& state) {
       sizes.certain +=
           static_cast<double>(set.indices.size() - set.undecided.size());
       sizes.error = std::max(sizes.error, set.relative_score_error);
+      sizes.one_pass += OnePassSize(keys, p, epsilon, context);
       CheckRecall(keys, p, epsilon, set, context, &sizes);
     }
   }
@@ -162,6 +185,7 @@ void PowerSets(benchmark::State& state) {
   Report(state, "size_bounds_alone", sizes.bounds);
   Report(state, "size_refined", sizes.refined);
   Report(state, "size_proved", sizes.certain);
+  Report(state, "size_one_pass", sizes.one_pass);
   Report(state, "refined_over_proved",
          sizes.certain > 0.0 ? sizes.refined / sizes.certain : 1.0);
   Report(state, "scores_heavy", sizes.heavy);

@@ -96,7 +96,9 @@ class OnePassUniversalSet {
   // Of dropped keys only that they are below epsilon is known, so
   // effective_epsilon is at least epsilon once one was dropped, and
   // total_sensitivity is the rank (causal: the sum of the arrival scores, and
-  // size_bound its upper end over epsilon).
+  // size_bound its upper end over epsilon). Other functions than |x|^2: members
+  // by upper bounds, marked so; total_sensitivity bounds the sum of the true
+  // ones, d^max(1, p/2) for each p (causal: the sum of the bounds).
   absl::StatusOr<UniversalSet> Snapshot(const ComputeContext& context) const;
 
   // The same with what queries need.
@@ -126,7 +128,8 @@ class OnePassUniversalSet {
 // R and its copies, keys that wait, and the largest candidate buffer of keys of
 // full rank whose certified error is at most 1e-3 (a causal pass keeps
 // d ln(n) / epsilon keys: n is taken as 2^32). Keys of lower rank, or without a
-// certified error, can hold more: callers watch bytes().
+// certified error, can hold more, as can other functions than |x|^2, whose bounds
+// keep more keys than are heavy: callers watch bytes().
 double BytesOfOnePass(const OnePassOptions& options, Index block_rows);
 
 // One call: flops of an Add of `block_rows` keys, and the bytes that any call

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "gmock/gmock.h"
+#include "steelyard/heavy_scores.h"
 #include "steelyard/one_pass.h"
 #include "steelyard/status.h"
 #include "tests/core/sensitivity/power_keys.h"
@@ -139,6 +140,35 @@ TEST(PowerPassTest, CausalSetsHoldThoseOfEveryPrefix) {
     const auto back = OnePassUniversalSet::Restore(options, *state, Context());
     ASSERT_TRUE(back.ok()) << back.status();
     EXPECT_EQ(SetOf(*back).indices, streamed);
+  }
+}
+
+// Queries from the set of one pass: every score >= epsilon has an interval.
+TEST(PowerPassTest, QueriesMissNothing) {
+  const Matrix<double> keys = PowerKeys(1500, 3, 10.0, Tail::kHeavy, 8);
+  const Matrix<double> queries = test::NormalMatrix(40, 3, Seed{9});
+  const auto wide = test::Widened(keys.view());
+  for (const ScoreFunction& function : Functions()) {
+    const auto set =
+        Fed(Options(function, 0.05), keys, 0, 1500).Queryable(Context());
+    ASSERT_TRUE(set.ok()) << set.status();
+    const std::vector<QueryableSet> sets = {*set};
+    const std::vector<AnyMatrixView> query_heads = {queries.view()};
+    HeavyOptions options;
+    options.epsilon = 0.05;
+    options.function = function;
+    const auto rows = FindHeavyScores(sets, query_heads, options, Context());
+    ASSERT_TRUE(rows.ok()) << rows.status();
+    for (Index i = 0; i < 40; ++i) {
+      const auto scores = test::PowerScores(
+          {queries(i, 0), queries(i, 1), queries(i, 2)}, wide, function);
+      const std::vector<Index>& found =
+          (*rows)[static_cast<std::size_t>(i)].indices;
+      for (Index j = 0; j < 1500; ++j) {
+        if (scores[static_cast<std::size_t>(j)] < 0.05L) continue;
+        EXPECT_TRUE(std::find(found.begin(), found.end(), j) != found.end());
+      }
+    }
   }
 }
 
