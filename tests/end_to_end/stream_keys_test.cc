@@ -334,7 +334,7 @@ struct BadMessage {
   const char* text;
 };
 
-std::vector<BadMessage> BadChunks() {
+std::vector<BadMessage> BadPlaces() {
   const auto keys = [](v1::StreamKeysRequest* message) {
     return message->mutable_chunk()->mutable_keys();
   };
@@ -352,6 +352,14 @@ std::vector<BadMessage> BadChunks() {
       {"stops in the middle of a key",
        [=](auto* m) { keys(m)->mutable_data()->pop_back(); }, "WRONG_SIZE",
        "chunk.keys.data has"},
+  };
+}
+
+std::vector<BadMessage> BadContents() {
+  const auto keys = [](v1::StreamKeysRequest* message) {
+    return message->mutable_chunk()->mutable_keys();
+  };
+  return {
       {"another dtype",
        [=](auto* m) {
          keys(m)->set_dtype(v1::DTYPE_FLOAT32);
@@ -391,6 +399,11 @@ std::vector<BadMessage> BadChunks() {
          keys(m)->mutable_data()->resize((1 << 20) + 8 * kColumns);
        },
        "LIMIT_EXCEEDED", "chunk_bytes_max"},
+  };
+}
+
+std::vector<BadMessage> OutOfOrder() {
+  return {
       {"open again", [](auto* m) { *m = OpenMessage("again", kColumns); },
        "MESSAGE_OUT_OF_ORDER", "open came after opened"},
       {"state out of order",
@@ -401,9 +414,17 @@ std::vector<BadMessage> BadChunks() {
   };
 }
 
+std::vector<BadMessage> BadMessages() {
+  std::vector<BadMessage> all;
+  for (auto some : {BadPlaces(), BadContents(), OutOfOrder()}) {
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  return all;
+}
+
 TEST_F(StreamKeysTest, ABadMessageEndsTheStreamInTheStateBeforeIt) {
   int number = 0;
-  for (const BadMessage& bad : BadChunks()) {
+  for (const BadMessage& bad : BadMessages()) {
     SCOPED_TRACE(bad.name);
     const std::string id = "bad-" + std::to_string(number++);
     StreamedKeys stream(caller_);
@@ -449,12 +470,12 @@ TEST_F(StreamKeysTest, ANaNFarIntoAShardIsToldByItsGlobalRow) {
   EXPECT_THAT(status.error_message(), HasSubstr("row 7000003 of head 0"));
 }
 
-TEST_F(StreamKeysTest, ABadOpeningIsRefusedAndNothingIsKept) {
+std::vector<BadMessage> BadOpenings() {
   using Open = v1::OpenKeys;
   const auto change = [](const std::function<void(Open*)>& mutate) {
     return [mutate](v1::StreamKeysRequest* m) { mutate(m->mutable_open()); };
   };
-  const std::vector<BadMessage> all = {
+  return {
       {"no open", [](auto* m) { m->mutable_finish(); }, "MESSAGE_OUT_OF_ORDER",
        "finish came first"},
       {"no columns", change([](Open* o) { o->clear_columns(); }),
@@ -497,7 +518,10 @@ TEST_F(StreamKeysTest, ABadOpeningIsRefusedAndNothingIsKept) {
        }),
        "CONFLICTING_FIELDS", "open.import_state"},
   };
-  for (const BadMessage& bad : all) {
+}
+
+TEST_F(StreamKeysTest, ABadOpeningIsRefusedAndNothingIsKept) {
+  for (const BadMessage& bad : BadOpenings()) {
     SCOPED_TRACE(bad.name);
     StreamedKeys stream(caller_);
     v1::StreamKeysRequest message = OpenMessage("keys", kColumns);

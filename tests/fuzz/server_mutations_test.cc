@@ -146,7 +146,14 @@ void CheckOutcome(const grpc::Status& status, const std::string& bytes,
     }
     case grpc::StatusCode::INVALID_ARGUMENT:
     case grpc::StatusCode::RESOURCE_EXHAUSTED:
+    case grpc::StatusCode::ABORTED:
       EXPECT_TRUE(HasErrorInfo(status)) << status.error_message();
+      EXPECT_FALSE(status.error_message().empty());
+      break;
+    // Names, which have no reason.
+    case grpc::StatusCode::NOT_FOUND:
+    case grpc::StatusCode::ALREADY_EXISTS:
+    case grpc::StatusCode::FAILED_PRECONDITION:
       EXPECT_FALSE(status.error_message().empty());
       break;
     default:

@@ -52,7 +52,9 @@ def rpc_paths():
 
 
 class Recorder(grpc.UnaryUnaryClientInterceptor,
-               grpc.UnaryStreamClientInterceptor):
+               grpc.UnaryStreamClientInterceptor,
+               grpc.StreamUnaryClientInterceptor,
+               grpc.StreamStreamClientInterceptor):
   """Notes the path of every call that ended well."""
 
   def __init__(self):
@@ -69,6 +71,9 @@ class Recorder(grpc.UnaryUnaryClientInterceptor,
     call.add_done_callback(lambda done: self.succeeded.add(details.method)
                            if done.code() == grpc.StatusCode.OK else None)
     return call
+
+  intercept_stream_unary = intercept_unary_unary
+  intercept_stream_stream = intercept_unary_stream
 
 
 def to_tensor(array):
@@ -186,6 +191,92 @@ class UniversalSetTest(RpcTest):
     self.assertEqual(list(found.indices),
                      sorted(np.argsort(-truth, kind='stable')[:4]))
     self.assertEqual(found.epsilon, 0.0)
+
+  def test_stream_find_and_the_resource(self):
+    keys = wide_keys(self.rng, heads=2, n=400, d=8, dtype=np.float32)
+    service = pb['universal_set_service']
+    events = list(self.universal_set.StreamFindUniversalSet(
+        service.FindUniversalSetRequest(
+            keys=to_matrix_input(keys), epsilon=0.1, set_id='python'),
+        timeout=DEADLINE_SECONDS))
+    self.assertEqual(events[0].WhichOneof('event'), 'progress')
+    sets = [e.set for e in events if e.WhichOneof('event') == 'set']
+    for head, found in enumerate(sets):
+      self.check_set(found, keys[head], 0.1)
+    name = 'universalSets/python'
+    info = self.universal_set.GetUniversalSet(
+        service.GetUniversalSetRequest(name=name), timeout=DEADLINE_SECONDS)
+    self.assertEqual(list(info.next_offset), [400, 400])
+    self.assertEqual(info.state, info.STATE_FINISHED)
+    listed = self.universal_set.ListUniversalSets(
+        service.ListUniversalSetsRequest(), timeout=DEADLINE_SECONDS)
+    self.assertIn(name, [s.name for s in listed.sets])
+    read = list(self.universal_set.ReadUniversalSet(
+        service.ReadUniversalSetRequest(name=name, heads=[1]),
+        timeout=DEADLINE_SECONDS))
+    self.assertEqual([list(s.indices) for s in read], [list(sets[1].indices)])
+    self.universal_set.DeleteUniversalSet(
+        service.DeleteUniversalSetRequest(name=name),
+        timeout=DEADLINE_SECONDS)
+    with self.assertRaises(grpc.RpcError) as raised:
+      self.universal_set.GetUniversalSet(
+          service.GetUniversalSetRequest(name=name), timeout=DEADLINE_SECONDS)
+    self.assertEqual(raised.exception.code(), grpc.StatusCode.NOT_FOUND)
+
+  def stream(self, set_id, keys, first_index, chunk, finish):
+    """Streams keys of one head; the last messages of the server."""
+    stream = pb['universal_set_stream']
+    def messages():
+      yield stream.StreamKeysRequest(open=stream.OpenKeys(
+          set_id=set_id, columns=keys.shape[1],
+          dtype=DTYPES[keys.dtype], epsilon=0.1, first_index=first_index))
+      for offset in range(0, len(keys), chunk):
+        yield stream.StreamKeysRequest(chunk=stream.KeyChunk(
+            head=0, offset=offset,
+            keys=to_tensor(keys[offset:offset + chunk])))
+      if finish:
+        yield stream.StreamKeysRequest(finish=stream.FinishKeys())
+    return list(self.universal_set.StreamKeys(
+        messages(), timeout=DEADLINE_SECONDS))
+
+  def test_streamed_keys(self):
+    keys = wide_keys(self.rng, heads=1, n=500, d=8, dtype=np.float32)[0]
+    answers = self.stream('python-stream', keys, 0, 70, finish=True)
+    self.assertEqual(answers[0].opened.name, 'universalSets/python-stream')
+    self.assertEqual(answers[-1].WhichOneof('message'), 'set')
+    members = list(answers[-1].set.indices)
+    truth = leverages(keys)
+    # Of both sides, as check_set.
+    error = answers[-1].set.relative_score_error + 8 * 500 * 8 * U
+    self.assertLessEqual(set(np.flatnonzero(truth >= 0.1 * (1 + error))),
+                         set(members))
+    self.assertLessEqual(set(members),
+                         set(np.flatnonzero(truth >= 0.1 * (1 - error))))
+
+  def test_shards_are_merged(self):
+    service, stream = pb['universal_set_service'], pb['universal_set_stream']
+    keys = wide_keys(self.rng, heads=1, n=600, d=6, dtype=np.float64)[0]
+    self.stream('shard-a', keys[:250], 0, 100, finish=False)
+    self.stream('shard-b', keys[250:], 250, 90, finish=True)
+    exported = list(self.universal_set.ExportState(
+        stream.ExportStateRequest(name='universalSets/shard-b'),
+        timeout=DEADLINE_SECONDS))
+    self.assertTrue(exported[-1].last)
+    def messages():
+      yield stream.MergeStatesRequest(open=stream.MergeOpen(
+          set_id='whole', names=['universalSets/shard-a']))
+      for chunk in exported:
+        yield stream.MergeStatesRequest(
+            shard=stream.ShardChunk(shard=0, chunk=chunk))
+    answer = self.universal_set.MergeStates(
+        messages(), timeout=DEADLINE_SECONDS)
+    self.assertEqual(list(answer.info.next_offset), [600])
+    read = list(self.universal_set.ReadUniversalSet(
+        service.ReadUniversalSetRequest(name='universalSets/whole'),
+        timeout=DEADLINE_SECONDS))
+    whole = self.find(to_tensor(keys), epsilon=0.1).sets[0]
+    self.assertEqual(len(whole.undecided), 0)
+    self.assertEqual(list(read[0].indices), list(whole.indices))
 
   def test_query_heavy(self):
     heads, query_heads, n, m, d, epsilon = 2, 4, 300, 25, 8, 0.05
@@ -392,7 +483,7 @@ class ServerTest(RpcTest):
     self.assertGreaterEqual(info.workers, 1)
     self.assertGreaterEqual(info.exponent_max, 1)
     for field in info.DESCRIPTOR.fields:
-      if field.name != 'memory_reserved_bytes':
+      if not field.name.endswith('memory_reserved_bytes'):
         self.assertTrue(getattr(info, field.name), field.name)
     metadata = [*call.initial_metadata(), *call.trailing_metadata()]
     self.assertIn(('x-request-id', 'from-python'), metadata)

@@ -141,7 +141,7 @@ inline void SetCubic(v1::FindUniversalSetRequest* request) {
   request->mutable_function()->mutable_power()->set_p(3.0);
 }
 
-inline std::vector<RequestCase> VariantCases() {
+inline std::vector<RequestCase> RidgeCases() {
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const auto unchanged = [](auto*) {};
@@ -167,6 +167,11 @@ inline std::vector<RequestCase> VariantCases() {
       Refused("ridge kept", RidgeRequest(1.0, 1.0),
               [](auto* request) { request->set_set_id("keys"); },
               {"CONFLICTING_FIELDS", "set_id", "cannot be kept"}),
+  };
+}
+
+inline std::vector<RequestCase> VariantCases() {
+  return {
       RefusedSet("selection of a later version",
                  [](auto* request) {
                    request->set_selection(static_cast<v1::Selection>(9));
@@ -220,8 +225,8 @@ inline std::vector<RequestCase> VariantCases() {
 
 inline std::vector<RequestCase> UniversalSetCases() {
   std::vector<RequestCase> all;
-  for (auto cases :
-       {EpsilonCases(), SetFieldCases(), VariantCases(), OddKeysCases()}) {
+  for (auto cases : {EpsilonCases(), SetFieldCases(), RidgeCases(),
+                     VariantCases(), OddKeysCases()}) {
     all.insert(all.end(), cases.begin(), cases.end());
   }
   return all;
