@@ -260,7 +260,7 @@ absl::StatusOr<std::vector<HeavyRow>> FindHeavyByAllKeys(
   absl::StatusOr<std::vector<ColumnScales>> scales = ForEachHead<ColumnScales>(
       key_count, context, [&](Index h, const ComputeContext& quiet) {
         const AnyMatrixView& keys = key_heads[At(h)];
-        return ScanColumns(keys, "keys", quiet, h * Rows(keys));
+        return ScanColumns(keys, "keys", quiet, RowsBefore(key_heads, h));
       });
   if (!scales.ok()) return scales.status();
 

@@ -129,12 +129,10 @@ void CopyStored(const QueryableSetData& set, AttendHead* head) {
   }
 }
 
-absl::StatusOr<AttendHead> PrepareHead(const AnyMatrixView* keys, Index h,
-                                       const QueryableSet* set,
-                                       const UniversalSet* members,
-                                       const AnyMatrixView& values,
-                                       const AttendOptions& options,
-                                       const ComputeContext& context) {
+absl::StatusOr<AttendHead> PrepareHead(
+    const AnyMatrixView* keys, Index rows_before, const QueryableSet* set,
+    const UniversalSet* members, const AnyMatrixView& values,
+    const AttendOptions& options, const ComputeContext& context) {
   const Index n = Rows(values);
   AttendHead head{.n = n,
                   .keys = keys,
@@ -151,7 +149,7 @@ absl::StatusOr<AttendHead> PrepareHead(const AnyMatrixView* keys, Index h,
       head.coefficient = CoefficientOf(set->function());
     }
   } else {
-    auto scales = ScanColumns(*keys, "keys", context, h * n);
+    auto scales = ScanColumns(*keys, "keys", context, rows_before);
     if (!scales.ok()) return scales.status();
     head.exponents = std::move(scales->exponents);
   }
@@ -211,7 +209,8 @@ absl::StatusOr<AttendHeads> FindAttendHeads(
   }
   auto heads = ForEachHead<AttendHead>(
       count, context, [&](Index h, const ComputeContext& quiet) {
-        return PrepareHead(keys.empty() ? nullptr : &keys[At(h)], h,
+        return PrepareHead(keys.empty() ? nullptr : &keys[At(h)],
+                           keys.empty() ? 0 : RowsBefore(keys, h),
                            result.sets.empty() ? nullptr : &result.sets[At(h)],
                            members.empty() ? nullptr : &members[At(h)],
                            values[At(h)], options, quiet);

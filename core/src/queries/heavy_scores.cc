@@ -225,7 +225,7 @@ absl::StatusOr<std::vector<HeavyRow>> FindHeavySquares(
       static_cast<Index>(key_heads.size()), context,
       [&](Index h, const ComputeContext& quiet) -> absl::StatusOr<InlineKeys> {
         absl::StatusOr<FactoredKeys> factored =
-            FactorKeys(key_heads[At(h)], h, quiet);
+            FactorKeys(key_heads[At(h)], RowsBefore(key_heads, h), quiet);
         if (!factored.ok()) return factored.status();
         UniversalSet set = SelectSet(
             *factored,

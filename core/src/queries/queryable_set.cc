@@ -140,11 +140,13 @@ absl::Status Gather(const AnyMatrixView& keys, const ComputeContext& context,
 }
 
 // `set`: unset where it follows from the leverage scores.
-absl::StatusOr<QueryableSet> BuildInHead(const AnyMatrixView& keys, Index head,
+absl::StatusOr<QueryableSet> BuildInHead(const AnyMatrixView& keys,
+                                         Index rows_before,
                                          const UniversalSetOptions& options,
                                          UniversalSet* set,
                                          const ComputeContext& context) {
-  absl::StatusOr<FactoredKeys> factored = FactorKeys(keys, head, context);
+  absl::StatusOr<FactoredKeys> factored =
+      FactorKeys(keys, rows_before, context);
   if (!factored.ok()) return factored.status();
   auto data = std::make_shared<QueryableSetData>();
   data->function = options.function;
@@ -224,7 +226,7 @@ absl::StatusOr<std::vector<QueryableSet>> FindQueryableSets(
   return ForEachHead<QueryableSet>(
       static_cast<Index>(heads.size()), context,
       [&](Index head, const ComputeContext& quiet) {
-        return BuildInHead(heads[At(head)], head, options,
+        return BuildInHead(heads[At(head)], RowsBefore(heads, head), options,
                            sets.empty() ? nullptr : &sets[At(head)], quiet);
       });
 }

@@ -164,10 +164,11 @@ absl::StatusOr<std::vector<SensitivityInterval>> BoundsOnArrival(
 }
 
 absl::StatusOr<UniversalSet> FindCausalPowerSet(
-    const AnyMatrixView& keys, Index head, const UniversalSetOptions& options,
-    const ComputeContext& context) {
+    const AnyMatrixView& keys, Index rows_before,
+    const UniversalSetOptions& options, const ComputeContext& context) {
   // Also finds what is not finite.
-  const absl::StatusOr<FactoredKeys> factored = FactorKeys(keys, head, context);
+  const absl::StatusOr<FactoredKeys> factored =
+      FactorKeys(keys, rows_before, context);
   if (!factored.ok()) return factored.status();
   const absl::StatusOr<std::vector<SensitivityInterval>> intervals =
       BoundsOnArrival(keys, options.function, context);
@@ -183,11 +184,14 @@ absl::StatusOr<UniversalSet> FindCausalPowerSet(
 
 }  // namespace
 
-absl::StatusOr<UniversalSet> FindPowerSet(const AnyMatrixView& keys, Index head,
+absl::StatusOr<UniversalSet> FindPowerSet(const AnyMatrixView& keys,
+                                          Index rows_before,
                                           const UniversalSetOptions& options,
                                           const ComputeContext& context) {
-  if (options.causal) return FindCausalPowerSet(keys, head, options, context);
-  const absl::StatusOr<FactoredKeys> factored = FactorKeys(keys, head, context);
+  if (options.causal)
+    return FindCausalPowerSet(keys, rows_before, options, context);
+  const absl::StatusOr<FactoredKeys> factored =
+      FactorKeys(keys, rows_before, context);
   if (!factored.ok()) return factored.status();
   const Factor& factor = factored->factor;
   std::vector<SensitivityInterval> intervals(At(Rows(keys)),

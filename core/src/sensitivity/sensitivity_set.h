@@ -34,7 +34,8 @@ UniversalSet SelectByIntervals(
 // options.function: Power or PowerSum; no ridge. Causal: bounds on arrival.
 // COST    that of p = 2, up to 24 Lewis rounds of 2 n r^2 flops a term and the
 //         budget of the refinement. ERRORS as FindUniversalSet.
-absl::StatusOr<UniversalSet> FindPowerSet(const AnyMatrixView& keys, Index head,
+absl::StatusOr<UniversalSet> FindPowerSet(const AnyMatrixView& keys,
+                                          Index rows_before,
                                           const UniversalSetOptions& options,
                                           const ComputeContext& context);
 

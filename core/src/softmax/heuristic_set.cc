@@ -60,7 +60,7 @@ absl::StatusOr<Matrix<double>> Centred(const AnyMatrixView& keys,
 }  // namespace
 
 absl::StatusOr<UniversalSet> FindSoftmaxSet(const AnyMatrixView& keys,
-                                            Index head,
+                                            Index rows_before,
                                             const UniversalSetOptions& options,
                                             const ComputeContext& context) {
   if (std::get<Softmax>(options.function).mode == SoftmaxMode::kCertified) {
@@ -73,7 +73,7 @@ absl::StatusOr<UniversalSet> FindSoftmaxSet(const AnyMatrixView& keys,
         {.reason = "CONFLICTING_FIELDS", .field = "function", .metadata = {}});
   }
   const absl::StatusOr<ColumnScales> scales =
-      ScanColumns(keys, "keys", context, head * Rows(keys));
+      ScanColumns(keys, "keys", context, rows_before);
   if (!scales.ok()) return scales.status();
   const absl::StatusOr<Matrix<double>> centred =
       Centred(keys, *scales, context);

@@ -16,13 +16,13 @@ namespace steelyard {
 
 // options.function is Softmax. Sensitivities are those of p = 2 of the centred
 // keys; exact is false, effective_epsilon is 1 (no score below 1 is sure to be
-// found), method starts with "heuristic: ". `head` counts the heads before this
-// one, for errors that name a row.
+// found), method starts with "heuristic: ". `rows_before` is added to the row
+// that an error names.
 // COST    that of p = 2 and a float64 copy of the keys.
 // ERRORS  InvalidArgument CONFLICTING_FIELDS: Softmax::kCertified: no such set
 //         exists; a NaN or infinity. As FindUniversalSet.
 absl::StatusOr<UniversalSet> FindSoftmaxSet(const AnyMatrixView& keys,
-                                            Index head,
+                                            Index rows_before,
                                             const UniversalSetOptions& options,
                                             const ComputeContext& context);
 

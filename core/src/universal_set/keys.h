@@ -7,6 +7,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "factor/factor.h"
 #include "linalg/stopped.h"
 #include "steelyard/universal_set.h"
@@ -19,14 +20,25 @@ struct FactoredKeys {
   LeverageScores scores;
 };
 
-// Scan, factor, score. `head` counts the rows before this head in the tensor,
-// for errors that name a row.
-absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys, Index head,
+// Of all heads before this one, for errors that name a row: heads may differ in
+// length.
+inline Index RowsBefore(absl::Span<const AnyMatrixView> heads, Index head) {
+  Index rows = 0;
+  for (Index h = 0; h < head; ++h) {
+    rows += Rows(heads[static_cast<std::size_t>(h)]);
+  }
+  return rows;
+}
+
+// Scan, factor, score. `rows_before` is added to the row that an error names.
+absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys,
+                                        Index rows_before,
                                         const ComputeContext& context);
 
 // The same, but for keys that cannot reach options.epsilon a bound of the score
 // is enough where options.selection says so (filtered_scores.h).
-absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys, Index head,
+absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys,
+                                        Index rows_before,
                                         const UniversalSetOptions& options,
                                         const ComputeContext& context);
 

@@ -108,13 +108,14 @@ absl::Status MarkReached(const AnyMatrixView& keys, const FactoredKeys& plain,
 
 }  // namespace
 
-absl::StatusOr<UniversalSet> FindRidgeSet(const AnyMatrixView& keys, Index head,
+absl::StatusOr<UniversalSet> FindRidgeSet(const AnyMatrixView& keys,
+                                          Index rows_before,
                                           const UniversalSetOptions& options,
                                           const ComputeContext& context) {
   const absl::Status valid = CheckOptions(options);
   if (!valid.ok()) return valid;
   const absl::StatusOr<ColumnScales> scales =
-      ScanColumns(keys, "keys", context, head * Rows(keys));
+      ScanColumns(keys, "keys", context, rows_before);
   if (!scales.ok()) return scales.status();
   const auto score = [&](double ridge) -> absl::StatusOr<FactoredKeys> {
     absl::StatusOr<Factor> factor =

@@ -27,7 +27,8 @@ namespace steelyard {
 // ERRORS  InvalidArgument CONFLICTING_FIELDS: another function than |x|^2, or
 //         causal; FIELD_OUT_OF_RANGE: lambda or ratio not positive and finite.
 //         As FindUniversalSet.
-absl::StatusOr<UniversalSet> FindRidgeSet(const AnyMatrixView& keys, Index head,
+absl::StatusOr<UniversalSet> FindRidgeSet(const AnyMatrixView& keys,
+                                          Index rows_before,
                                           const UniversalSetOptions& options,
                                           const ComputeContext& context);
 

@@ -20,17 +20,18 @@ namespace {
 // An upper bound of what one key costs besides its score: index lists.
 constexpr double kBytesPerKey = 8.0 + 1.0 + 4.0 * 8.0;
 
-absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys, Index head,
+absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys,
+                                        Index rows_before,
                                         const UniversalSetOptions& options,
                                         const ComputeContext& context) {
   if (std::holds_alternative<Softmax>(options.function)) {
-    return FindSoftmaxSet(keys, head, options, context);
+    return FindSoftmaxSet(keys, rows_before, options, context);
   }
   if (!IsSquare(options.function)) {
-    return FindPowerSet(keys, head, options, context);
+    return FindPowerSet(keys, rows_before, options, context);
   }
   if (options.ridge.has_value()) {
-    return FindRidgeSet(keys, head, options, context);
+    return FindRidgeSet(keys, rows_before, options, context);
   }
   if (options.causal) {
     const absl::StatusOr<CausalKeys> scored =
@@ -39,19 +40,20 @@ absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys, Index head,
     return SelectCausalSet(*scored, options);
   }
   absl::StatusOr<FactoredKeys> factored =
-      FactorKeys(keys, head, options, context);
+      FactorKeys(keys, rows_before, options, context);
   if (!factored.ok()) return factored.status();
   return SelectSet(*factored, options);
 }
 
 }  // namespace
 
-absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys, Index head,
+absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys,
+                                        Index rows_before,
                                         const UniversalSetOptions& options,
                                         const ComputeContext& context) {
   // R'R = K'K
   absl::StatusOr<Factor> factor =
-      ScanAndFactorMatrix(keys, "keys", {}, context, head * Rows(keys));
+      ScanAndFactorMatrix(keys, "keys", {}, context, rows_before);
   if (!factor.ok()) return factor.status();
 
   // tau_j = ||R^-T k_j||^2
@@ -63,9 +65,11 @@ absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys, Index head,
   return FactoredKeys{*std::move(factor), *std::move(scores)};
 }
 
-absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys, Index head,
+absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys,
+                                        Index rows_before,
                                         const ComputeContext& context) {
-  return FactorKeys(keys, head, {.selection = Selection::kDirect}, context);
+  return FactorKeys(keys, rows_before, {.selection = Selection::kDirect},
+                    context);
 }
 
 UniversalSet SelectSet(const FactoredKeys& keys,
@@ -101,8 +105,8 @@ absl::StatusOr<std::vector<UniversalSet>> FindUniversalSets(
   return ForEachHead<UniversalSet>(
       static_cast<Index>(heads.size()), context,
       [&](Index head, const ComputeContext& quiet) {
-        return FindInHead(heads[static_cast<std::size_t>(head)], head, options,
-                          quiet);
+        return FindInHead(heads[static_cast<std::size_t>(head)],
+                          RowsBefore(heads, head), options, quiet);
       });
 }
 

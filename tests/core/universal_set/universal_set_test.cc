@@ -308,8 +308,10 @@ TEST(UniversalSetEdgeTest, IllConditionedKeysStayCertified) {
 
 TEST(UniversalSetErrorTest, NamesTheFirstBadNumberOfAllHeads) {
   std::vector<Matrix<double>> heads;
-  for (std::uint64_t h = 0; h < 3; ++h) {
-    heads.push_back(test::NormalMatrix(20, 4, Seed{h}));
+  // Of different lengths.
+  for (const std::uint64_t h : {0, 1, 2}) {
+    heads.push_back(
+        test::NormalMatrix(20 - 5 * static_cast<Index>(h), 4, Seed{h}));
   }
   heads[1](7, 2) = std::numeric_limits<double>::quiet_NaN();
   heads[2](0, 0) = std::numeric_limits<double>::infinity();
