@@ -1,11 +1,9 @@
 #include "server/convert/key_heads.h"
 
-#include <map>
 #include <optional>
-#include <utility>
+#include <type_traits>
 #include <variant>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/errors/errors.h"
 #include "steelyard/status.h"
@@ -13,18 +11,16 @@
 namespace steelyard::server {
 namespace {
 
-// Of an entry that core counts through the valid rows of all heads.
-Index IndexInTensor(Index index, const TensorInput& tensor,
-                    const Lengths& lengths) {
-  Index row = index / tensor.cols();
-  const Index col = index % tensor.cols();
+// Of a row that core counts through the valid rows of all heads.
+Index RowInTensor(Index row, const TensorInput& tensor,
+                  const Lengths& lengths) {
   Index head = 0;
   for (const Index length : lengths) {
     if (row < length) break;
     row -= length;
     ++head;
   }
-  return (head * tensor.rows() + row) * tensor.cols() + col;
+  return head * tensor.rows() + row;
 }
 
 }  // namespace
@@ -74,25 +70,16 @@ std::vector<AnyMatrixView> ValidRows(const TensorMatrices& matrices,
 
 absl::Status AtTensor(const absl::Status& status, const std::string& argument,
                       const TensorInput& tensor, const Lengths& lengths) {
-  std::optional<ErrorDetail> detail = DetailOf(status);
-  if (!detail.has_value() || detail->field != argument) return status;
-  const auto found = detail->metadata.find("index");
-  std::string message(status.message());
-  std::int64_t counted = 0;
-  if (found != detail->metadata.end() && !lengths.empty() &&
-      absl::SimpleAtoi(found->second, &counted)) {
-    const Index index = IndexInTensor(counted, tensor, lengths);
-    found->second = absl::StrCat(index);
-    // "keys[row,col] is nan": the row of the tensor, too.
-    const std::size_t bracket = message.find(']');
-    if (bracket != std::string::npos) {
-      message = absl::StrCat(argument, "[", index / tensor.cols(), ",",
-                             index % tensor.cols(), message.substr(bracket));
-    }
-  }
-  detail->field =
-      tensor.PathOfNumber(found == detail->metadata.end() ? "" : found->second);
-  return ErrorWithDetail(status.code(), message, *detail);
+  const std::optional<ErrorDetail> core = DetailOf(status);
+  if (!core.has_value() || core->field != argument) return status;
+  const absl::Status moved = WithRow(status, tensor.cols(), [&](Index row) {
+    return RowInTensor(row, tensor, lengths);
+  });
+  const ErrorDetail detail = *DetailOf(moved);
+  const auto index = detail.metadata.find("index");
+  return WithField(
+      moved,
+      tensor.PathOfNumber(index == detail.metadata.end() ? "" : index->second));
 }
 
 }  // namespace steelyard::server

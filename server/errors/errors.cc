@@ -154,6 +154,25 @@ absl::Status StreamIdleError(const std::string& name,
       {.reason = "STREAM_IDLE", .field = "", .metadata = {}});
 }
 
+absl::Status StreamIdleError(std::chrono::milliseconds idle) {
+  return ErrorWithDetail(
+      absl::StatusCode::kAborted,
+      absl::StrFormat("no message has come for %.3g s; open another stream to "
+                      "go on",
+                      std::chrono::duration<double>(idle).count()),
+      {.reason = "STREAM_IDLE", .field = "", .metadata = {}});
+}
+
+absl::Status EpsilonBelowSetError(double epsilon, double effective_epsilon) {
+  return ErrorWithDetail(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat("epsilon is ", epsilon, "; this set answers for epsilon >= ",
+                   effective_epsilon, ", its effective_epsilon"),
+      {.reason = "EPSILON_BELOW_SET",
+       .field = "epsilon",
+       .metadata = {{"effective_epsilon", absl::StrCat(effective_epsilon)}}});
+}
+
 absl::Status LimitExceededError(const LimitExcess& excess) {
   return ErrorWithDetail(
       absl::StatusCode::kResourceExhausted,

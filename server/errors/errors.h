@@ -78,6 +78,11 @@ absl::Status TakenOverError(const std::string& name);
 // ABORTED, STREAM_IDLE: nothing has come for so long.
 absl::Status StreamIdleError(const std::string& name,
                              std::chrono::milliseconds idle);
+// The same of a stream that leaves nothing behind.
+absl::Status StreamIdleError(std::chrono::milliseconds idle);
+// FAILED_PRECONDITION, EPSILON_BELOW_SET: the set answers for epsilon >= its
+// `effective_epsilon`. Metadata: effective_epsilon.
+absl::Status EpsilonBelowSetError(double epsilon, double effective_epsilon);
 
 // RESOURCE_EXHAUSTED without RetryInfo: refused again, however often.
 

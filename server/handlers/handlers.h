@@ -9,6 +9,7 @@
 #include "server/handlers/solve_handler.h"
 #include "server/handlers/stored_set_handlers.h"
 #include "server/handlers/stream_keys_handler.h"
+#include "server/handlers/stream_query_heavy_handler.h"
 #include "server/handlers/stream_solve_handler.h"
 
 namespace steelyard::server {
@@ -25,6 +26,7 @@ struct Handlers {
   ListUniversalSetsHandler list_universal_sets;
   DeleteUniversalSetHandler delete_universal_set;
   QueryHeavyHandler query_heavy;
+  StreamQueryHeavyHandler stream_query_heavy;
   SolveHandler solve;
   StreamSolveHandler stream_solve;
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <variant>
 
+#include "server/handlers/heavy_source.h"
+
 namespace steelyard::server {
 namespace {
 
@@ -20,7 +22,23 @@ double LeastFlops(const UniversalSetProblem& problem) {
 }
 
 double LeastFlops(const HeavyProblem& problem) {
-  return FactorFlops(problem.keys());
+  return LeastFlops(problem.terms()) + LeastFlopsOfBlock(problem);
+}
+
+double LeastFlops(const HeavyTerms& terms) {
+  if (!terms.keys().has_value()) return 0.0;
+  // Certified softmax reads the keys; causal streams do that with each block.
+  if (NeedsPages(terms) || NeedsPlainKeys(terms)) {
+    return static_cast<double>(terms.keys()->heads()) *
+           static_cast<double>(terms.keys()->rows()) *
+           static_cast<double>(terms.keys()->cols());
+  }
+  return FactorFlops(*terms.keys());
+}
+
+double LeastFlopsOfBlock(const HeavyProblem& problem) {
+  return problem.rows().count() *
+         static_cast<double>(problem.terms().shape().columns);
 }
 
 double LeastFlops(const SolveProblem& problem) {

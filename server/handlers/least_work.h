@@ -16,6 +16,9 @@ namespace steelyard::server {
 // Floating-point operations.
 double LeastFlops(const UniversalSetProblem& problem);
 double LeastFlops(const HeavyProblem& problem);
+double LeastFlops(const HeavyTerms& terms);
+// Of a block whose keys are ready.
+double LeastFlopsOfBlock(const HeavyProblem& problem);
 double LeastFlops(const SolveProblem& problem);
 
 }  // namespace steelyard::server

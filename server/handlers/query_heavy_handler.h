@@ -4,8 +4,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
-#include "server/admission/gate.h"
-#include "server/limits/limits.h"
+#include "server/handlers/universal_set_work.h"
 #include "server/request/request_context.h"
 #include "steelyard/v1/universal_set_service.pb.h"
 
@@ -13,17 +12,14 @@ namespace steelyard::server {
 
 class QueryHeavyHandler {
  public:
-  QueryHeavyHandler(const Limits& limits, int workers, Gate& gate)
-      : limits_(limits), workers_(workers), gate_(gate) {}
+  explicit QueryHeavyHandler(const UniversalSetParts& parts) : parts_(parts) {}
 
   absl::Status Handle(RequestContext& context,
                       std::shared_ptr<const v1::QueryHeavyRequest> request,
                       v1::QueryHeavyResponse* response) const;
 
  private:
-  const Limits limits_;
-  const int workers_;
-  Gate& gate_;
+  const UniversalSetParts parts_;
 };
 
 }  // namespace steelyard::server

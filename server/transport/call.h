@@ -28,19 +28,24 @@ inline constexpr std::size_t kLargeMessageBytes = std::size_t{16} << 20;
 // Unused pages of the heap go back to the system.
 void ReturnFreeMemory();
 
+// A message to be read into. A large one gives its memory back to the system
+// when it goes: it came in thousands of small pieces, which the heap would
+// keep.
+template <typename Request>
+std::shared_ptr<Request> NewRequest() {
+  return std::shared_ptr<Request>(new Request, [](Request* message) {
+    const bool large = message->ByteSizeLong() >= kLargeMessageBytes;
+    delete message;
+    if (large) ReturnFreeMemory();
+  });
+}
+
 // The request of a call as an object that may outlive the call: abandoned work
 // goes on reading it. gRPC makes the message for this one call and hands out a
 // const pointer to it; nobody looks at it after the handler.
-//
-// A large one gives its memory back to the system when it goes: it came in
-// thousands of small pieces, which the heap would keep.
 template <typename Request>
 std::shared_ptr<const Request> TakeRequest(const Request* request) {
-  const std::size_t bytes = request->ByteSizeLong();
-  std::shared_ptr<Request> taken(new Request, [bytes](Request* message) {
-    delete message;
-    if (bytes >= kLargeMessageBytes) ReturnFreeMemory();
-  });
+  const std::shared_ptr<Request> taken = NewRequest<Request>();
   taken->Swap(const_cast<Request*>(request));
   return taken;
 }

@@ -1,5 +1,8 @@
 #include "server/transport/services.h"
 
+#include <google/protobuf/descriptor.h>
+
+#include "server/transport/bidi_call.h"
 #include "server/transport/call.h"
 #include "server/transport/duplex_call.h"
 #include "steelyard/v1/regression_service.grpc.pb.h"
@@ -57,6 +60,10 @@ class UniversalSetService final : public v1::UniversalSetService::Service {
                   "/steelyard.v1.UniversalSetService/MergeStates", context,
                   inbox, response, handlers_.merge_states);
             }));
+    SetBidiMethod<v1::StreamQueryHeavyRequest, v1::StreamQueryHeavyResponse>(
+        "StreamQueryHeavy",
+        "/steelyard.v1.UniversalSetService/StreamQueryHeavy",
+        handlers.stream_query_heavy);
   }
 
   grpc::Status FindUniversalSet(
@@ -119,6 +126,14 @@ class UniversalSetService final : public v1::UniversalSetService::Service {
   }
 
  private:
+  template <typename Request, typename Response, typename Handler>
+  void SetBidiMethod(const char* name, const char* path,
+                     const Handler& handler) {
+    MarkMethodStreamed(
+        MethodIndex(name),
+        new BidiMethod<Request, Response, Handler>(path, handler));
+  }
+
   const Handlers& handlers_;
 };
 

@@ -50,7 +50,9 @@ const std::vector<std::pair<std::string, std::string>> kTestedElsewhere = {
     {"server/handlers/get_server_info_handler.cc",
      "tests/end_to_end/server_start_test.cc"},
     {"server/handlers/query_heavy_handler.cc",
-     "tests/end_to_end/universal_set_service_test.cc"},
+     "tests/end_to_end/query_heavy_sets_test.cc"},
+    {"server/handlers/stream_query_heavy_handler.cc",
+     "tests/end_to_end/query_streams_test.cc"},
     {"server/handlers/solve_work.cc",
      "tests/server/handlers/solve_handler_test.cc"},
     {"server/handlers/stream_solve_handler.cc",
@@ -72,10 +74,8 @@ const std::vector<std::pair<std::string, std::string>> kTestedElsewhere = {
     {"client/cli/verdict_report.cc", "tests/end_to_end/cli_test.cc"},
     {"client/examples/demo/main.cc", "tests/end_to_end/demo_test.cc"},
     {"client/examples/demo/section.cc", "tests/end_to_end/demo_test.cc"},
-    {"client/examples/demo/real_keys.cc",
-     "tests/end_to_end/demo_test.cc"},
-    {"client/examples/demo/regressions.cc",
-     "tests/end_to_end/demo_test.cc"},
+    {"client/examples/demo/real_keys.cc", "tests/end_to_end/demo_test.cc"},
+    {"client/examples/demo/regressions.cc", "tests/end_to_end/demo_test.cc"},
 };
 
 const std::vector<SourceFile>& Checkout() {
@@ -110,8 +110,8 @@ TEST(SourceTreeTest, NoMachineFlagsAndNoLeftMarkers) {
 }
 
 TEST(SourceTreeTest, EveryRoomHasAReadme) {
-  for (const char* room : {"proto", "core", "server", "client", "tests",
-                           "docker", "scripts"}) {
+  for (const char* room :
+       {"proto", "core", "server", "client", "tests", "docker", "scripts"}) {
     EXPECT_TRUE(std::filesystem::exists(
         std::filesystem::path(STEELYARD_SOURCE_DIR) / room / "README.md"))
         << room;
@@ -169,9 +169,9 @@ TEST(SourceTreeRulesTest, UntestedSourcesAreFound) {
   };
   EXPECT_THAT(UntestedSources(planted, {}),
               ElementsAre("core/src/b.cc has no test"));
-  EXPECT_THAT(UntestedSources(planted,
-                              {{"core/src/b.cc", "tests/core/a_test.cc"}}),
-              IsEmpty());
+  EXPECT_THAT(
+      UntestedSources(planted, {{"core/src/b.cc", "tests/core/a_test.cc"}}),
+      IsEmpty());
   EXPECT_THAT(
       UntestedSources(planted, {{"core/src/b.cc", "tests/core/c_test.cc"}}),
       ElementsAre("tests/core/c_test.cc is gone"));
@@ -181,9 +181,8 @@ TEST(SourceTreeRulesTest, EmptyTestsFlagsAndMarkersAreFound) {
   EXPECT_THAT(TestsWithoutAssertion(
                   {{"tests/core/a_test.cc", {"TEST(A, B) { Call(); }"}}}),
               SizeIs(1));
-  EXPECT_THAT(
-      MachineFlags({{"core/CMakeLists.txt", {"  PROPERTIES -mavx2"}}}),
-      SizeIs(1));
+  EXPECT_THAT(MachineFlags({{"core/CMakeLists.txt", {"  PROPERTIES -mavx2"}}}),
+              SizeIs(1));
   const std::string marker = std::string("// TO") + "DO: later";
   EXPECT_THAT(LeftMarkers({{"core/src/a.cc", {marker}}}), SizeIs(1));
 }

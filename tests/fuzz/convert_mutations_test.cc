@@ -108,10 +108,10 @@ TEST(ConvertMutationsTest, QueryHeavy) {
   ExpectBoth(ParseMutated(
       test::ValidQueryHeavyRequest(),
       [](const auto& request) {
-        return HeavyProblemFromProto(request, kLimits);
+        return HeavyProblemFromProto(request, nullptr, kLimits);
       },
       [](const HeavyProblem& problem) {
-        return SumOf(problem.keys()) + SumOf(problem.queries());
+        return SumOf(*problem.terms().keys()) + SumOf(problem.rows().queries);
       }));
 }
 

@@ -3,6 +3,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/convert/heavy_answer.h"
 #include "server/convert/heavy_query.h"
 #include "server/convert/regression.h"
 #include "server/convert/universal_set.h"
@@ -21,7 +22,7 @@ absl::Status Verdict(const v1::FindUniversalSetRequest& request) {
 }
 
 absl::Status Verdict(const v1::QueryHeavyRequest& request) {
-  const auto problem = HeavyProblemFromProto(request, kLimits);
+  const auto problem = HeavyProblemFromProto(request, nullptr, kLimits);
   return problem.ok() ? CheckResponseSize(*problem) : problem.status();
 }
 

@@ -21,7 +21,7 @@ TEST(LeastWorkTest, IsNeverMoreThanTheCost) {
       *heavy.mutable_keys() = sets.keys();
       *heavy.mutable_queries() = sets.keys().dense();
       heavy.set_epsilon(0.1);
-      const auto heavy_problem = HeavyProblemFromProto(heavy, kLimits);
+      const auto heavy_problem = HeavyProblemFromProto(heavy, nullptr, kLimits);
       ASSERT_TRUE(heavy_problem.ok()) << heavy_problem.status();
       EXPECT_LE(LeastFlops(*heavy_problem), CostOf(*heavy_problem, 2).flops);
 

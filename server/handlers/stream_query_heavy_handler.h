@@ -1,0 +1,27 @@
+// Every large score of any number of query blocks.
+#pragma once
+
+#include "absl/status/status.h"
+#include "server/handlers/block_stream.h"
+#include "server/handlers/universal_set_work.h"
+#include "server/request/message_stream.h"
+#include "server/request/request_context.h"
+#include "steelyard/v1/universal_set_service.pb.h"
+
+namespace steelyard::server {
+
+class StreamQueryHeavyHandler {
+ public:
+  explicit StreamQueryHeavyHandler(const UniversalSetParts& parts)
+      : parts_(parts) {}
+
+  absl::Status Handle(
+      RequestContext& context,
+      MessageStream<v1::StreamQueryHeavyRequest, v1::StreamQueryHeavyResponse>&
+          stream) const;
+
+ private:
+  const UniversalSetParts parts_;
+};
+
+}  // namespace steelyard::server
