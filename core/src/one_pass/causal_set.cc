@@ -7,11 +7,11 @@
 namespace steelyard {
 
 absl::StatusOr<CausalKeys> ScoreCausalKeys(const AnyMatrixView& keys,
-                                           Index head,
+                                           Index rows_before,
                                            const ComputeContext& context) {
   RunningFactor running(Cols(keys));
   CausalKeys scored;
-  const absl::Status status = ScoreOnArrival(keys, head * Rows(keys), context,
+  const absl::Status status = ScoreOnArrival(keys, rows_before, context,
                                              running, scored.arrivals);
   if (!status.ok()) return status;
   absl::StatusOr<Factor> factor =

@@ -14,10 +14,10 @@ struct CausalKeys {
   ArrivalScores arrivals;  // of every key
 };
 
-// Scores every key against those before it. `head` counts the heads before
-// this one, for errors that name a row. COST as ScoreOnArrival.
+// Scores every key against those before it. `rows_before` is added to the
+// row that an error names. COST as ScoreOnArrival.
 absl::StatusOr<CausalKeys> ScoreCausalKeys(const AnyMatrixView& keys,
-                                           Index head,
+                                           Index rows_before,
                                            const ComputeContext& context);
 
 // The members and everything the answer says about them.

@@ -35,7 +35,7 @@ absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys,
   }
   if (options.causal) {
     const absl::StatusOr<CausalKeys> scored =
-        ScoreCausalKeys(keys, head, context);
+        ScoreCausalKeys(keys, rows_before, context);
     if (!scored.ok()) return scored.status();
     return SelectCausalSet(*scored, options);
   }
