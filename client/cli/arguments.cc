@@ -207,10 +207,12 @@ absl::StatusOr<Arguments> Arguments::Parse(
       return Usage(absl::StrCat("--", name, " is given twice"));
     }
   }
-  if (parsed.positional_.size() != command.argument_count) {
+  if (parsed.positional_.size() < command.argument_count ||
+      parsed.positional_.size() >
+          std::max(command.argument_count, command.argument_count_most)) {
     return Usage(absl::StrCat(
         "'", command.name, "' takes ",
-        command.argument_count == 0 ? "no arguments" : command.arguments,
+        command.arguments.empty() ? "no arguments" : command.arguments,
         ", but ", parsed.positional_.size(), " were given",
         parsed.positional_.empty()
             ? ""

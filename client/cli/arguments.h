@@ -25,6 +25,7 @@ class Arguments {
                                          absl::Span<const std::string> words);
 
   const std::string& positional(std::size_t i) const { return positional_[i]; }
+  const std::vector<std::string>& positionals() const { return positional_; }
 
   bool Has(const std::string& flag) const { return values_.count(flag) > 0; }
   std::optional<std::string> Text(const std::string& flag) const;

@@ -37,6 +37,8 @@ struct CommandSpec {
   std::string name;
   std::string arguments;  // "KEYS QUERIES", as the usage line shows them.
   std::size_t argument_count = 0;
+  std::size_t argument_count_most = 0;  // Above argument_count: some may be
+                                        // left out, or more may follow.
   std::string summary;  // One line.
   std::string text;     // What it does; paragraphs.
   std::vector<FlagSpec> flags;

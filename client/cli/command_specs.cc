@@ -1,25 +1,17 @@
-#include "client/cli/command_spec.h"
-
 #include <utility>
 
 #include "client/cli/analyze_spec.h"
+#include "client/cli/command_spec.h"
 #include "client/cli/common_flags.h"
+#include "client/cli/set_options.h"
+#include "client/cli/set_specs.h"
 
 namespace steelyard::cli {
 namespace {
 
-CommandSpec UniversalSetSpec() {
-  return {
-      .name = "universal-set",
-      .arguments = "KEYS",
-      .argument_count = 1,
-      .summary = "which keys can ever get an attention score >= epsilon",
-      .text =
-          "KEYS is n x d, or heads x n x d. The score of key k for query q is\n"
-          "<q,k>^2 / sum over all keys of the same. The universal set U holds\n"
-          "every key that some query gives a score >= epsilon; its size is at\n"
-          "most rank / epsilon, whatever n is. It may be empty.",
-      .flags = Joined({
+std::vector<FlagSpec> UniversalSetFlags() {
+  return Concatenated({
+      {
           {.name = "epsilon",
            .kind = FlagKind::kReal,
            .value = "X",
@@ -33,6 +25,38 @@ CommandSpec UniversalSetSpec() {
            .value = "M",
            .help = "at most M keys a head, the most sensitive. >= 1",
            .least = 1},
+      },
+      ScoreFunctionFlags(/*with_softmax=*/false),
+      {
+          {.name = "causal",
+           .help = "query i sees keys 0..i: keys count on arrival"},
+          {.name = "ridge",
+           .kind = FlagKind::kReal,
+           .value = "L",
+           .help = "a smaller set, for queries with |K q|^2 >= R L |q|^2\n"
+                   "only; |x|^2. > 0, in the units of |K|^2",
+           .least = 0.0,
+           .least_is_open = true},
+          {.name = "ridge-ratio",
+           .kind = FlagKind::kReal,
+           .value = "R",
+           .help = "that R. > 0. Default: 1",
+           .least = 0.0,
+           .least_is_open = true},
+          {.name = "selection",
+           .kind = FlagKind::kChoice,
+           .value = "NAME",
+           .help = "|x|^2: automatic, direct, fast (the same set) or jl\n"
+                   "(random, with a stated failure probability)",
+           .choices = {"automatic", "direct", "fast", "jl"}},
+          {.name = "seed",
+           .kind = FlagKind::kUnsigned,
+           .value = "N",
+           .help = "of --selection=jl, in [0, 2^64). Default: 0"},
+          LengthsFlag(),
+      },
+      KeepFlags("keep the set, for 'heavy --set' and 'attend --set'"),
+      {
           {.name = "verify",
            .help = "recompute every score here, by QR and SVD and by the\n"
                    "queries that attain them; exit 1 if the certificate\n"
@@ -40,7 +64,22 @@ CommandSpec UniversalSetSpec() {
           Output("write indices to FILE.npy (one head), or row_offsets,\n"
                  "indices, sensitivities to FILE.safetensors"),
           Show("members printed a head, most sensitive first."),
-      }),
+      },
+  });
+}
+
+CommandSpec UniversalSetSpec() {
+  return {
+      .name = "universal-set",
+      .arguments = "KEYS",
+      .argument_count = 1,
+      .summary = "which keys can ever get an attention score >= epsilon",
+      .text =
+          "KEYS is n x d, or heads x n x d. The score of key k for query q is\n"
+          "<q,k>^2 / sum over all keys of the same. The universal set U holds\n"
+          "every key that some query gives a score >= epsilon; its size is at\n"
+          "most rank / epsilon, whatever n is. It may be empty.",
+      .flags = Joined(UniversalSetFlags()),
       .examples =
           "  steelyard universal-set keys.npy --epsilon=0.1\n"
           "  steelyard universal-set model.safetensors:layer0.keys[3] \\\n"
@@ -50,18 +89,9 @@ CommandSpec UniversalSetSpec() {
   };
 }
 
-CommandSpec HeavySpec() {
-  return {
-      .name = "heavy",
-      .arguments = "KEYS QUERIES",
-      .argument_count = 2,
-      .summary = "every attention score >= epsilon of the given queries",
-      .text =
-          "KEYS is n x d, or H x n x d; QUERIES m x d, or G x m x d with G a\n"
-          "multiple of H (query head g reads key head floor(g H / G)). "
-          "Answers\n"
-          "come row by row: row g m + i is query i of head g.",
-      .flags = Joined({
+std::vector<FlagSpec> HeavyFlags() {
+  return Concatenated({
+      {
           {.name = "epsilon",
            .kind = FlagKind::kReal,
            .value = "X",
@@ -70,17 +100,50 @@ CommandSpec HeavySpec() {
            .least = 0.0,
            .most = 1.0,
            .least_is_open = true},
+          {.name = "set",
+           .kind = FlagKind::kText,
+           .value = "NAME",
+           .help = "ask a set that the server keeps; --epsilon must be at\n"
+                   "least its effective_epsilon"},
+      },
+      ScoreFunctionFlags(/*with_softmax=*/true),
+      {
+          {.name = "causal", .help = "query i sees keys up to its position"},
+          {.name = "positions",
+           .kind = FlagKind::kText,
+           .value = "N,N,...",
+           .help = "of the queries of a head. Default: the last keys"},
+          LengthsFlag(),
+          {.name = "stream", .help = "send the queries in blocks of 1 MiB"},
           {.name = "verify",
            .help = "compute all n scores of every query here and compare;\n"
                    "exit 1 if one is missing, wrong or too many"},
           Output("write row_offsets, indices, scores, captured_mass to\n"
                  "FILE.safetensors"),
           Show("rows printed."),
-      }),
+      },
+  });
+}
+
+CommandSpec HeavySpec() {
+  return {
+      .name = "heavy",
+      .arguments = "[KEYS] QUERIES",
+      .argument_count = 1,
+      .argument_count_most = 2,
+      .summary = "every attention score >= epsilon of the given queries",
+      .text =
+          "KEYS is n x d, or H x n x d; QUERIES m x d, or G x m x d with G a\n"
+          "multiple of H (query head g reads key head floor(g H / G)). "
+          "Answers\n"
+          "come row by row: row g m + i is query i of head g. With --set the\n"
+          "keys are those of a set that the server keeps.",
+      .flags = Joined(HeavyFlags()),
       .examples =
           "  steelyard heavy keys.npy queries.npy --epsilon=0.1 --verify\n"
           "  steelyard heavy model.safetensors:layer0.keys \\\n"
-          "      model.safetensors:layer0.queries --epsilon=0.2 --json\n",
+          "      model.safetensors:layer0.queries --epsilon=0.2 --json\n"
+          "  steelyard heavy queries.npy --set=corpus --epsilon=0.1 --stream\n",
   };
 }
 
@@ -210,6 +273,9 @@ std::vector<CommandSpec> MakeCommands() {
   return {
       UniversalSetSpec(),
       HeavySpec(),
+      StreamSpec(),
+      AttendSpec(),
+      SetsSpec(),
       AnalyzeSpec(),
       SolveSpec(),
       {.name = "info",

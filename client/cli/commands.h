@@ -8,6 +8,9 @@ namespace steelyard::cli {
 
 ExitCode RunUniversalSet(const Arguments& arguments, const Console& console);
 ExitCode RunHeavy(const Arguments& arguments, const Console& console);
+ExitCode RunStream(const Arguments& arguments, const Console& console);
+ExitCode RunAttend(const Arguments& arguments, const Console& console);
+ExitCode RunSets(const Arguments& arguments, const Console& console);
 ExitCode RunAnalyze(const Arguments& arguments, const Console& console);
 ExitCode RunSolve(const Arguments& arguments, const Console& console);
 ExitCode RunInfo(const Arguments& arguments, const Console& console);

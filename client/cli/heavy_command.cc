@@ -1,19 +1,20 @@
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/connect.h"
 #include "client/cli/input_tensors.h"
+#include "client/cli/set_options.h"
 #include "client/cli/stopwatch.h"
 #include "client/cli/text_table.h"
 #include "client/cli/verdict_report.h"
 #include "client/tensor_files/tensor_output.h"
 #include "client/verify/heavy_check.h"
+#include "client/verify/score_check.h"
 
 namespace steelyard::cli {
 namespace {
@@ -36,7 +37,12 @@ struct Answer {
 };
 
 Verification Verify(const StoredTensor& keys, const StoredTensor& queries,
-                    double epsilon, const std::vector<client::HeavyRow>& rows) {
+                    const client::HeavyOptions& options,
+                    const std::vector<client::HeavyRow>& rows) {
+  const client::ScoreFunction function =
+      options.function.value_or(client::Power{});
+  const auto* power = std::get_if<client::Power>(&function);
+  const bool plain = power != nullptr && power->p == 2.0 && !options.causal;
   const Stopwatch stopwatch;
   Verification result;
   const std::vector<verify::Rows> key_heads = verify::HeadsOf(keys);
@@ -49,11 +55,21 @@ Verification Verify(const StoredTensor& keys, const StoredTensor& queries,
   std::size_t factored = key_heads.size();
   for (std::size_t g = 0; complete && g < query_heads.size(); ++g) {
     const std::size_t h = g * key_heads.size() / query_heads.size();
-    if (h != factored) reference.emplace(key_heads[h]);
-    factored = h;
-    result.heads.push_back(verify::CheckHeavyRows(
-        key_heads[h], *reference, query_heads[g], epsilon,
-        absl::MakeSpan(rows).subspan(g * per_head, per_head)));
+    verify::Rows head = key_heads[h];
+    if (h < options.lengths.size() && options.lengths[h] <= head.rows()) {
+      head = head.First(options.lengths[h]);
+    }
+    const auto part = absl::MakeSpan(rows).subspan(g * per_head, per_head);
+    if (plain) {
+      if (h != factored) reference.emplace(head);
+      factored = h;
+      result.heads.push_back(verify::CheckHeavyRows(
+          head, *reference, query_heads[g], options.epsilon, part));
+    } else {
+      result.heads.push_back(verify::CheckScores(head, query_heads[g], function,
+                                                 options.positions,
+                                                 options.epsilon, part));
+    }
     result.all.Append(result.heads.back().verdict);
   }
   result.seconds = stopwatch.seconds();
@@ -68,10 +84,12 @@ void PrintJson(const Answer& answer, std::ostream& out) {
     json["rows"].push_back({{"row", r},
                             {"indices", row.indices},
                             {"scores", row.scores},
+                            {"scores_upper", row.scores_upper},
                             {"normalizer", row.normalizer},
                             {"normalizer_exponent", row.normalizer_exponent},
                             {"captured_mass", row.captured_mass},
-                            {"undefined", row.undefined}});
+                            {"undefined", row.undefined},
+                            {"keys_scored", row.keys_scored}});
   }
   json["queue_seconds"] = answer.scores.queue_time.count();
   json["compute_seconds"] = answer.scores.compute_time.count();
@@ -171,12 +189,76 @@ absl::Status WriteScores(const std::string& path,
       {{"content", "steelyard heavy"}});
 }
 
+absl::StatusOr<client::HeavyOptions> OptionsOf(const Arguments& arguments) {
+  client::HeavyOptions options;
+  options.epsilon = arguments.Real("epsilon").value_or(0.01);
+  auto function = ScoreFunctionOf(arguments);
+  auto positions = IntegersOf(arguments, "positions");
+  auto lengths = IntegersOf(arguments, "lengths");
+  for (const absl::Status& status :
+       {function.status(), positions.status(), lengths.status()}) {
+    if (!status.ok()) return status;
+  }
+  options.function = *std::move(function);
+  options.positions = *std::move(positions);
+  options.lengths = *std::move(lengths);
+  options.causal = arguments.Has("causal");
+  if (!options.positions.empty() && !options.causal) {
+    return absl::InvalidArgumentError("--positions goes with --causal");
+  }
+  const bool has_set = arguments.Has("set");
+  if (arguments.positionals().size() != (has_set ? 1U : 2U)) {
+    return absl::InvalidArgumentError(
+        has_set ? "'heavy' with --set takes QUERIES alone"
+                : "'heavy' takes KEYS QUERIES, or QUERIES with --set=NAME");
+  }
+  if (has_set && options.causal && options.positions.empty()) {
+    return absl::InvalidArgumentError("--causal with --set needs --positions");
+  }
+  if (has_set && arguments.Has("verify")) {
+    return absl::InvalidArgumentError(
+        "--verify needs KEYS; it does not go with --set");
+  }
+  return options;
+}
+
+// The last query is at the last key.
+void DefaultPositions(const StoredTensor& keys, const StoredTensor& queries,
+                      client::HeavyOptions* options) {
+  if (!options->causal || !options->positions.empty()) return;
+  if (keys.shape().size() < 2 || queries.shape().size() < 2) return;
+  const int64_t n = keys.shape()[keys.shape().size() - 2];
+  const int64_t m = queries.shape()[queries.shape().size() - 2];
+  for (int64_t i = 0; i < m; ++i) options->positions.push_back(n - m + i);
+}
+
+absl::StatusOr<client::HeavyScores> Ask(const Arguments& arguments,
+                                        const ServerAccess& access,
+                                        const InputTensors& inputs,
+                                        const client::HeavyOptions& options) {
+  const client::TensorView queries = ViewOf(inputs.tensors.back());
+  const bool streamed = arguments.Has("stream");
+  if (const auto name = arguments.Text("set")) {
+    const client::KeptSet set(*name);
+    return streamed
+               ? access.client.StreamQueryHeavy(set, queries, options,
+                                                access.call)
+               : access.client.QueryHeavy(set, queries, options, access.call);
+  }
+  const client::TensorView keys = ViewOf(inputs.tensors[0]);
+  return streamed
+             ? access.client.StreamQueryHeavy(keys, queries, options,
+                                              access.call)
+             : access.client.QueryHeavy(keys, queries, options, access.call);
+}
+
 }  // namespace
 
 ExitCode RunHeavy(const Arguments& arguments, const Console& console) {
+  auto options = OptionsOf(arguments);
   const auto access = Connect(arguments, console);
-  if (!access.ok()) {
-    return ReportBadArguments(access.status(), console);
+  for (const absl::Status& status : {options.status(), access.status()}) {
+    if (!status.ok()) return ReportBadArguments(status, console);
   }
   const std::optional<std::string> output = arguments.Text("output");
   if (output) {
@@ -184,25 +266,24 @@ ExitCode RunHeavy(const Arguments& arguments, const Console& console) {
       return ReportUsage(std::string(good.message()), console);
     }
   }
-  const InputTensors inputs = LoadInputs(
-      {arguments.positional(0), arguments.positional(1)}, *access, console);
+  const InputTensors inputs =
+      LoadInputs(arguments.positionals(), *access, console);
   if (inputs.code != ExitCode::kOk) return inputs.code;
   const StoredTensor& keys = inputs.tensors[0];
-  const StoredTensor& queries = inputs.tensors[1];
+  const StoredTensor& queries = inputs.tensors.back();
+  if (!arguments.Has("set")) DefaultPositions(keys, queries, &*options);
 
   Answer answer;
-  answer.epsilon = arguments.Real("epsilon").value_or(0.01);
+  answer.epsilon = options->epsilon;
   const Stopwatch stopwatch;
-  auto scores = access->client.QueryHeavy(
-      ViewOf(keys), ViewOf(queries), {.epsilon = answer.epsilon}, access->call);
+  auto scores = Ask(arguments, *access, inputs, *options);
   if (!scores.ok()) {
     return ReportCallError(scores.status(), access->address, console);
   }
   answer.call_seconds = stopwatch.seconds();
   answer.scores = *std::move(scores);
   if (arguments.Has("verify")) {
-    answer.verification =
-        Verify(keys, queries, answer.epsilon, answer.scores.rows);
+    answer.verification = Verify(keys, queries, *options, answer.scores.rows);
   }
   if (arguments.Has("json")) {
     PrintJson(answer, console.out);

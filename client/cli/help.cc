@@ -73,7 +73,8 @@ const char* JsonKeysOf(const std::string& command) {
     return "sets[]: head, keys, columns, rank, size, size_bound, epsilon,\n"
            "effective_epsilon, exact, relative_score_error,\n"
            "total_sensitivity, condition_estimate, method, indices[],\n"
-           "sensitivities[], undecided[], new_direction[]; queue_seconds,\n"
+           "sensitivities[], upper_bounds[], undecided[], new_direction[];\n"
+           "queue_seconds,\n"
            "compute_seconds, call_seconds; verification with --verify: held,\n"
            "seconds, heads[]: head, held, largest_excluded,\n"
            "largest_excluded_key, largest_member_error, attaining_queries,\n"
@@ -81,8 +82,9 @@ const char* JsonKeysOf(const std::string& command) {
            "rules[] of the answer as a whole.\n";
   }
   if (command == "heavy") {
-    return "epsilon; rows[]: row, indices[], scores[], normalizer,\n"
-           "normalizer_exponent, captured_mass, undefined; queue_seconds,\n"
+    return "epsilon; rows[]: row, indices[], scores[], scores_upper[],\n"
+           "normalizer, normalizer_exponent, captured_mass, undefined,\n"
+           "keys_scored; queue_seconds,\n"
            "compute_seconds, call_seconds; verification with --verify: held,\n"
            "seconds, heads[]: head, held, expected, returned, undecided,\n"
            "largest_score_error, rules[]; rules[] as in universal-set.\n";
@@ -95,6 +97,22 @@ const char* JsonKeysOf(const std::string& command) {
            "set_sizes[]: epsilon, size, bound; top_mass, near_mass,\n"
            "important_mass, important_and_near_mass: tenth, median,\n"
            "ninetieth, histogram[] (20 bins of [0, 1]).\n";
+  }
+  if (command == "stream") {
+    return "name; sets[] as in universal-set; keys_sent, bytes_sent,\n"
+           "reconnects, call_seconds.\n";
+  }
+  if (command == "attend") {
+    return "rows, columns, attended[], captured_mass[], compute_seconds,\n"
+           "call_seconds; verification with --verify: held, seconds,\n"
+           "heads[]: head, held, largest_error, full_attention_error,\n"
+           "rules[]; rules[] as in universal-set.\n";
+  }
+  if (command == "sets") {
+    return "list: sets[] of: name, state, heads, columns, next_offset[],\n"
+           "epsilon, function, causal, size_bytes, create_time, expire_time;\n"
+           "show, merge: one of these; read: name, sets[] as in\n"
+           "universal-set; export: output, bytes; delete: deleted[].\n";
   }
   if (command == "solve") {
     return "termination, method, iterations, rank, rank_gap,\n"

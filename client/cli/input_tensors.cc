@@ -1,8 +1,7 @@
 #include "client/cli/input_tensors.h"
 
-#include <utility>
-
 #include <Eigen/Core>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"

@@ -1,3 +1,4 @@
+#include <cblas.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -5,8 +6,6 @@
 #include <iostream>
 #include <string>
 #include <vector>
-
-#include <cblas.h>
 
 #include "client/cli/tool.h"
 

@@ -43,6 +43,9 @@ ExitCode Run(const CommandSpec& command, const Arguments& arguments,
     return RunUniversalSet(arguments, console);
   }
   if (command.name == "heavy") return RunHeavy(arguments, console);
+  if (command.name == "stream") return RunStream(arguments, console);
+  if (command.name == "attend") return RunAttend(arguments, console);
+  if (command.name == "sets") return RunSets(arguments, console);
   if (command.name == "analyze") return RunAnalyze(arguments, console);
   if (command.name == "solve") return RunSolve(arguments, console);
   if (command.name == "info") return RunInfo(arguments, console);

@@ -1,19 +1,21 @@
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/commands.h"
 #include "client/cli/connect.h"
 #include "client/cli/input_tensors.h"
+#include "client/cli/set_options.h"
+#include "client/cli/set_report.h"
 #include "client/cli/stopwatch.h"
 #include "client/cli/text_table.h"
 #include "client/cli/verdict_report.h"
 #include "client/tensor_files/tensor_output.h"
+#include "client/verify/query_check.h"
 #include "client/verify/universal_set_check.h"
 
 namespace steelyard::cli {
@@ -45,6 +47,31 @@ absl::StatusOr<client::UniversalSetOptions> OptionsOf(
     return absl::InvalidArgumentError(
         "'universal-set' needs --epsilon=X, in (0, 1], or --top-m=M");
   }
+  auto function = ScoreFunctionOf(arguments);
+  auto keep = KeepingOf(arguments);
+  auto lengths = IntegersOf(arguments, "lengths");
+  for (const absl::Status& status :
+       {function.status(), keep.status(), lengths.status()}) {
+    if (!status.ok()) return status;
+  }
+  if (*function) options.function = **std::move(function);
+  options.keep = *std::move(keep);
+  options.lengths = *std::move(lengths);
+  options.causal = arguments.Has("causal");
+  options.seed = arguments.Unsigned("seed");
+  if (const auto lambda = arguments.Real("ridge")) {
+    options.ridge = client::RidgeVariant{
+        *lambda, arguments.Real("ridge-ratio").value_or(1.0)};
+  } else if (arguments.Has("ridge-ratio")) {
+    return absl::InvalidArgumentError("--ridge-ratio goes with --ridge");
+  }
+  const std::string selection =
+      arguments.Text("selection").value_or("automatic");
+  options.selection = selection == "direct" ? client::Selection::kDirect
+                      : selection == "fast" ? client::Selection::kFast
+                      : selection == "jl"
+                          ? client::Selection::kJohnsonLindenstrauss
+                          : client::Selection::kAutomatic;
   return options;
 }
 
@@ -57,35 +84,28 @@ Verification Verify(const StoredTensor& keys,
   result.whole.Add("one set a head", heads.size() == sets.size(),
                    absl::StrCat(sets.size(), " of ", heads.size()));
   result.all.Append(result.whole);
+  const auto* power = std::get_if<client::Power>(&options.function);
+  const bool plain =
+      power != nullptr && power->p == 2.0 && !options.causal &&
+      !options.ridge &&
+      options.selection != client::Selection::kJohnsonLindenstrauss;
   for (std::size_t h = 0; h < std::min(heads.size(), sets.size()); ++h) {
-    const verify::LeverageReference reference(heads[h]);
-    result.heads.push_back(
-        verify::CheckUniversalSet(heads[h], reference, options, sets[h]));
+    verify::Rows head = heads[h];
+    if (h < options.lengths.size() && options.lengths[h] <= head.rows()) {
+      head = head.First(options.lengths[h]);
+    }
+    const verify::LeverageReference reference(head);
+    if (plain) {
+      result.heads.push_back(
+          verify::CheckUniversalSet(head, reference, options, sets[h]));
+    } else {
+      result.heads.push_back(
+          verify::CheckByQueries(head, reference, options, sets[h]));
+    }
     result.all.Append(result.heads.back().verdict);
   }
   result.seconds = stopwatch.seconds();
   return result;
-}
-
-nlohmann::ordered_json SetJson(const client::UniversalSet& set,
-                               int64_t columns) {
-  return {{"head", set.head},
-          {"keys", set.keys},
-          {"columns", columns},
-          {"rank", set.rank},
-          {"size", set.indices.size()},
-          {"size_bound", set.size_bound},
-          {"epsilon", set.epsilon},
-          {"effective_epsilon", set.effective_epsilon},
-          {"exact", set.exact},
-          {"relative_score_error", set.relative_score_error},
-          {"total_sensitivity", set.total_sensitivity},
-          {"condition_estimate", set.condition_estimate},
-          {"method", set.method},
-          {"indices", set.indices},
-          {"sensitivities", set.sensitivities},
-          {"undecided", set.undecided},
-          {"new_direction", set.new_direction}};
 }
 
 nlohmann::ordered_json VerificationJson(const Verification& verification) {
@@ -121,50 +141,10 @@ void PrintJson(const Answer& answer, std::ostream& out) {
   out << json.dump(2) << "\n";
 }
 
-void PrintMembers(const client::UniversalSet& set, int64_t show,
-                  std::ostream& out) {
-  std::vector<std::size_t> order(set.indices.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&set](std::size_t a, std::size_t b) {
-                     return set.sensitivities[a] > set.sensitivities[b];
-                   });
-  const std::size_t count =
-      std::min(order.size(), static_cast<std::size_t>(show));
-  if (count == 0) return;
-  out << "\nhead " << set.head
-      << ": the keys that can get the largest scores\n";
-  TextTable table({"key", "largest score"});
-  for (std::size_t i = 0; i < count; ++i) {
-    table.AddRow({absl::StrCat(set.indices[order[i]]),
-                  Brief(set.sensitivities[order[i]])});
-  }
-  table.Print(out);
-  if (count < order.size()) {
-    out << "  (" << order.size() - count << " more; see --show, --json)\n";
-  }
-}
-
 void PrintText(const Answer& answer, int64_t show, std::ostream& out) {
-  TextTable table({"head", "n", "d", "rank", "|U|", "bound", "outside at most",
-                   "delta", "the set is"});
-  for (const client::UniversalSet& set : answer.sets.heads) {
-    table.AddRow({absl::StrCat(set.head), absl::StrCat(set.keys),
-                  absl::StrCat(answer.columns), absl::StrCat(set.rank),
-                  absl::StrCat(set.indices.size()), Brief(set.size_bound),
-                  absl::StrFormat("%.6g", set.effective_epsilon),
-                  Brief(set.relative_score_error),
-                  set.exact
-                      ? "exact"
-                      : absl::StrCat(set.undecided.size(), " undecided")});
-  }
-  table.Print(out);
-  out << "No query gives a key outside U a score above 'outside at most'.\n"
-      << "Answered in " << BriefSeconds(answer.call_seconds) << ", of which "
+  PrintSets(answer.sets, answer.columns, show, out);
+  out << "Answered in " << BriefSeconds(answer.call_seconds) << ", of which "
       << BriefSeconds(answer.sets.compute_time.count()) << " compute.\n";
-  if (answer.sets.heads.size() == 1) {
-    PrintMembers(answer.sets.heads[0], show, out);
-  }
   if (!answer.verification) return;
   const Verification& verification = *answer.verification;
   out << "\n";
@@ -175,34 +155,6 @@ void PrintText(const Answer& answer, int64_t show, std::ostream& out) {
                several ? absl::StrCat("head ", h, "  ") : "", out);
   }
   PrintOutcome(verification.all, verification.seconds, out);
-}
-
-std::vector<NamedArray> ArraysOf(const client::UniversalSets& sets) {
-  std::vector<int64_t> offsets = {0};
-  std::vector<int64_t> indices;
-  std::vector<double> scores;
-  for (const client::UniversalSet& set : sets.heads) {
-    indices.insert(indices.end(), set.indices.begin(), set.indices.end());
-    scores.insert(scores.end(), set.sensitivities.begin(),
-                  set.sensitivities.end());
-    offsets.push_back(static_cast<int64_t>(indices.size()));
-  }
-  const auto count = static_cast<int64_t>(indices.size());
-  const auto rows = static_cast<int64_t>(offsets.size());
-  return {NamedArray::Integers("row_offsets", std::move(offsets), {rows}),
-          NamedArray::Integers("indices", std::move(indices), {count}),
-          NamedArray::Doubles("sensitivities", std::move(scores), {count})};
-}
-
-// One head in a .npy file: its indices alone.
-absl::Status WriteSets(const std::string& path,
-                       const client::UniversalSets& sets) {
-  const std::vector<NamedArray> arrays = ArraysOf(sets);
-  if (path.ends_with(".npy")) {
-    return tensor_files::WriteArrays(path, {arrays[1]});
-  }
-  return tensor_files::WriteArrays(path, arrays,
-                                   {{"content", "steelyard universal-set"}});
 }
 
 // The heads of the keys, when --output can hold their answer.

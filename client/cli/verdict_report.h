@@ -1,9 +1,8 @@
 // What --verify found, for people and for programs.
 #pragma once
 
-#include <ostream>
-
 #include <nlohmann/json.hpp>
+#include <ostream>
 
 #include "client/cli/exit_code.h"
 #include "client/verify/verdict.h"

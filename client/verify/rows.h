@@ -24,6 +24,11 @@ class Rows {
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }
 
+  // The first `count` rows.
+  Rows First(int64_t count) const {
+    return {*tensor_, first_, count, columns_};
+  }
+
   // Rows [first, first + count).
   RowMatrix Block(int64_t first, int64_t count) const;
   RowMatrix All() const { return Block(0, rows_); }

@@ -59,9 +59,34 @@ TEST(ExamplesTest, AttentionKernel) {
   EXPECT_THAT(outcome.output, HasSubstr("CONVERGED after"));
 }
 
+std::string WithFixture(const std::string& address) {
+  return address + " '" + SourcePath("tests/data/minilm_qkv.safetensors") + "'";
+}
+
+TEST(ExamplesTest, StreamKeys) {
+  RunningServer server;
+  const Outcome outcome =
+      RunExample("stream_keys", WithFixture(server.address()));
+  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  // 512 keys, 20 times, cut, and 20 times more.
+  EXPECT_THAT(outcome.output, HasSubstr("after 10240 keys"));
+  EXPECT_THAT(outcome.output, HasSubstr("resumed at key 10240"));
+  EXPECT_THAT(outcome.output, HasSubstr("20480 keys"));
+}
+
+TEST(ExamplesTest, LevAttention) {
+  RunningServer server;
+  const Outcome outcome =
+      RunExample("levattention", WithFixture(server.address()));
+  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  EXPECT_THAT(outcome.output, HasSubstr("recency"));
+  EXPECT_THAT(outcome.output, HasSubstr("of 512"));
+}
+
 TEST(ExamplesTest, WithoutAnAddressTheySayWhatTheyTake) {
   for (const char* example :
-       {"find_universal_set", "solve_power_regression", "attention_kernel"}) {
+       {"find_universal_set", "solve_power_regression", "attention_kernel",
+        "stream_keys", "levattention"}) {
     const Outcome outcome = RunExample(example, "");
     EXPECT_NE(outcome.status, 0);
     EXPECT_THAT(outcome.output, HasSubstr("usage: "));

@@ -1,13 +1,13 @@
 // The check must accept a right answer and notice every kind of wrong one.
 #include "client/verify/heavy_check.h"
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "tests/client/verify/key_tensors.h"
 #include "tests/support/attention_oracle.h"

@@ -1,10 +1,10 @@
 // The check must accept a right report and notice every kind of wrong one.
 #include "client/verify/solve_check.h"
 
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <string>
-
-#include <gtest/gtest.h>
 
 #include "client/verify/leverage.h"
 #include "client/verify/power_system.h"

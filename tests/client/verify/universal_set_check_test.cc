@@ -1,11 +1,11 @@
 // The check must accept a right answer and notice every kind of wrong one.
 #include "client/verify/universal_set_check.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <functional>
 #include <string>
-
-#include <gtest/gtest.h>
 
 #include "tests/client/verify/key_tensors.h"
 

@@ -1,0 +1,161 @@
+// The commands of the tool that stream, keep, merge and attend, against a
+// server.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "client/cli/tool.h"
+#include "tests/client/tensor_files/scratch_file.h"
+#include "tests/support/source_paths.h"
+#include "tests/support_server/running_server.h"
+
+namespace steelyard {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Outcome {
+  int code = -1;
+  std::string out;
+  std::string err;
+};
+
+class SetsCliTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { server_ = new test::RunningServer(); }
+  static void TearDownTestSuite() {
+    delete server_;
+    server_ = nullptr;
+  }
+
+  static Outcome Run(const std::vector<std::string>& words) {
+    std::ostringstream out;
+    std::ostringstream err;
+    Outcome outcome;
+    outcome.code =
+        cli::RunTool(words, {.out = out,
+                             .err = err,
+                             .err_is_terminal = false,
+                             .server_from_environment = server_->address()});
+    outcome.out = out.str();
+    outcome.err = err.str();
+    return outcome;
+  }
+  static nlohmann::json Json(std::vector<std::string> words) {
+    words.push_back("--json");
+    const Outcome outcome = Run(words);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out, nullptr, false);
+  }
+  static std::string Tensor(const std::string& name) {
+    return test::SourcePath("tests/data/minilm_qkv.safetensors") + ":" + name;
+  }
+
+  static test::RunningServer* server_;
+};
+
+test::RunningServer* SetsCliTest::server_ = nullptr;
+
+TEST_F(SetsCliTest, AStreamGivesTheSetOfTheWholeFile) {
+  const auto streamed = Json(
+      {"stream", Tensor("layer0.keys[0:3]"), "--epsilon=0.1", "--keep=whole"});
+  const auto batch =
+      Json({"universal-set", Tensor("layer0.keys[0:3]"), "--epsilon=0.1"});
+  EXPECT_EQ(streamed["name"], "universalSets/whole");
+  EXPECT_EQ(streamed["keys_sent"], 512);
+  ASSERT_EQ(streamed["sets"].size(), 3u);
+  for (int h = 0; h < 3; ++h) {
+    EXPECT_EQ(streamed["sets"][h]["indices"], batch["sets"][h]["indices"]);
+  }
+  const auto read = Json({"sets", "read", "whole", "--heads=1"});
+  EXPECT_EQ(read["sets"][0]["indices"], batch["sets"][1]["indices"]);
+  EXPECT_EQ(Json({"sets", "show", "whole"})["state"], "FINISHED");
+}
+
+TEST_F(SetsCliTest, AStreamIsResumedAndImported) {
+  const test::ScratchFile state(".state");
+  const std::string all = Tensor("layer3.keys[2]");
+  // The first 300 keys; then the whole file, from where the server stands.
+  EXPECT_EQ(Json({"stream", Tensor("layer3.keys[2,0:300]"), "--epsilon=0.1",
+                  "--keep=cut", "--no-finish",
+                  "--checkpoint=" + state.path()})["keys_sent"],
+            300);
+  EXPECT_EQ(Json({"sets", "show", "cut"})["state"], "SUSPENDED");
+  const auto resumed = Json({"stream", all, "--resume=cut"});
+  EXPECT_EQ(resumed["keys_sent"], 212);
+  const auto imported = Json({"stream", all, "--import=" + state.path()});
+  EXPECT_EQ(imported["keys_sent"], 212);
+  const auto batch = Json({"universal-set", all, "--epsilon=0.1"});
+  EXPECT_EQ(resumed["sets"][0]["indices"], batch["sets"][0]["indices"]);
+  EXPECT_EQ(imported["sets"][0]["indices"], batch["sets"][0]["indices"]);
+}
+
+TEST_F(SetsCliTest, ShardsAreMerged) {
+  const test::ScratchFile state(".state");
+  Json({"stream", Tensor("layer5.keys[0,0:200]"), "--epsilon=0.1",
+        "--keep=shard0"});
+  Json({"stream", Tensor("layer5.keys[0,200:]"), "--epsilon=0.1",
+        "--keep=shard1", "--first-index=200"});
+  Json({"sets", "export", "shard1", "--output=" + state.path()});
+  EXPECT_EQ(Json({"sets", "merge", "sum", "shard0", state.path()})["name"],
+            "universalSets/sum");
+  const auto batch =
+      Json({"universal-set", Tensor("layer5.keys[0]"), "--epsilon=0.1"});
+  EXPECT_EQ(Json({"sets", "read", "sum"})["sets"][0]["indices"],
+            batch["sets"][0]["indices"]);
+  EXPECT_THAT(Run({"sets", "list"}).out, HasSubstr("universalSets/shard0"));
+  EXPECT_EQ(Run({"sets", "delete", "shard0", "shard1", "sum"}).code, 0);
+  EXPECT_EQ(Run({"sets", "show", "sum"}).code, 4);
+}
+
+TEST_F(SetsCliTest, OtherFunctionsAndCausalSetsHold) {
+  for (const char* flag : {"--power=1.5", "--power=4", "--power-sum=1:1,2:3",
+                           "--causal", "--selection=fast"}) {
+    const auto json = Json({"universal-set", Tensor("layer0.keys[1,0:128]"),
+                            "--epsilon=0.2", flag, "--verify"});
+    EXPECT_TRUE(json["verification"]["held"]) << flag << json.dump(1);
+  }
+}
+
+TEST_F(SetsCliTest, NonsenseIsOneLineAndTheRightCode) {
+  const std::string keys = Tensor("layer0.keys[0]");
+  const struct {
+    std::vector<std::string> words;
+    int code;
+    const char* part;
+  } rows[] = {
+      {{"stream", keys}, 2, "--epsilon"},
+      {{"stream"}, 2, "takes KEYS"},
+      {{"stream", keys, "--resume=a", "--import=b"}, 2, "only one of"},
+      {{"stream", keys, "--resume=a", "--epsilon=0.1"}, 2, "--epsilon is that"},
+      {{"stream", keys, "--resume=nobody"}, 4, "NOT_FOUND"},
+      {{"stream", keys, "--import=none.state"}, 3, "none.state"},
+      {{"stream", keys, Tensor("layer0.keys[0,:,0:3]"), "--epsilon=0.1"},
+       3,
+       "does not go on after"},
+      {{"sets", "lst"}, 2, "did you mean 'list'"},
+      {{"sets", "show"}, 2, "takes NAME"},
+      {{"sets", "show", "A"}, 2, "no name of a set"},
+      {{"sets", "export", "a"}, 2, "--output"},
+      {{"sets", "delete", "nobody"}, 4, "NOT_FOUND"},
+      {{"attend", keys, keys, keys, "--grid=3"}, 2, "--grid is"},
+      {{"attend", keys, keys, keys, "--radius=3"}, 2, "--radius goes with"},
+      {{"heavy", keys}, 2, "'heavy' takes"},
+      {{"universal-set", keys, "--epsilon=0.1", "--power=0.5"}, 2, "[1, 64]"},
+      {{"universal-set", keys, "--epsilon=0.1", "--ttl=1s"}, 2, "--ttl goes"},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(testing::PrintToString(row.words));
+    const Outcome outcome = Run(row.words);
+    EXPECT_EQ(outcome.code, row.code) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(row.part));
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+  }
+}
+
+}  // namespace
+}  // namespace steelyard
