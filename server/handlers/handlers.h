@@ -2,6 +2,7 @@
 #pragma once
 
 #include "server/handlers/export_state_handler.h"
+#include "server/handlers/attend_handler.h"
 #include "server/handlers/find_universal_set_handler.h"
 #include "server/handlers/get_server_info_handler.h"
 #include "server/handlers/merge_states_handler.h"
@@ -25,6 +26,7 @@ struct Handlers {
   ReadUniversalSetHandler read_universal_set;
   ListUniversalSetsHandler list_universal_sets;
   DeleteUniversalSetHandler delete_universal_set;
+  AttendHandler attend;
   QueryHeavyHandler query_heavy;
   StreamQueryHeavyHandler stream_query_heavy;
   SolveHandler solve;

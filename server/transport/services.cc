@@ -118,6 +118,13 @@ class UniversalSetService final : public v1::UniversalSetService::Service {
                      handlers_.delete_universal_set);
   }
 
+  grpc::Status Attend(grpc::ServerContext* context,
+                      const v1::AttendRequest* request,
+                      v1::AttendResponse* response) override {
+    return UnaryCall("/steelyard.v1.UniversalSetService/Attend", context,
+                     request, response, handlers_.attend);
+  }
+
   grpc::Status QueryHeavy(grpc::ServerContext* context,
                           const v1::QueryHeavyRequest* request,
                           v1::QueryHeavyResponse* response) override {

@@ -118,6 +118,7 @@ struct SteelyardServer::Parts {
                  .read_universal_set = ReadUniversalSetHandler(set_parts),
                  .list_universal_sets = ListUniversalSetsHandler(registry),
                  .delete_universal_set = DeleteUniversalSetHandler(registry),
+                 .attend = AttendHandler(set_parts),
                  .query_heavy = QueryHeavyHandler(set_parts),
                  .stream_query_heavy = StreamQueryHeavyHandler(set_parts),
                  .solve = {resolved.limits, workers.count(), gate},
