@@ -18,7 +18,14 @@ double FactorFlops(const TensorInput& matrix) {
 }  // namespace
 
 double LeastFlops(const UniversalSetProblem& problem) {
-  return FactorFlops(problem.keys());
+  const auto d = static_cast<double>(problem.keys().cols());
+  double flops = 0.0;
+  // Padding is not read.
+  for (const Index keys : KeyCounts(problem)) {
+    const auto n = static_cast<double>(keys);
+    flops += n * d * std::min(n, d);
+  }
+  return flops;
 }
 
 double LeastFlops(const HeavyProblem& problem) {

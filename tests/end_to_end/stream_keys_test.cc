@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -281,6 +282,33 @@ TEST_F(StreamKeysTest, StreamsHaveABoundThatLeavesOtherCallsAlone) {
   EXPECT_EQ(SetCaller::ReasonOf(status), "QUEUE_FULL");
   v1::FindUniversalSetResponse response;
   EXPECT_TRUE(caller.Find(UniversalSetRequest(50, 4), &response).ok());
+}
+
+TEST_F(StreamKeysTest, ManyIdleStreamsDoNotHoldUpOtherCalls) {
+  constexpr int kStreams = 100;
+  server::ServerConfig config = TestConfig();
+  // Reserved, not used: the machine of the test may be small.
+  config.memory_budget = std::int64_t{1} << 40;
+  config.set_memory = std::int64_t{1} << 40;
+  RunningServer roomy(config);
+  const SetCaller caller(roomy.address());
+  std::vector<std::unique_ptr<StreamedKeys>> streams;
+  for (int i = 0; i < kStreams; ++i) {
+    streams.push_back(std::make_unique<StreamedKeys>(caller));
+    streams.back()->Send(OpenMessage("", kColumns));
+    ASSERT_NE(streams.back()->Opened(), nullptr) << i;
+  }
+  for (int i = 0; i < 20; ++i) {
+    v1::FindUniversalSetResponse response;
+    EXPECT_TRUE(caller.Find(UniversalSetRequest(50, 4), &response).ok());
+  }
+  // Each of them is still alive.
+  for (const auto& stream : streams) {
+    stream->SendKeys(keys_, 0, 10, 10);
+    stream->HalfClose();
+    EXPECT_TRUE(stream->Finish().ok());
+    EXPECT_THAT(stream->acked(), ElementsAre(10));
+  }
 }
 
 TEST_F(StreamKeysTest, ADrainEndsASilentStreamSoon) {

@@ -201,6 +201,20 @@ v1::FindUniversalSetRequest KeysByHand() {
   return request;
 }
 
+// Every option that may stand beside the others.
+v1::FindUniversalSetRequest RaggedKeys() {
+  v1::FindUniversalSetRequest request = ValidFindUniversalSetRequest();
+  SetPlainTensor({2, 10, 3}, request.mutable_keys()->mutable_dense());
+  request.mutable_function()->mutable_power()->set_p(2.0);
+  request.add_lengths(10);
+  request.add_lengths(4);
+  request.mutable_ridge()->set_lambda(0.5);
+  request.mutable_ridge()->set_ratio(2.0);
+  request.set_selection(v1::SELECTION_DIRECT);
+  request.set_top_m(3);
+  return request;
+}
+
 v1::QueryHeavyRequest QueriesByHand() {
   v1::QueryHeavyRequest request = ValidQueryHeavyRequest();
   WriteByHand(request.mutable_keys()->mutable_dense());
@@ -217,7 +231,13 @@ v1::SolveRequest ByHand(v1::SolveRequest request) {
 TEST_F(ServerMutationsTest, FindUniversalSet) {
   SendMutated<v1::FindUniversalSetRequest, v1::FindUniversalSetResponse>(
       "/steelyard.v1.UniversalSetService/FindUniversalSet", false,
-      {ValidFindUniversalSetRequest(), KeysByHand()});
+      {ValidFindUniversalSetRequest(), KeysByHand(), RaggedKeys()});
+}
+
+TEST_F(ServerMutationsTest, StreamFindUniversalSet) {
+  SendMutated<v1::FindUniversalSetRequest, v1::FindUniversalSetEvent>(
+      "/steelyard.v1.UniversalSetService/StreamFindUniversalSet", true,
+      {ValidFindUniversalSetRequest(), RaggedKeys()});
 }
 
 TEST_F(ServerMutationsTest, QueryHeavy) {

@@ -395,5 +395,39 @@ TEST_F(GateTest, WorkWithoutABestAnswerIsUnavailableAfterAnInterrupt) {
   EXPECT_EQ(ReasonOf(result.status()), "DRAINING");
 }
 
+TEST_F(GateTest, AStepOfAStreamWaitsButIsNotRefused) {
+  constexpr Demand kStep{.cost = {.flops = 1e3, .bytes = 1.0},
+                         .of_stream = true};
+  // Nobody else is there: a small step has all workers.
+  RequestContext alone(CallWith());
+  auto ticket = gate_.Enter(kStep, alone);
+  ASSERT_TRUE(ticket.ok());
+  const auto workers = ticket->Compute(
+      alone, [](const ComputeContext& compute) -> absl::StatusOr<int> {
+        return compute.workers.count();
+      });
+  EXPECT_EQ(*workers, 2);
+  ticket = absl::CancelledError();
+
+  // Both lanes and the queue are full, and a drain has begun.
+  HeldRequest large(gate_, kLarge);
+  HeldRequest small(gate_, kSmall);
+  HeldRequest other(gate_, kSmall);
+  HeldRequest queued(gate_, kSmall);
+  ASSERT_TRUE(queued.admitted().ok()) << queued.admitted();
+  EXPECT_EQ(ReasonOf(HeldRequest(gate_, kSmall).admitted()), "QUEUE_FULL");
+  gate_.StopAdmitting();
+  EXPECT_TRUE(gate_.draining());
+  HeldRequest step(gate_, kStep);
+  EXPECT_TRUE(step.admitted().ok()) << step.admitted();
+  for (HeldRequest* held : {&large, &small, &other, &queued, &step}) {
+    held->LetGo();
+    EXPECT_TRUE(held->Result().ok());
+  }
+  gate_.Interrupt();
+  EXPECT_TRUE(gate_.interrupted());
+  EXPECT_EQ(ReasonOf(HeldRequest(gate_, kStep).admitted()), "DRAINING");
+}
+
 }  // namespace
 }  // namespace steelyard::server

@@ -67,6 +67,43 @@ TEST(ErrorsTest, EachConstructorHasItsCodeReasonAndSentence) {
   }
 }
 
+TEST(ErrorsTest, StreamsAndSetsHaveTheirOwn) {
+  constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+  const std::vector<Case> cases = {
+      {OutOfOrderError("open", "came twice", "r"), kInvalid,
+       "MESSAGE_OUT_OF_ORDER", "open came twice; r"},
+      {OffsetMismatchError("f", "is 1", "r"), kInvalid, "OFFSET_MISMATCH",
+       "f is 1; r"},
+      {ChecksumMismatchError("f", "is 1", "r"), kInvalid, "CHECKSUM_MISMATCH",
+       "f is 1; r"},
+      {StateCorruptError("f", "is g", "r"), kInvalid, "STATE_CORRUPT",
+       "f is g; r"},
+      {StateFormatError("f", "is 2", "r"), kInvalid, "STATE_FORMAT_TOO_NEW",
+       "f is 2; r"},
+      {SetFinishedError("universalSets/a"),
+       absl::StatusCode::kFailedPrecondition, "SET_FINISHED",
+       "universalSets/a is finished and takes no more keys"},
+      {TakenOverError("universalSets/a"), absl::StatusCode::kAborted,
+       "TAKEN_OVER", "another stream has attached to universalSets/a"},
+      {StreamIdleError("universalSets/a", milliseconds(1500)),
+       absl::StatusCode::kAborted, "STREAM_IDLE",
+       "no message has come for 1.5 s; resume universalSets/a to go on"},
+      {StreamsFullError(7, milliseconds(250)),
+       absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
+       "7 streams are open, as many as there may be; retry later"},
+  };
+  for (const Case& each : cases) {
+    EXPECT_EQ(each.status.code(), each.code) << each.status;
+    EXPECT_EQ(each.status.message(), each.message);
+    EXPECT_EQ(DetailOf(each.status)->reason, each.reason);
+  }
+  EXPECT_EQ(RetryDelayOf(cases.back().status), milliseconds(250));
+  EXPECT_EQ(SetNotFoundError("universalSets/a").code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(SetExistsError("universalSets/a").code(),
+            absl::StatusCode::kAlreadyExists);
+}
+
 TEST(ErrorsTest, OnlyWhatARetryCanCureCarriesADelay) {
   EXPECT_EQ(RetryDelayOf(QueueFullError(1, milliseconds(250))),
             milliseconds(250));
