@@ -279,4 +279,26 @@ absl::Status WithField(const absl::Status& status, const std::string& field) {
       status.code(), std::string_view(message.data(), message.size()), *detail);
 }
 
+absl::Status WithRow(const absl::Status& status, Index cols,
+                     absl::FunctionRef<Index(Index row)> row) {
+  std::optional<ErrorDetail> detail = DetailOf(status);
+  if (!detail.has_value() || detail->reason != "NOT_FINITE") return status;
+  const auto index = detail->metadata.find("index");
+  Index flat = 0;
+  if (index == detail->metadata.end() ||
+      !absl::SimpleAtoi(index->second, &flat)) {
+    return status;
+  }
+  const Index moved = row(flat / cols);
+  index->second = absl::StrCat(moved * cols + flat % cols);
+  // "keys[7,3] is nan; ...": what stands in the brackets.
+  std::string message(status.message());
+  const std::string given = absl::StrCat("[", flat / cols, ",");
+  const std::size_t place = message.find(given);
+  if (place != std::string::npos) {
+    message.replace(place, given.size(), absl::StrCat("[", moved, ","));
+  }
+  return ErrorWithDetail(status.code(), message, *detail);
+}
+
 }  // namespace steelyard::server

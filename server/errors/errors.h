@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "steelyard/matrix_view.h"
 #include "steelyard/status.h"
@@ -145,5 +146,11 @@ std::optional<std::string> QuotaSubjectOf(const absl::Status& status);
 // ("keys"), the wire names proto paths (`keys.dense.data`). A status without
 // detail is returned as it is.
 absl::Status WithField(const absl::Status& status, const std::string& field);
+
+// NOT_FINITE of a matrix of `cols` columns, told with another row: core counts
+// the rows of what it was given. Message and `index` follow. Any other status,
+// and one without an index, is returned as it is.
+absl::Status WithRow(const absl::Status& status, Index cols,
+                     absl::FunctionRef<Index(Index row)> row);
 
 }  // namespace steelyard::server
