@@ -103,8 +103,11 @@ class ArrivalScorer {
       if (status = Halve(first, count); !status.ok()) return status;
       return true;
     }
+    // Where keys before were not all independent, that they lie in the row
+    // space is a matter of rounding: the score 1 is one by the rank rule.
+    const bool certain = all_new && factor_.keys() == prefix.rank;
     for (Index i = 0; i < count; ++i) {
-      Record(kInfinity, all_new ? 0.0 : kInfinity);
+      Record(kInfinity, certain ? 0.0 : kInfinity);
     }
     factor_ = std::move(next);
     return true;
@@ -144,6 +147,11 @@ class ArrivalScorer {
 
   absl::Status RecordBlock(const Matrix<double>& w, double error) {
     const Index c = w.rows();
+    // Zeros after zeros: BLAS takes no matrix without columns.
+    if (w.cols() == 0) {
+      for (Index j = 0; j < c; ++j) Record(0.0, error);
+      return absl::OkStatus();
+    }
     Matrix<double> l(c, c);
     SyrkUpper(1.0, BlockOf(w), 0.0, BlockOf(l));
     for (Index j = 0; j < c; ++j) l(j, j) += 1.0;

@@ -33,10 +33,11 @@ Reported ReportedFor(const SensitivityInterval& interval) {
   if (!IsTight(interval)) return {interval.upper, 0.0, true};
   const double value = 0.5 * (interval.lower + interval.upper);
   if (value == 0.0) return {0.0, 0.0, false};
-  // The quotient's rounding goes outward.
-  const double error =
-      (interval.upper - interval.lower) / (2.0 * value) * (1.0 + 0x1p-40) +
-      0x1p-52;
+  // Relative to the truth, which is at least `lower`; the quotient's rounding
+  // goes outward.
+  const double error = (interval.upper - interval.lower) /
+                           (2.0 * interval.lower) * (1.0 + 0x1p-40) +
+                       0x1p-52;
   return {value, error, false};
 }
 

@@ -139,7 +139,7 @@ TEST(CausalSetTest, TopAloneNeedsNoThreshold) {
 TEST(CausalSetTest, NamesABadNumberByItsRow) {
   Matrix<double> keys = test::NormalMatrix(500, 4, Seed{136});
   keys(317, 2) = std::numeric_limits<double>::infinity();
-  const auto scored = ScoreCausalKeys(keys.view(), 2, TestContext());
+  const auto scored = ScoreCausalKeys(keys.view(), 1000, TestContext());
   EXPECT_EQ(DetailOf(scored.status())->reason, "NOT_FINITE");
   EXPECT_EQ(DetailOf(scored.status())->metadata.at("index"),
             std::to_string((1000 + 317) * 4 + 2));
