@@ -14,7 +14,9 @@
 // SOURCE  NUMERICS N8. [KBKW25] LevAttention, section 5.
 #pragma once
 
+#include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -95,8 +97,54 @@ absl::StatusOr<std::vector<AttendedHead>> Attend(
     absl::Span<const AnyMatrixView> queries, const AttendOptions& options,
     const ComputeContext& context);
 
+struct AttendHeads;  // core/src/queries/attend_head.h
+
+// Keys, values and sets made ready for any number of query blocks: the set is
+// found, and members and sinks are gathered, once. Immutable; copies share.
+class AttendKeys {
+ public:
+  explicit AttendKeys(std::shared_ptr<const AttendHeads> heads)
+      : heads_(std::move(heads)) {}
+
+  // Queries read the keys and values themselves, which must outlive this: for
+  // local keys, and for Z of all keys that takes a pass. Else they may go.
+  bool reads_inputs() const;
+  // Held in memory, keys and values themselves not included.
+  double bytes() const;
+
+  const AttendHeads& heads() const { return *heads_; }
+
+ private:
+  std::shared_ptr<const AttendHeads> heads_;
+};
+
+// Everything of Attend but the queries; options.positions are not used. Same
+// errors, but for those of queries.
+absl::StatusOr<AttendKeys> PrepareAttend(absl::Span<const AnyMatrixView> keys,
+                                         absl::Span<const QueryableSet> sets,
+                                         absl::Span<const AnyMatrixView> values,
+                                         const AttendOptions& options,
+                                         const ComputeContext& context);
+
+// The same bits as Attend of these queries. `positions`: as those of
+// AttendOptions. ERRORS
+// InvalidArgument NOT_FINITE ("queries"); FIELD_REQUIRED ("keys"): of a set
+// without keys, Z of a query that does not see all of them. Those of
+// `context.stop`.
+absl::StatusOr<std::vector<AttendedHead>> Attend(
+    const AttendKeys& keys, absl::Span<const AnyMatrixView> queries,
+    const std::vector<Index>& positions, const ComputeContext& context);
+
+// Of the latter, for G heads of m queries.
+Cost CostOfAttend(const AttendKeys& keys, Index query_heads, Index m,
+                  int workers);
+
 // For H key heads of n x d, values of e columns, G heads of m queries.
 Cost CostOfAttend(Index key_heads, Index n, Index d, Index e, Index query_heads,
                   Index m, const AttendOptions& options, int workers);
+
+// Of PrepareAttend without sets, what it returns included.
+Cost CostOfAttendKeys(Index key_heads, Index n, Index d, Index e,
+                      const AttendOptions& options, int workers);
 
 }  // namespace steelyard

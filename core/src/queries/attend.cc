@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -72,7 +73,7 @@ class GroupPass {
         function_(function),
         stop_(stop),
         d_(Cols(queries)),
-        e_(Cols(*head.values)),
+        e_(Cols(head.values)),
         block_(LoadQueries(queries, group.rows, head.exponents, work)) {
     output_ = work + kQueryBlock * d_;
     weights_ = output_ + kQueryBlock * e_;
@@ -139,7 +140,7 @@ class GroupPass {
     std::set_difference(near.begin(), near.end(), head_.common.begin(),
                         head_.common.end(), std::back_inserter(rest));
     const ScoredKeys keys(*head_.keys, head_.exponents, &rest);
-    const ScoredKeys values(*head_.values, {}, &rest);
+    const ScoredKeys values(head_.values, {}, &rest);
     ForEachProduct(
         keys, 0, keys.count(), block_, d_, stop_, products_,
         [&](const ProductBlock& products) {
@@ -255,23 +256,14 @@ absl::Status CheckNumbers(absl::Span<const AnyMatrixView> heads,
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<std::vector<AttendedHead>> Attend(
-    absl::Span<const AnyMatrixView> keys, absl::Span<const QueryableSet> sets,
-    absl::Span<const AnyMatrixView> values,
-    absl::Span<const AnyMatrixView> queries, const AttendOptions& options,
-    const ComputeContext& context) {
-  absl::Status status = CheckNumbers(queries, "queries", context);
-  if (status.ok()) status = CheckNumbers(values, "values", context);
-  if (!status.ok()) return status;
+// Of every query of heads that are ready.
+std::vector<AttendedHead> AttendTo(const AttendHeads& found,
+                                   absl::Span<const AnyMatrixView> queries,
+                                   const AttendOptions& options,
+                                   const ComputeContext& context) {
+  const std::vector<AttendHead>& heads = found.heads;
   const Index m = Rows(queries.front());
-  const absl::StatusOr<AttendHeads> found =
-      FindAttendHeads(keys, sets, values, m, options, context);
-  if (!found.ok()) return found.status();
-  const std::vector<AttendHead>& heads = found->heads;
-
-  const Index e = Cols(values.front());
+  const Index e = Cols(heads.front().values);
   const auto key_count = static_cast<Index>(heads.size());
   const auto query_count = static_cast<Index>(queries.size());
   std::vector<AttendedHead> answers(queries.size());
@@ -283,7 +275,7 @@ absl::StatusOr<std::vector<AttendedHead>> Attend(
     answer.attended.assign(At(m), 0);
     AddGroups(g, m, options, heads[At(g * key_count / query_count)].n, &groups);
   }
-  const AttentionFunction function(found->function);
+  const AttentionFunction function(found.function);
   ScratchPool pool(GroupPass::Scratch(Cols(queries.front()), e));
   context.workers.ParallelFor(
       static_cast<Index>(groups.size()), context.stop, [&](Index task) {
@@ -294,41 +286,144 @@ absl::StatusOr<std::vector<AttendedHead>> Attend(
                   context.stop, work.data())
             .Run(&answers[At(group.head)]);
       });
-  status = CheckStop(context.stop);
-  if (!status.ok()) return status;
   return answers;
 }
 
-Cost CostOfAttend(Index key_heads, Index n, Index d, Index e, Index query_heads,
-                  Index m, const AttendOptions& options, int workers) {
-  const auto columns = static_cast<double>(d);
-  const auto outputs = static_cast<double>(e);
-  const auto queries =
-      static_cast<double>(query_heads) * static_cast<double>(m);
-  Cost cost = CostOfAttendHeads(key_heads, n, d, e, options, workers);
-  const LocalKeys local(n, options);
-  const double common = MostCommonKeys(n, d, options);
-  const double attended =
-      std::min(static_cast<double>(n), common + local.most());
-  cost.flops += 2.0 * queries * (columns + outputs) * attended;
-  cost.flops += queries * columns * columns;
+// What the queries of a block meet.
+struct AttendedShape {
+  Index n = 0;
+  Index d = 0;
+  Index e = 0;
+  double common = 0.0;  // members and sinks of a head
+};
+
+Cost CostOfQueries(const AttendedShape& shape, double queries,
+                   const AttendOptions& options, int workers) {
+  const auto columns = static_cast<double>(shape.d);
+  const auto outputs = static_cast<double>(shape.e);
+  const auto n = static_cast<double>(shape.n);
+  const LocalKeys local(shape.n, options);
+  const double attended = std::min(n, shape.common + local.most());
+  Cost cost;
+  cost.flops = 2.0 * queries * (columns + outputs) * attended +
+               queries * columns * columns;
   if (options.normalization == AttendNormalization::kAllKeys) {
-    cost.flops += 2.0 * queries * columns * static_cast<double>(n);
+    cost.flops += 2.0 * queries * columns * n;
   }
   // Local keys of a group: of every query its own, before they are merged.
   const double near =
       3.0 * 8.0 *
       std::min(static_cast<double>(kQueryBlock) * local.most() + 1.0,
-               (options.grid.has_value() ? 64.0 : 4.0) *
-                   (static_cast<double>(n) + 1.0));
+               (options.grid.has_value() ? 64.0 : 4.0) * (n + 1.0));
   const double of_group =
-      8.0 * static_cast<double>(GroupPass::Scratch(d, e)) +
+      8.0 * static_cast<double>(GroupPass::Scratch(shape.d, shape.e)) +
       2.0 * static_cast<double>(kQueryBlock) * 2.0 * sizeof(AttentionSum) +
       2.0 * near;
-  cost.bytes += static_cast<double>(workers) * of_group +
-                queries * (8.0 * (outputs + 2.0) + 2.0 * 16.0 + 64.0 + 48.0) +
-                65536.0;
+  cost.bytes = static_cast<double>(workers) * of_group +
+               queries * (8.0 * (outputs + 2.0) + 2.0 * 16.0 + 64.0 + 48.0) +
+               65536.0;
   return cost;
+}
+
+}  // namespace
+
+bool AttendKeys::reads_inputs() const {
+  const AttendOptions& options = heads_->options;
+  const bool all = options.normalization == AttendNormalization::kAllKeys;
+  for (const AttendHead& head : heads_->heads) {
+    if (head.local.any()) return true;
+    if (all && (head.factor == nullptr || options.causal)) return true;
+  }
+  return false;
+}
+
+double AttendKeys::bytes() const {
+  double bytes = sizeof(AttendHeads);
+  for (const AttendHead& head : heads_->heads) {
+    bytes +=
+        sizeof(AttendHead) + 4.0 * static_cast<double>(head.exponents.size());
+    bytes += 8.0 * static_cast<double>(head.common.size()) +
+             8.0 * static_cast<double>(head.common_keys.size() +
+                                       head.common_values.size());
+  }
+  for (const QueryableSet& set : heads_->sets) bytes += set.bytes();
+  return bytes;
+}
+
+absl::StatusOr<AttendKeys> PrepareAttend(absl::Span<const AnyMatrixView> keys,
+                                         absl::Span<const QueryableSet> sets,
+                                         absl::Span<const AnyMatrixView> values,
+                                         const AttendOptions& options,
+                                         const ComputeContext& context) {
+  absl::Status status = CheckNumbers(values, "values", context);
+  if (!status.ok()) return status;
+  absl::StatusOr<AttendHeads> heads =
+      FindAttendHeads(keys, sets, values, options, context);
+  if (!heads.ok()) return heads.status();
+  // Of no query more is known than that one may be the last.
+  status = CheckNormalizers(*heads, 1, heads->options);
+  if (!status.ok()) return status;
+  return AttendKeys(std::make_shared<const AttendHeads>(*std::move(heads)));
+}
+
+absl::StatusOr<std::vector<AttendedHead>> Attend(
+    const AttendKeys& keys, absl::Span<const AnyMatrixView> queries,
+    const std::vector<Index>& positions, const ComputeContext& context) {
+  AttendOptions options = keys.heads().options;
+  options.positions = positions;
+  absl::Status status =
+      CheckNormalizers(keys.heads(), Rows(queries.front()), options);
+  if (status.ok()) status = CheckNumbers(queries, "queries", context);
+  if (!status.ok()) return status;
+  std::vector<AttendedHead> answers =
+      AttendTo(keys.heads(), queries, options, context);
+  status = CheckStop(context.stop);
+  if (!status.ok()) return status;
+  return answers;
+}
+
+absl::StatusOr<std::vector<AttendedHead>> Attend(
+    absl::Span<const AnyMatrixView> keys, absl::Span<const QueryableSet> sets,
+    absl::Span<const AnyMatrixView> values,
+    absl::Span<const AnyMatrixView> queries, const AttendOptions& options,
+    const ComputeContext& context) {
+  // Before any set is looked for.
+  const absl::Status finite = CheckNumbers(queries, "queries", context);
+  if (!finite.ok()) return finite;
+  const absl::StatusOr<AttendKeys> ready =
+      PrepareAttend(keys, sets, values, options, context);
+  if (!ready.ok()) return ready.status();
+  return Attend(*ready, queries, options.positions, context);
+}
+
+Cost CostOfAttend(const AttendKeys& keys, Index query_heads, Index m,
+                  int workers) {
+  const AttendHeads& heads = keys.heads();
+  AttendedShape shape{.e = Cols(heads.heads.front().values)};
+  for (const AttendHead& head : heads.heads) {
+    shape.n = std::max(shape.n, head.n);
+    shape.d = head.common_keys.cols();
+    shape.common =
+        std::max(shape.common, static_cast<double>(head.common.size()));
+  }
+  return CostOfQueries(
+      shape, static_cast<double>(query_heads) * static_cast<double>(m),
+      heads.options, workers);
+}
+
+Cost CostOfAttend(Index key_heads, Index n, Index d, Index e, Index query_heads,
+                  Index m, const AttendOptions& options, int workers) {
+  Cost cost = CostOfAttendHeads(key_heads, n, d, e, options, workers);
+  cost += CostOfQueries(
+      {.n = n, .d = d, .e = e, .common = MostCommonKeys(n, d, options)},
+      static_cast<double>(query_heads) * static_cast<double>(m), options,
+      workers);
+  return cost;
+}
+
+Cost CostOfAttendKeys(Index key_heads, Index n, Index d, Index e,
+                      const AttendOptions& options, int workers) {
+  return CostOfAttendHeads(key_heads, n, d, e, options, workers);
 }
 
 }  // namespace steelyard

@@ -54,10 +54,14 @@ bool SeesAll(const AttendOptions& options, Index n, Index m) {
                            options.positions.end()) >= n - 1;
 }
 
+absl::Status KeysRequired(const std::string& what) {
+  return Wrong("FIELD_REQUIRED", "keys", what + " need keys");
+}
+
 // Are the keys, the set and the values of one length, and are there keys where
-// the set does not do?
+// the set does not do, whatever is asked?
 absl::Status CheckHead(const AnyMatrixView* keys, const QueryableSet* set,
-                       const AnyMatrixView& values, Index m,
+                       const AnyMatrixView& values,
                        const AttendOptions& options) {
   const Index n = Rows(values);
   if (keys != nullptr && Rows(*keys) != n) {
@@ -72,14 +76,10 @@ absl::Status CheckHead(const AnyMatrixView* keys, const QueryableSet* set,
         absl::StrCat("values has ", n, " rows; the set is of ", set->set().keys,
                      " keys, the last of index ", set->data().last_index));
   }
-  if (keys != nullptr) return absl::OkStatus();
-  const bool all = options.normalization == AttendNormalization::kAllKeys &&
-                   !(IsSquare(set->function()) && SeesAll(options, n, m));
-  if (options.sinks > 0 || options.window.has_value() ||
-      options.grid.has_value() || all) {
-    return Wrong("FIELD_REQUIRED", "keys",
-                 "sinks, local keys and the normaliser of all keys (but of "
-                 "|x|^2 that is not causal) need keys");
+  const bool beyond_set = options.sinks > 0 || options.window.has_value() ||
+                          options.grid.has_value();
+  if (keys == nullptr && beyond_set) {
+    return KeysRequired("sinks and local keys");
   }
   return absl::OkStatus();
 }
@@ -135,13 +135,14 @@ absl::StatusOr<AttendHead> PrepareHead(
     const AttendOptions& options, const ComputeContext& context) {
   const Index n = Rows(values);
   AttendHead head{.n = n,
-                  .keys = keys,
-                  .values = &values,
+                  .keys = {},
+                  .values = values,
                   .exponents = {},
                   .local = LocalKeys(n, options),
                   .common = {},
                   .common_keys = {},
                   .common_values = {}};
+  if (keys != nullptr) head.keys = *keys;
   if (set != nullptr) {
     head.exponents = set->data().factor.scales.exponents;
     if (IsSquare(set->function())) {
@@ -173,17 +174,19 @@ absl::StatusOr<AttendHead> PrepareHead(
 
 absl::StatusOr<AttendHeads> FindAttendHeads(
     absl::Span<const AnyMatrixView> keys, absl::Span<const QueryableSet> sets,
-    absl::Span<const AnyMatrixView> values, Index m,
-    const AttendOptions& options, const ComputeContext& context) {
+    absl::Span<const AnyMatrixView> values, const AttendOptions& options,
+    const ComputeContext& context) {
   const auto count = static_cast<Index>(values.size());
   for (std::size_t h = 0; h < values.size(); ++h) {
     const absl::Status checked =
         CheckHead(keys.empty() ? nullptr : &keys[h],
-                  sets.empty() ? nullptr : &sets[h], values[h], m, options);
+                  sets.empty() ? nullptr : &sets[h], values[h], options);
     if (!checked.ok()) return checked;
   }
   AttendHeads result;
   result.function = options.function;
+  result.options = options;
+  result.options.positions.clear();
   result.sets.assign(sets.begin(), sets.end());
   std::vector<UniversalSet> members;
   const bool search = sets.empty() && (options.epsilon.has_value() ||
@@ -218,6 +221,21 @@ absl::StatusOr<AttendHeads> FindAttendHeads(
   if (!heads.ok()) return heads.status();
   result.heads = *std::move(heads);
   return result;
+}
+
+absl::Status CheckNormalizers(const AttendHeads& heads, Index m,
+                              const AttendOptions& options) {
+  if (options.normalization != AttendNormalization::kAllKeys) {
+    return absl::OkStatus();
+  }
+  for (const AttendHead& head : heads.heads) {
+    const bool known = head.factor != nullptr && SeesAll(options, head.n, m);
+    if (!head.keys.has_value() && !known) {
+      return KeysRequired(
+          "normalisers of all keys (but of |x|^2 that is not causal)");
+    }
+  }
+  return absl::OkStatus();
 }
 
 double MostCommonKeys(Index n, Index d, const AttendOptions& options) {

@@ -2,6 +2,7 @@
 // their values, and what is known of Z.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -14,8 +15,8 @@ namespace steelyard {
 
 struct AttendHead {
   Index n = 0;
-  const AnyMatrixView* keys = nullptr;  // where there are any
-  const AnyMatrixView* values = nullptr;
+  std::optional<AnyMatrixView> keys;  // where there are any
+  AnyMatrixView values;
   std::vector<int> exponents;  // columns of keys count times 2^-exponents
   LocalKeys local;
   // Members of the set and sinks: ascending, each once.
@@ -34,14 +35,21 @@ struct AttendHeads {
   std::vector<AttendHead> heads;
   ScoreFunction function;
   std::vector<QueryableSet> sets;  // whose factors `heads` point to
+  AttendOptions options;           // without positions
 };
 
-// ERRORS  InvalidArgument: FIELD_REQUIRED keys; WRONG_SHAPE values, or a set of
-//         other keys; those of FindQueryableSets.
+// ERRORS  InvalidArgument: FIELD_REQUIRED keys for sinks and local keys;
+//         WRONG_SHAPE values, or a set of other keys; those of
+//         FindQueryableSets.
 absl::StatusOr<AttendHeads> FindAttendHeads(
     absl::Span<const AnyMatrixView> keys, absl::Span<const QueryableSet> sets,
-    absl::Span<const AnyMatrixView> values, Index m,
-    const AttendOptions& options, const ComputeContext& context);
+    absl::Span<const AnyMatrixView> values, const AttendOptions& options,
+    const ComputeContext& context);
+
+// Are the keys there where m queries a head at `options.positions` need Z of
+// all of them? ERRORS  InvalidArgument FIELD_REQUIRED keys.
+absl::Status CheckNormalizers(const AttendHeads& heads, Index m,
+                              const AttendOptions& options);
 
 // Members and sinks of one head, at most.
 double MostCommonKeys(Index n, Index d, const AttendOptions& options);

@@ -18,8 +18,8 @@ TEST(AttendHeadTest, CommonKeysAreMembersAndSinksEachOnce) {
   const std::vector<AnyMatrixView> key_views({keys.view()});
   const std::vector<AnyMatrixView> value_views({values.view()});
   const auto found =
-      FindAttendHeads(key_views, {}, value_views, 1,
-                      {.epsilon = 0.2, .sinks = 4}, ComputeContext{workers});
+      FindAttendHeads(key_views, {}, value_views, {.epsilon = 0.2, .sinks = 4},
+                      ComputeContext{workers});
   ASSERT_TRUE(found.ok()) << found.status();
   const AttendHead& head = found->heads.front();
   EXPECT_THAT(head.common, testing::ElementsAre(0, 1, 2, 3, 77, 400));
@@ -42,8 +42,8 @@ TEST(AttendHeadTest, WithoutASetOnlyTheSinksAreCommon) {
   const Matrix<double> keys = test::NormalMatrix(5, 3, Seed{3});
   const Workers workers(1);
   const std::vector<AnyMatrixView> views({keys.view()});
-  const auto found = FindAttendHeads(views, {}, views, 1, {.sinks = 9},
-                                     ComputeContext{workers});
+  const auto found =
+      FindAttendHeads(views, {}, views, {.sinks = 9}, ComputeContext{workers});
   ASSERT_TRUE(found.ok());
   EXPECT_THAT(found->heads.front().common, testing::ElementsAre(0, 1, 2, 3, 4));
   EXPECT_FALSE(found->heads.front().KnowsZ(5));

@@ -282,6 +282,74 @@ TEST(AttendSetTest, SetsWithoutKeysAnswerAsTheirKeysDo) {
   }
 }
 
+// Blocks of a stream: prepared once, each block as if it came alone.
+TEST(AttendKeysTest, AnswerAsAttendDoesAndSayWhatTheyRead) {
+  const Matrix<double> keys = test::NormalMatrix(300, 5, Seed{31});
+  const Matrix<double> values = test::NormalMatrix(300, 3, Seed{32});
+  const Matrix<double> queries = test::NormalMatrix(20, 5, Seed{33});
+  const ComputeContext context{TwoWorkers()};
+  const Views query_views({queries.view(), queries.view()});
+  struct Prepared {
+    AttendOptions options;
+    bool reads_inputs;
+  };
+  const auto all = AttendNormalization::kAllKeys;
+  for (const Prepared& each : std::vector<Prepared>{
+           {{.epsilon = 0.05, .sinks = 3}, false},
+           {{.epsilon = 0.05, .normalization = all}, false},
+           {{.epsilon = 0.05, .window = 4}, true},
+           {{.top_m = 9, .function = Power{3.0}}, false},
+           {{.top_m = 9, .function = Power{3.0}, .normalization = all}, true},
+           {{.epsilon = 0.05, .causal = true}, false},
+           {{.epsilon = 0.05, .normalization = all, .causal = true}, true},
+           {{.epsilon = 0.05,
+           .function = Softmax{SoftmaxMode::kHeuristic, 0.4}},
+            false}}) {
+    Matrix<double> key_copy = keys, value_copy = values;
+    const auto ready =
+        PrepareAttend(Views{key_copy.view()}, {}, Views{value_copy.view()},
+                      each.options, context);
+    ASSERT_TRUE(ready.ok()) << ready.status();
+    EXPECT_EQ(ready->reads_inputs(), each.reads_inputs);
+    if (!each.reads_inputs) {
+      // Nobody looks any more.
+      std::fill_n(key_copy.data(), key_copy.size(), std::nan(""));
+      std::fill_n(value_copy.data(), value_copy.size(), std::nan(""));
+    }
+    AttendOptions options = each.options;
+    for (const bool placed : {false, true}) {
+      options.positions.assign(placed ? 20 : 0, 150);
+      const auto block =
+          Attend(*ready, query_views, options.positions, context);
+      const auto alone = Attend(Views{keys.view()}, {}, Views{values.view()},
+                                query_views, options, context);
+      ASSERT_TRUE(block.ok() && alone.ok()) << block.status();
+      for (Index i = 0; i < 20 * 3; ++i) {
+        EXPECT_EQ((*block)[1].output.data()[i], (*alone)[1].output.data()[i]);
+      }
+      EXPECT_EQ((*block)[1].attended, (*alone)[1].attended);
+    }
+  }
+}
+
+TEST(AttendKeysTest, ABlockThatNeedsTheKeysOfASetSaysSo) {
+  const Matrix<double> keys = test::NormalMatrix(60, 3, Seed{34});
+  const Matrix<double> queries = test::NormalMatrix(2, 3, Seed{35});
+  const ComputeContext context{TwoWorkers()};
+  const auto sets = FindQueryableSets(
+      Views{keys.view()}, {.epsilon = 0.1, .causal = true}, context);
+  ASSERT_TRUE(sets.ok()) << sets.status();
+  const auto ready = PrepareAttend(
+      {}, *sets, Views{keys.view()},
+      {.normalization = AttendNormalization::kAllKeys, .causal = true},
+      context);
+  ASSERT_TRUE(ready.ok()) << ready.status();
+  EXPECT_TRUE(Attend(*ready, Views{queries.view()}, {59, 59}, context).ok());
+  const auto early = Attend(*ready, Views{queries.view()}, {58, 59}, context);
+  EXPECT_EQ(DetailOf(early.status())->reason, "FIELD_REQUIRED");
+  EXPECT_EQ(DetailOf(early.status())->field, "keys");
+}
+
 TEST(AttendEdgeTest, NoAttendedKeyIsAZeroRow) {
   const Matrix<double> keys = test::NormalMatrix(20, 3, Seed{9});
   const Matrix<double> values = test::NormalMatrix(20, 2, Seed{10});
@@ -411,6 +479,19 @@ TEST(AttendCostTest, BoundsWhatIsAllocated) {
     const Cost cost = CostOfAttend(1, n, d, d, 1, m, options, 2);
     EXPECT_LE(static_cast<double>(peak.bytes()), cost.bytes);
     EXPECT_GT(cost.flops, 0.0);
+
+    const test::AllocationPeak of_keys;
+    const auto ready = PrepareAttend(key_views, {}, key_views, options,
+                                     ComputeContext{TwoWorkers()});
+    ASSERT_TRUE(ready.ok());
+    const Cost prepared = CostOfAttendKeys(1, n, d, d, options, 2);
+    EXPECT_LE(static_cast<double>(of_keys.bytes()), prepared.bytes);
+    EXPECT_LE(ready->bytes(), prepared.bytes);
+    const test::AllocationPeak of_block;
+    ASSERT_TRUE(
+        Attend(*ready, query_views, {}, ComputeContext{TwoWorkers()}).ok());
+    EXPECT_LE(static_cast<double>(of_block.bytes()),
+              CostOfAttend(*ready, 1, m, 2).bytes);
   }
 }
 
