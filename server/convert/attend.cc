@@ -1,6 +1,8 @@
 #include "server/convert/attend.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +12,7 @@
 #include "server/convert/score_function.h"
 #include "server/convert/threshold.h"
 #include "server/errors/errors.h"
+#include "steelyard/status.h"
 
 namespace steelyard::server {
 namespace {
@@ -121,6 +124,20 @@ double FlopsOfMembers(const AttendProblem& problem) {
          static_cast<double>(terms.shape().columns + terms.values().cols());
 }
 
+// Gathered keys and values of a set's members, and their indices.
+double BytesOfMembers(const AttendTerms& terms) {
+  return 8.0 * terms.members() *
+         static_cast<double>(terms.shape().columns + terms.values().cols() + 3);
+}
+
+double CopyBytes(const AttendTerms& terms) {
+  double bytes = static_cast<double>(terms.values().copy_bytes());
+  if (terms.keys().has_value()) {
+    bytes += static_cast<double>(terms.keys()->copy_bytes());
+  }
+  return bytes;
+}
+
 Cost CostOfCore(const AttendProblem& problem, int workers) {
   const AttendTerms& terms = problem.terms();
   const TensorInput& queries = problem.rows().queries;
@@ -129,7 +146,8 @@ Cost CostOfCore(const AttendProblem& problem, int workers) {
                    terms.shape().columns, terms.values().cols(),
                    queries.heads(), queries.rows(), terms.options(), workers);
   cost.flops += FlopsOfMembers(problem);
-  cost.bytes += static_cast<double>(queries.copy_bytes());
+  cost.bytes +=
+      static_cast<double>(queries.copy_bytes()) + BytesOfMembers(terms);
   return cost;
 }
 
@@ -236,11 +254,20 @@ class AttendTermsReader {
     if (!threshold.ok()) return threshold.status();
     terms->options_.epsilon = threshold->epsilon;
     terms->options_.top_m = threshold->top_m;
-    if (set_ == nullptr) return absl::OkStatus();
+    const auto* const softmax = std::get_if<Softmax>(&terms->options_.function);
     for (const auto& [given, field] :
          {std::pair(threshold->epsilon.has_value(), "epsilon"),
           std::pair(threshold->top_m.has_value(), "top_m")}) {
       if (!given) continue;
+      if (softmax != nullptr && softmax->mode == SoftmaxMode::kCertified) {
+        return ConflictingFieldsError(
+            "function.softmax.mode", "is SOFTMAX_MODE_CERTIFIED",
+            absl::StrCat(field,
+                         " asks for a set, and none of softmax holds "
+                         "every large score: take SOFTMAX_MODE_HEURISTIC, or "
+                         "QueryHeavy for every large score"));
+      }
+      if (set_ == nullptr) continue;
       return ConflictingFieldsError(
           field, "is set beside universal_set",
           "they say which set is to be found; one that is there has its own");
@@ -364,46 +391,29 @@ absl::StatusOr<AttendProblem> AttendBlockFromProto(const v1::QueryBlock& block,
   return AttendProblem(terms, *std::move(rows));
 }
 
-absl::Status CheckValuesOfSet(absl::Span<const QueryableSet> sets,
-                              const AttendTerms& terms) {
-  const TensorInput& values = terms.values();
-  for (std::size_t h = 0; h < sets.size(); ++h) {
-    const UniversalSet& set = sets[h].set();
-    const Index rows =
-        terms.lengths().empty() ? values.rows() : terms.lengths()[h];
-    const Index last = set.indices.empty() ? -1 : set.indices.back();
-    // A shard's indices are global: its values must reach that far.
-    const bool shard = last >= set.keys;
-    if (shard ? last < rows : rows == set.keys) continue;
-    const std::string rule =
-        shard
-            ? absl::StrCat("head ", h, " of the set has the index ", last)
-            : absl::StrCat("head ", h, " of the set is of ", set.keys, " keys");
-    if (!terms.lengths().empty()) {
-      return WrongShapeError(absl::StrCat("lengths[", h, "]"),
-                             absl::StrCat("is ", rows), rule);
-    }
-    return Differs(values, "values.dense", 1, rule);
-  }
-  return absl::OkStatus();
-}
-
 Cost CostOf(const AttendProblem& problem, int workers) {
   const AttendTerms& terms = problem.terms();
   Cost cost = CostOfCore(problem, workers);
   cost.bytes +=
-      static_cast<double>(terms.values().copy_bytes()) +
+      CopyBytes(terms) +
       OutputBytes(problem, static_cast<double>(terms.max_response_bytes()));
-  if (terms.keys().has_value()) {
-    cost.bytes += static_cast<double>(terms.keys()->copy_bytes());
-  }
   return cost;
 }
 
-Cost CostOfBlock(const AttendProblem& problem, const Limits& limits,
-                 int workers) {
-  Cost cost = CostOfCore(problem, workers);
+Cost CostOfOpen(const AttendTerms& terms, int workers) {
+  Cost cost = CostOfAttendKeys(terms.shape().heads, terms.values().rows(),
+                               terms.shape().columns, terms.values().cols(),
+                               terms.options(), workers);
+  cost.bytes += CopyBytes(terms) + BytesOfMembers(terms);
+  return cost;
+}
+
+Cost CostOfBlock(const AttendProblem& problem, const AttendKeys& keys,
+                 const Limits& limits, int workers) {
+  const TensorInput& queries = problem.rows().queries;
+  Cost cost = CostOfAttend(keys, queries.heads(), queries.rows(), workers);
   cost.bytes +=
+      static_cast<double>(queries.copy_bytes()) +
       OutputBytes(problem, static_cast<double>(limits.chunk_bytes_max));
   return cost;
 }
@@ -425,6 +435,15 @@ std::string DescriptionOf(const AttendProblem& problem) {
 }
 
 absl::Status AtProtoPath(const absl::Status& status, const AttendTerms& terms) {
+  const std::optional<ErrorDetail> detail = DetailOf(status);
+  if (detail.has_value() && detail->reason == "WRONG_SHAPE") {
+    // A set has another number of keys.
+    return WithField(status,
+                     terms.lengths().empty()
+                         ? absl::StrCat("values.dense.shape[",
+                                        terms.values().extents() - 2, "]")
+                         : "lengths");
+  }
   const absl::Status at_values =
       AtTensor(status, "values", terms.values(), terms.lengths());
   if (!terms.keys().has_value()) return at_values;

@@ -11,14 +11,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "server/convert/key_heads.h"
 #include "server/convert/query_rows.h"
 #include "server/convert/tensor_input.h"
 #include "server/limits/limits.h"
 #include "steelyard/attend.h"
 #include "steelyard/cost.h"
-#include "steelyard/queryable_set.h"
 #include "steelyard/universal_set.h"
 #include "steelyard/v1/universal_set_service.pb.h"
 
@@ -96,26 +94,25 @@ absl::StatusOr<AttendProblem> AttendBlockFromProto(const v1::QueryBlock& block,
                                                    const AttendTerms& terms,
                                                    const Limits& limits);
 
-// The values are those of the set's keys: WRONG_SHAPE where a head has other
-// rows than the set has keys, or too few for its indices. The set is known in
-// the admitted work only.
-absl::Status CheckValuesOfSet(absl::Span<const QueryableSet> sets,
-                              const AttendTerms& terms);
-
 // Flops, and bytes beyond the request message: the work of core, aligned copies
 // of tensors, the answer's message and its wire form.
 Cost CostOf(const AttendProblem& problem, int workers);
 
-// Of a block whose set has been found, its answer in parts.
-Cost CostOfBlock(const AttendProblem& problem, const Limits& limits,
-                 int workers);
+// Of an open, without its answers: PrepareAttend and what it returns, aligned
+// copies of tensors.
+Cost CostOfOpen(const AttendTerms& terms, int workers);
+
+// Of a block, its answer in parts.
+Cost CostOfBlock(const AttendProblem& problem, const AttendKeys& keys,
+                 const Limits& limits, int workers);
 
 // "keys 12x512x32 FLOAT16, values 12x512x32 FLOAT16, queries ...", for logs.
 std::string DescriptionOf(const AttendTerms& terms);
 std::string DescriptionOf(const AttendProblem& problem);
 
 // An error of core with core's argument ("values") replaced by the proto path
-// (`values.dense.data`).
+// (`values.dense.data`; `values.dense.shape[0]` where it has other rows than a
+// set has keys, and `lengths` where these say so).
 absl::Status AtProtoPath(const absl::Status& status, const AttendTerms& terms);
 absl::Status AtProtoPath(const absl::Status& status,
                          const AttendProblem& problem);

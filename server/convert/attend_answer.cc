@@ -136,6 +136,15 @@ absl::Status WriteParts(
   return absl::OkStatus();
 }
 
+double MemoryOfParts(const AttendProblem& problem, const Limits& limits) {
+  const double rows = problem.rows().count();
+  const AttendTerms& terms = problem.terms();
+  const auto numbers = static_cast<double>(terms.values().cols() + 2);
+  return 8.0 * rows * numbers +
+         MemoryOfAttendAnswer(rows, terms,
+                              static_cast<double>(limits.chunk_bytes_max));
+}
+
 double MemoryOfAttendAnswer(double rows, const AttendTerms& terms, double max) {
   return AnswerMemory(rows * (OutputRowBytes(terms) + kRowBytesMax),
                       kMemoryPerWire, static_cast<std::int64_t>(max));

@@ -31,6 +31,9 @@ absl::Status WriteParts(
     std::int64_t id, const Timing& timing, const Limits& limits,
     absl::FunctionRef<bool(const v1::StreamAttendResponse&)> write);
 
+// What WriteParts holds: the heads, and one part at a time.
+double MemoryOfParts(const AttendProblem& problem, const Limits& limits);
+
 // Memory of an answer of `rows` rows, as message and on the wire, built only if
 // it fits into `max` bytes.
 double MemoryOfAttendAnswer(double rows, const AttendTerms& terms, double max);

@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "server/convert/attend.h"
 #include "server/convert/attend_answer.h"
+#include "server/handlers/least_work.h"
 #include "server/handlers/used_set.h"
 
 namespace steelyard::server {
@@ -52,7 +53,8 @@ absl::Status AttendHandler::Handle(
 
   Cost cost = CostOf(*problem, parts_.workers);
   cost += CostOfReading(*used);
-  auto ticket = parts_.gate.Enter({.cost = cost}, context);
+  auto ticket = parts_.gate.Enter(
+      {.cost = cost, .least_flops = LeastFlops(*problem)}, context);
   if (!ticket.ok()) return ticket.status();
   const auto heads =
       ticket->Compute(context, [request, problem = *problem,

@@ -1,14 +1,15 @@
 // All handlers: one an RPC, shared by every call.
 #pragma once
 
-#include "server/handlers/export_state_handler.h"
 #include "server/handlers/attend_handler.h"
+#include "server/handlers/export_state_handler.h"
 #include "server/handlers/find_universal_set_handler.h"
 #include "server/handlers/get_server_info_handler.h"
 #include "server/handlers/merge_states_handler.h"
 #include "server/handlers/query_heavy_handler.h"
 #include "server/handlers/solve_handler.h"
 #include "server/handlers/stored_set_handlers.h"
+#include "server/handlers/stream_attend_handler.h"
 #include "server/handlers/stream_keys_handler.h"
 #include "server/handlers/stream_query_heavy_handler.h"
 #include "server/handlers/stream_solve_handler.h"
@@ -27,6 +28,7 @@ struct Handlers {
   ListUniversalSetsHandler list_universal_sets;
   DeleteUniversalSetHandler delete_universal_set;
   AttendHandler attend;
+  StreamAttendHandler stream_attend;
   QueryHeavyHandler query_heavy;
   StreamQueryHeavyHandler stream_query_heavy;
   SolveHandler solve;

@@ -2,48 +2,85 @@
 
 #include <algorithm>
 #include <variant>
+#include <vector>
 
 #include "server/handlers/heavy_source.h"
 
 namespace steelyard::server {
 namespace {
 
-// A triangular factor of each head, K'K or KK' by symmetry.
-double FactorFlops(const TensorInput& matrix) {
-  const auto n = static_cast<double>(matrix.rows());
-  const auto d = static_cast<double>(matrix.cols());
-  return static_cast<double>(matrix.heads()) * n * d * std::min(n, d);
+// Padding is not read.
+std::vector<Index> RowCounts(const TensorInput& matrix,
+                             const Lengths& lengths) {
+  if (!lengths.empty()) return lengths;
+  return std::vector<Index>(static_cast<std::size_t>(matrix.heads()),
+                            matrix.rows());
 }
 
-}  // namespace
-
-double LeastFlops(const UniversalSetProblem& problem) {
-  const auto d = static_cast<double>(problem.keys().cols());
+// A triangular factor of each head, K'K or KK' by symmetry.
+double FactorFlops(const TensorInput& matrix, const Lengths& lengths = {}) {
+  const auto d = static_cast<double>(matrix.cols());
   double flops = 0.0;
-  // Padding is not read.
-  for (const Index keys : KeyCounts(problem)) {
-    const auto n = static_cast<double>(keys);
+  for (const Index rows : RowCounts(matrix, lengths)) {
+    const auto n = static_cast<double>(rows);
     flops += n * d * std::min(n, d);
   }
   return flops;
 }
 
+// Each number is looked at.
+double ReadFlops(const TensorInput& matrix, const Lengths& lengths) {
+  double rows = 0.0;
+  for (const Index count : RowCounts(matrix, lengths)) {
+    rows += static_cast<double>(count);
+  }
+  return rows * static_cast<double>(matrix.cols());
+}
+
+}  // namespace
+
+double LeastFlops(const UniversalSetProblem& problem) {
+  return FactorFlops(problem.keys(), problem.lengths());
+}
+
 double LeastFlops(const HeavyProblem& problem) {
-  return LeastFlops(problem.terms()) + LeastFlopsOfBlock(problem);
+  const HeavyTerms& terms = problem.terms();
+  const double of_block = LeastFlopsOfBlock(problem);
+  // Few queries by other functions are multiplied with every key, without a
+  // set.
+  if (terms.keys().has_value() && !IsSquare(terms.options().function)) {
+    return ReadFlops(*terms.keys(), terms.lengths()) + of_block;
+  }
+  return LeastFlops(terms) + of_block;
 }
 
 double LeastFlops(const HeavyTerms& terms) {
   if (!terms.keys().has_value()) return 0.0;
   // Certified softmax reads the keys; causal streams do that with each block.
   if (NeedsPages(terms) || NeedsPlainKeys(terms)) {
-    return static_cast<double>(terms.keys()->heads()) *
-           static_cast<double>(terms.keys()->rows()) *
-           static_cast<double>(terms.keys()->cols());
+    return ReadFlops(*terms.keys(), terms.lengths());
   }
-  return FactorFlops(*terms.keys());
+  return FactorFlops(*terms.keys(), terms.lengths());
 }
 
 double LeastFlopsOfBlock(const HeavyProblem& problem) {
+  return problem.rows().count() *
+         static_cast<double>(problem.terms().shape().columns);
+}
+
+double LeastFlops(const AttendProblem& problem) {
+  return LeastFlops(problem.terms()) + LeastFlopsOfBlock(problem);
+}
+
+double LeastFlops(const AttendTerms& terms) {
+  if (!terms.keys().has_value()) return 0.0;
+  // A set of any function starts from a factor; sinks and local keys do not.
+  return terms.search().has_value()
+             ? FactorFlops(*terms.keys(), terms.lengths())
+             : ReadFlops(*terms.keys(), terms.lengths());
+}
+
+double LeastFlopsOfBlock(const AttendProblem& problem) {
   return problem.rows().count() *
          static_cast<double>(problem.terms().shape().columns);
 }

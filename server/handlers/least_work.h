@@ -7,6 +7,7 @@
 // (rows, for the kernel) is multiplied once.
 #pragma once
 
+#include "server/convert/attend.h"
 #include "server/convert/heavy_query.h"
 #include "server/convert/regression.h"
 #include "server/convert/universal_set.h"
@@ -19,6 +20,9 @@ double LeastFlops(const HeavyProblem& problem);
 double LeastFlops(const HeavyTerms& terms);
 // Of a block whose keys are ready.
 double LeastFlopsOfBlock(const HeavyProblem& problem);
+double LeastFlops(const AttendProblem& problem);
+double LeastFlops(const AttendTerms& terms);
+double LeastFlopsOfBlock(const AttendProblem& problem);
 double LeastFlops(const SolveProblem& problem);
 
 }  // namespace steelyard::server

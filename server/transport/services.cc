@@ -64,6 +64,9 @@ class UniversalSetService final : public v1::UniversalSetService::Service {
         "StreamQueryHeavy",
         "/steelyard.v1.UniversalSetService/StreamQueryHeavy",
         handlers.stream_query_heavy);
+    SetBidiMethod<v1::StreamAttendRequest, v1::StreamAttendResponse>(
+        "StreamAttend", "/steelyard.v1.UniversalSetService/StreamAttend",
+        handlers.stream_attend);
   }
 
   grpc::Status FindUniversalSet(

@@ -119,6 +119,7 @@ struct SteelyardServer::Parts {
                  .list_universal_sets = ListUniversalSetsHandler(registry),
                  .delete_universal_set = DeleteUniversalSetHandler(registry),
                  .attend = AttendHandler(set_parts),
+                 .stream_attend = StreamAttendHandler(set_parts),
                  .query_heavy = QueryHeavyHandler(set_parts),
                  .stream_query_heavy = StreamQueryHeavyHandler(set_parts),
                  .solve = {resolved.limits, workers.count(), gate},

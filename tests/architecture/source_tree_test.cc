@@ -55,6 +55,8 @@ const std::vector<std::pair<std::string, std::string>> kTestedElsewhere = {
      "tests/end_to_end/server_start_test.cc"},
     {"server/handlers/query_heavy_handler.cc",
      "tests/end_to_end/query_heavy_sets_test.cc"},
+    {"server/handlers/stream_attend_handler.cc",
+     "tests/end_to_end/attend_streams_test.cc"},
     {"server/handlers/stream_query_heavy_handler.cc",
      "tests/end_to_end/query_streams_test.cc"},
     {"server/handlers/solve_work.cc",
