@@ -145,8 +145,10 @@ void Pass::FindInSlot(QueryTask* task, Index slot, double* work) const {
     return functions[At(i)](t) * (1.0 + functions[At(i)].roundoff());
   };
   const auto reaches = [&](Index i, double t) {
-    return totals[At(i)].value > 0.0 &&
-           upper(i, t) >= options_.epsilon * totals[At(i)].interval.lower;
+    const SumOfScores& total = totals[At(i)];
+    // Beyond float64 `upper` may be no number at all: then nothing is excluded.
+    return total.value > 0.0 &&
+           !(upper(i, t) < options_.epsilon * total.interval.lower);
   };
   const Index last = std::min(n, (slot + 1) * slots.size);
   for (Index first = slot * slots.size; first < last; first += kKeyBlock) {
@@ -230,8 +232,6 @@ void SumVisible(const std::vector<PowerTerm>& terms, const ScoredKeys& keys,
   const double rounding = ProductRounding(d);
   ForEachProduct(keys, first, std::min(last, visibility.OfBlock(block)), block,
                  d, stop, work, [&](const ProductBlock& products) {
-                   const double longest = *std::max_element(
-                       products.key_norms, products.key_norms + products.count);
                    for (Index i = 0; i < block.count; ++i) {
                      const Index count = std::min(
                          products.count,
@@ -240,9 +240,12 @@ void SumVisible(const std::vector<PowerTerm>& terms, const ScoredKeys& keys,
                      const double* t = products.products + i * products.count;
                      AddPowers(terms, t, products.key_norms, count, &sums[i]);
                      if (bounds == nullptr) continue;
+                     // Of visible keys: others may be longer by any factor.
                      double largest = 0.0;
+                     double longest = 0.0;
                      for (Index u = 0; u < count; ++u) {
                        largest = std::max(largest, std::abs(t[u]));
+                       longest = std::max(longest, products.key_norms[u]);
                      }
                      bounds[products.first / kKeyBlock * kQueryBlock + i] =
                          largest + rounding * block.norms[i] * longest;

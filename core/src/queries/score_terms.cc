@@ -36,6 +36,12 @@ double PowerAt(const std::vector<PowerTerm>& terms, std::size_t i) {
   return i < terms.size() ? terms[i].p : 2.0;
 }
 
+// A weight that underflowed times a power that overflowed: as an upper end,
+// infinity.
+double Weighted(double weight, double power) {
+  return weight == 0.0 && std::isinf(power) ? power : weight * power;
+}
+
 // Calls body with x -> x^p as a function that the compiler can see through.
 template <typename Body>
 void WithPower(double p, const Body& body) {
@@ -160,7 +166,7 @@ double ScaledFunction::operator()(double t) const {
   const double x = scale_ * std::abs(t);
   double sum = 0.0;
   for (std::size_t i = 0; i < terms_->size(); ++i) {
-    sum += weights_[i] * PositivePower(x, (*terms_)[i].p);
+    sum += Weighted(weights_[i], PositivePower(x, (*terms_)[i].p));
   }
   return sum;
 }
@@ -201,7 +207,7 @@ SumOfScores ScoresOf(const PowerSums& sums, const ScaledFunction& function,
     result.interval.lower +=
         function.weight(i) * std::pow(low, p) * (1.0 - powers);
     result.interval.upper +=
-        function.weight(i) * std::pow(high, p) * (1.0 + powers);
+        Weighted(function.weight(i), std::pow(high, p)) * (1.0 + powers);
   }
   return result;
 }

@@ -125,6 +125,34 @@ TEST(AllKeysEdgeTest, NormalizersFarOutsideFloat64) {
   }
 }
 
+// The rounding of keys that a query does not see is none of its concern.
+TEST(AllKeysEdgeTest, LaterKeysMayBeLongerByAnyFactor) {
+  const Index n = 60, d = 3;
+  Matrix<double> keys = test::NormalMatrix(n, d, Seed{9});
+  for (Index c = 0; c < d; ++c) {
+    for (Index i = 0; i < n / 2; ++i) keys(i, c) *= 1e-25;
+  }
+  const Matrix<double> queries = test::NormalMatrix(4, d, Seed{10});
+  const std::vector<Index> positions = {5, n / 2 - 1, n / 2, n - 1};
+  for (const ScoreFunction& function : std::vector<ScoreFunction>{
+           Power{1.0}, Power{64.0}, PowerSum{{{30.0, 1.0}, {0.2, 64.0}}}}) {
+    const auto rows = Find({keys.view()}, {queries.view()},
+                           {.epsilon = 0.02,
+                            .function = function,
+                            .causal = true,
+                            .positions = positions});
+    const auto scores = test::BruteForceScores(
+        function, test::Widened(queries.view()), test::Widened(keys.view()),
+        positions);
+    for (Index i = 0; i < 4; ++i) {
+      const HeavyRow& row = rows[static_cast<std::size_t>(i)];
+      EXPECT_FALSE(row.undefined);
+      EXPECT_FALSE(row.indices.empty());
+      test::ExpectSameAsBruteForce(row, scores, i, 0.02, Slack(n, d));
+    }
+  }
+}
+
 TEST(AllKeysEdgeTest, APrefixOfZerosIsUndefined) {
   Matrix<double> keys = test::NormalMatrix(20, 3, Seed{6});
   for (Index j = 0; j < 5; ++j) {
