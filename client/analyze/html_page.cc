@@ -156,8 +156,12 @@ std::string LayerSection(const LayerReport& layer, const Settings& settings,
                   "<span>mass of the top ",
                   settings.mass.top, "</span><span>mass of nearby keys</span>",
                   "<span>mass of important and nearby keys</span>",
-                  "<span>size of U; dashed: rank / epsilon</span>",
-                  "<span>leverage by position</span></div>\n");
+                  settings.mass.causal
+                      ? "<span>size of U; dashed: sum of leverages / epsilon"
+                        "</span><span>leverage on arrival, by position</span>"
+                      : "<span>size of U; dashed: rank / epsilon</span>"
+                        "<span>leverage by position</span>",
+                  "</div>\n");
   for (const HeadReport& head : layer.heads) {
     absl::StrAppend(&section, HeadRow(head));
   }

@@ -87,7 +87,9 @@ absl::StatusOr<LayerReport> AnalyzeLayer(
     auto sensitivities = SensitivitiesOf(set, head.keys);
     if (!sensitivities.ok()) return sensitivities.status();
     head.sensitivities = *std::move(sensitivities);
-    head.set_sizes = SetSizes(head.sensitivities, head.rank, kLeastEpsilon,
+    const double total = settings.mass.causal ? set.total_sensitivity
+                                              : static_cast<double>(head.rank);
+    head.set_sizes = SetSizes(head.sensitivities, total, kLeastEpsilon,
                               kThresholdsPerDecade);
     head.important =
         settings.epsilon

@@ -7,7 +7,7 @@
 namespace steelyard::analyze {
 
 std::vector<SetSize> SetSizes(absl::Span<const double> sensitivities,
-                              int64_t rank, double least, int per_decade) {
+                              double total, double least, int per_decade) {
   std::vector<double> sorted(sensitivities.begin(), sensitivities.end());
   std::sort(sorted.begin(), sorted.end());
   const int steps = static_cast<int>(
@@ -21,7 +21,7 @@ std::vector<SetSize> SetSizes(absl::Span<const double> sensitivities,
     sizes.push_back({.epsilon = epsilon,
                      .size = static_cast<int64_t>(sorted.end() - first),
                      .bound = std::min(static_cast<double>(sorted.size()),
-                                       static_cast<double>(rank) / epsilon)});
+                                       total / epsilon)});
   }
   return sizes;
 }

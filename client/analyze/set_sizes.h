@@ -11,12 +11,14 @@ namespace steelyard::analyze {
 struct SetSize {
   double epsilon = 1.0;
   int64_t size = 0;    // |U|: keys whose sensitivity reaches epsilon
-  double bound = 0.0;  // rank / epsilon, or all keys
+  double bound = 0.0;  // total / epsilon, or all keys
 };
 
 // For thresholds from 1 down to `least`, `per_decade` of them a decade.
+// `total`: what the sensitivities add up to, the rank of the keys or, for those
+// on arrival, more.
 std::vector<SetSize> SetSizes(absl::Span<const double> sensitivities,
-                              int64_t rank, double least, int per_decade);
+                              double total, double least, int per_decade);
 
 // The keys of the largest sensitivities, ascending; ties to the lower index.
 std::vector<int64_t> MostSensitive(absl::Span<const double> sensitivities,

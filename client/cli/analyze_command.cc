@@ -149,9 +149,12 @@ void PrintText(const analyze::Report& report, std::ostream& out) {
   }
 }
 
-client::UniversalSetOptions EveryKey(const tensor_files::StoredTensor& keys) {
+// The leverage of every key; causal: among the keys up to it.
+client::UniversalSetOptions EveryKey(const tensor_files::StoredTensor& keys,
+                                     bool causal) {
   client::UniversalSetOptions options;
   options.top_m = keys.shape()[keys.shape().size() - 2];
+  options.causal = causal;
   return options;
 }
 
@@ -176,7 +179,8 @@ ExitCode AnalyzeLayers(const std::vector<LayerInput>& layers,
                          console);
     }
     const auto sets = access.client.FindUniversalSet(
-        ViewOf(keys), EveryKey(keys), access.call);
+        ViewOf(keys), EveryKey(keys, report->settings.mass.causal),
+        access.call);
     if (!sets.ok()) {
       return ReportCallError(sets.status(), access.address, console);
     }

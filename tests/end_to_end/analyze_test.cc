@@ -71,6 +71,37 @@ TEST(AnalyzeTest, EveryLayerAndHeadOfTheFixtureIsLookedAt) {
   EXPECT_THAT(page.bytes(), HasSubstr("layer 5"));
 }
 
+TEST(AnalyzeTest, CausalLeverageIsThatOfTheKeysSoFar) {
+  const test::RunningServer server;
+  const auto of = [&](const std::vector<std::string>& words) {
+    const Outcome outcome = RunSteelyard(server, words);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out, nullptr, false);
+  };
+  const auto causal =
+      of({"analyze", Tensor("layer3.keys[0]"), Tensor("layer3.queries[0]"),
+          "--causal", "--json"})["layers"][0]["heads"][0];
+  const auto all =
+      of({"analyze", Tensor("layer3.keys[0]"), Tensor("layer3.queries[0]"),
+          "--json"})["layers"][0]["heads"][0];
+  // Every key that has come before makes a key's share smaller, and after the
+  // last one all have come. The first key is alone.
+  ASSERT_EQ(causal["sensitivities"].size(), 512u);
+  double total = 0.0;
+  for (int j = 0; j < 512; ++j) {
+    const double on_arrival = causal["sensitivities"][j];
+    const double in_the_end = all["sensitivities"][j];
+    EXPECT_GE(on_arrival, in_the_end * (1 - 1e-6)) << j;
+    total += on_arrival;
+  }
+  EXPECT_EQ(causal["sensitivities"][0], 1.0);
+  EXPECT_NEAR(causal["sensitivities"][511], all["sensitivities"][511], 1e-6);
+  EXPECT_GT(total, 2 * all["rank"].get<double>());
+  for (const auto& size : causal["set_sizes"]) {
+    EXPECT_LE(size["size"].get<double>(), size["bound"].get<double>());
+  }
+}
+
 TEST(AnalyzeTest, TextNamesWhatWasChosen) {
   const test::RunningServer server;
   const Outcome outcome =

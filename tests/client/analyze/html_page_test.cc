@@ -33,6 +33,15 @@ TEST(HtmlPageTest, EachHeadHasFivePlotsAndARow) {
   EXPECT_THAT(page, HasSubstr("<td>0.950</td><td>0.375</td><td>0.625</td>"));
 }
 
+TEST(HtmlPageTest, CausalLeverageIsThatOnArrival) {
+  Report report = test::SmallReport();
+  EXPECT_THAT(HtmlPage(report), Not(HasSubstr("arriv")));
+  report.settings.mass.causal = true;
+  const std::string page = HtmlPage(report);
+  EXPECT_THAT(page, HasSubstr("can give the key when it arrives"));
+  EXPECT_EQ(Count(page, "sum of leverages / epsilon"), 2u);
+}
+
 TEST(HtmlPageTest, NeedsNothingButItself) {
   const std::string page = HtmlPage(test::SmallReport());
   for (const char* outside :

@@ -50,6 +50,19 @@ TEST(ReportTest, GroupedQueriesReadTheirKeyHead) {
   }
 }
 
+TEST(ReportTest, SetsAreBoundedByTheSumOfTheirLeverages) {
+  client::UniversalSet set = EveryKey(6, 0.75);
+  set.total_sensitivity = 4.5;  // Rank 2, on arrival.
+  Settings settings;
+  for (const bool causal : {false, true}) {
+    settings.mass.causal = causal;
+    const auto layer =
+        AnalyzeLayer(Ones({6, 4}), Ones({3, 4}), {set}, settings);
+    ASSERT_TRUE(layer.ok());
+    EXPECT_EQ(layer->heads[0].set_sizes[0].bound, causal ? 4.5 : 2.0);
+  }
+}
+
 TEST(ReportTest, EpsilonChoosesTheImportantKeys) {
   Settings settings;
   settings.epsilon = 0.3;

@@ -18,7 +18,7 @@ TEST(SetSizesTest, CountsKeysThatReachTheThreshold) {
   EXPECT_EQ(sizes[0].bound, 2.0);
   EXPECT_DOUBLE_EQ(sizes[1].epsilon, 0.1);
   EXPECT_EQ(sizes[1].size, 3);
-  // rank / epsilon is 20, but there are five keys.
+  // total / epsilon is 20, but there are five keys.
   EXPECT_EQ(sizes[1].bound, 5.0);
   EXPECT_EQ(sizes[2].size, 4);
 }

@@ -15,7 +15,7 @@ inline analyze::Report SmallReport() {
   head.sensitivities = {1.0, 0.5, 0.5, 0.0};
   head.important = {0, 1};
   head.set_sizes =
-      analyze::SetSizes(head.sensitivities, head.rank, analyze::kLeastEpsilon,
+      analyze::SetSizes(head.sensitivities, 2.0, analyze::kLeastEpsilon,
                         analyze::kThresholdsPerDecade);
   head.masses.top = {0.9, 1.0};
   head.masses.near = {0.25, 0.5};
