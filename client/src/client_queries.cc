@@ -79,7 +79,7 @@ absl::StatusOr<HeavyScores> GatherRows(const Connection& connection,
         whole.compute_time += part.compute_time;
       },
       call);
-  if (!status.ok()) return status;
+  if (!status.ok()) return cutter.Located(status);
   return whole;
 }
 
@@ -187,7 +187,7 @@ absl::StatusOr<Attention> Client::StreamAttend(const AttendInputs& inputs,
         whole.compute_time += part.compute_time;
       },
       call);
-  if (!status.ok()) return status;
+  if (!status.ok()) return cutter.Located(status);
   return whole;
 }
 

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "steelyard/client/heavy_scores.h"
 #include "steelyard/client/tensor_view.h"
 
@@ -21,6 +23,10 @@ class QueryCutter {
 
   // The row of the whole answer that row `row` of block `number` is.
   std::int64_t WholeRow(std::int64_t number, std::int64_t row) const;
+
+  // A block does not know its place: NOT_FINITE of a block's queries is told
+  // with the row among all of them. Any other status is returned as it is.
+  absl::Status Located(const absl::Status& status) const;
 
   std::int64_t heads() const { return heads_; }
   std::int64_t rows() const { return rows_; }  // Of each head: m.

@@ -1,8 +1,11 @@
 #include "client/src/query_blocks.h"
 
+#include <cmath>
 #include <set>
+#include <string>
 #include <vector>
 
+#include "client/src/error_codec.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -78,6 +81,38 @@ TEST(QueryBlocksTest, WhatIsNoMatrixIsOneBlockForTheCallToRefuse) {
   EXPECT_EQ(QueryCutter(vector, none).blocks(), 1);
   const QueryCutter cutter(wrong, none);
   EXPECT_EQ(cutter.Block(1)->queries.extent(0), 1LL << 40);
+}
+
+absl::Status NotFinite(const std::string& field) {
+  return LocalError(absl::StatusCode::kInvalidArgument, "it is nan",
+                    {.reason = "NOT_FINITE", .field = field});
+}
+
+template <typename T>
+class LocatedTest : public testing::Test {};
+using Scalars = testing::Types<double, float, Eigen::half, Eigen::bfloat16>;
+TYPED_TEST_SUITE(LocatedTest, Scalars);
+
+TYPED_TEST(LocatedTest, ARowOfABlockIsTheRowOfAllQueries) {
+  constexpr std::int64_t kRows = 40'000;  // Two blocks at least.
+  std::vector<TypeParam> numbers(2 * kRows * 20, TypeParam(1.5F));
+  const TensorView view(numbers, {2, kRows, 20});
+  const std::vector<std::int64_t> positions;
+  const QueryCutter cutter(view, positions);
+  ASSERT_GE(cutter.blocks(), 2);
+  const absl::Status given = NotFinite("block.queries.data");
+  EXPECT_EQ(cutter.Located(given), given);  // All are finite: not known.
+  for (const float bad : {NAN, -INFINITY}) {
+    numbers[static_cast<std::size_t>((kRows + 39'999) * 20 + 19)] =
+        TypeParam(bad);
+    const absl::Status located = cutter.Located(given);
+    EXPECT_EQ(located.message(),
+              "it is nan; this is row 39999 of head 1 of the queries");
+    EXPECT_EQ(DetailOf(located)->reason, "NOT_FINITE");
+  }
+  EXPECT_EQ(cutter.Located(NotFinite("open.keys.dense.data")),
+            NotFinite("open.keys.dense.data"));
+  EXPECT_EQ(cutter.Located(absl::AbortedError("x")), absl::AbortedError("x"));
 }
 
 }  // namespace
