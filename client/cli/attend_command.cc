@@ -81,6 +81,13 @@ absl::StatusOr<client::AttendOptions> OptionsOf(const Arguments& arguments) {
     options.normalization = client::AttentionNormalization::kAll;
   }
   options.output_type = client::ScalarType::kFloat64;
+  // Attend would take the heuristic's set, whatever it is asked for.
+  if (arguments.Text("softmax").value_or("") == "certified" &&
+      (options.epsilon || options.top_m)) {
+    return absl::InvalidArgumentError(
+        "--softmax=certified: no set of keys holds every large softmax score; "
+        "--softmax=heuristic says so, 'heavy --softmax=certified' finds all");
+  }
   const bool has_set = arguments.Has("set");
   if (has_set && (options.epsilon || options.top_m)) {
     return absl::InvalidArgumentError(

@@ -26,7 +26,7 @@ std::vector<FlagSpec> UniversalSetFlags() {
            .help = "at most M keys a head, the most sensitive. >= 1",
            .least = 1},
       },
-      ScoreFunctionFlags(/*with_softmax=*/false),
+      ScoreFunctionFlags(/*with_softmax=*/true),
       {
           {.name = "causal",
            .help = "query i sees keys 0..i: keys count on arrival"},

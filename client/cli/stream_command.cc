@@ -5,8 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "client/cli/commands.h"
 #include "client/cli/connect.h"
 #include "client/cli/input_tensors.h"
@@ -129,6 +131,23 @@ absl::StatusOr<client::KeyStream> OpenStream(const Arguments& arguments,
   options.columns = files.columns();
   options.type = TypeOf(files);
   return access.client.OpenKeyStream(options, access.call);
+}
+
+// The same, and how the stream goes on, where it does.
+absl::Status WithWayOn(const absl::Status& status,
+                       const client::KeyStream& stream) {
+  if (absl::IsNotFound(status)) return status;
+  const std::vector<int64_t> kept = stream.acknowledged();
+  absl::Status told(
+      status.code(),
+      absl::StrCat(status.message(), "; ", kept[0],
+                   " keys were acknowledged, see --resume=",
+                   absl::StripPrefix(stream.name(), "universalSets/")));
+  status.ForEachPayload(
+      [&told](absl::string_view url, const absl::Cord& payload) {
+        told.SetPayload(url, payload);
+      });
+  return told;
 }
 
 // Sends the rows from the stream's offset on, and reports on the way.
@@ -313,13 +332,16 @@ ExitCode RunStream(const Arguments& arguments, const Console& console) {
   }
   Sender sender(arguments, *files, &*stream, console);
   if (auto sent = sender.Run(*least); !sent.ok()) {
-    if (!sender.file_error().ok()) return file_error(sent);
-    return ReportCallError(sent, access->address, console);
+    const absl::Status told = WithWayOn(sent, *stream);
+    return sender.file_error().ok()
+               ? ReportCallError(told, access->address, console)
+               : file_error(told);
   }
   auto sets =
       arguments.Has("no-finish") ? stream->Snapshot() : stream->Finish();
   if (!sets.ok()) {
-    return ReportCallError(sets.status(), access->address, console);
+    return ReportCallError(WithWayOn(sets.status(), *stream), access->address,
+                           console);
   }
   Report(arguments, *stream, sender, *sets, *files, stopwatch.seconds(),
          console.out);
