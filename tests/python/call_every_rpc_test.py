@@ -15,19 +15,18 @@ from grpc_reflection.v1alpha import proto_reflection_descriptor_database
 from grpc_status import rpc_status
 import numpy as np
 
+from numpy_tensors import DTYPES
+from numpy_tensors import from_tensor
+from numpy_tensors import pb
+from numpy_tensors import to_bfloat16_tensor
+from numpy_tensors import to_matrix_input
+from numpy_tensors import to_tensor
 import steelyard_server
 
 # Unit roundoff of float64.
 U = 2.0**-53
 DEADLINE_SECONDS = 60.0
 CHUNK_BYTES_MAX = 1 << 20
-
-pb = steelyard_server.generate_stubs()
-DTYPES = {
-    np.dtype(np.float64): pb['tensor'].DTYPE_FLOAT64,
-    np.dtype(np.float32): pb['tensor'].DTYPE_FLOAT32,
-    np.dtype(np.float16): pb['tensor'].DTYPE_FLOAT16,
-}
 
 
 def service_names():
@@ -74,31 +73,6 @@ class Recorder(grpc.UnaryUnaryClientInterceptor,
 
   intercept_stream_unary = intercept_unary_unary
   intercept_stream_stream = intercept_unary_stream
-
-
-def to_tensor(array):
-  return pb['tensor'].Tensor(
-      dtype=DTYPES[array.dtype],
-      shape=array.shape,
-      data=np.ascontiguousarray(array).tobytes())
-
-
-def to_bfloat16_tensor(array):
-  """Of numbers that have no more than bfloat16's bits."""
-  upper = (array.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-  return pb['tensor'].Tensor(
-      dtype=pb['tensor'].DTYPE_BFLOAT16,
-      shape=array.shape,
-      data=upper.tobytes())
-
-
-def to_matrix_input(array):
-  return pb['tensor'].MatrixInput(dense=to_tensor(array))
-
-
-def from_tensor(tensor):
-  assert tensor.dtype == pb['tensor'].DTYPE_FLOAT64
-  return np.frombuffer(tensor.data, dtype='<f8').reshape(tuple(tensor.shape))
 
 
 def leverages(keys):
@@ -312,6 +286,75 @@ class UniversalSetTest(RpcTest):
                                delta=tolerance)
         seen += len(indices)
     self.assertGreater(seen, query_heads * m)
+
+  def test_attend(self):
+    keys, values, queries = self.attention(n=60, m=9)
+    answer = self.universal_set.Attend(
+        self.attend_request(keys, values, queries=to_tensor(queries)),
+        timeout=DEADLINE_SECONDS)
+    self.check_attention(answer, keys, values, queries, range(51, 60))
+
+  def test_streams_of_query_blocks(self):
+    """Both streams: an open, then two blocks, each answered."""
+    service = pb['universal_set_service']
+    keys, values, queries = self.attention(n=60, m=8)
+    halves = queries[:4], queries[4:]
+
+    def messages(request, open_message, **positions):
+      yield request(open=open_message)
+      for number, half in enumerate(halves):
+        first = 4 * number
+        yield request(block=service.QueryBlock(
+            id=number, queries=to_tensor(half), **{
+                name: places[first:first + 4]
+                for name, places in positions.items()}))
+
+    places = list(range(3, 35, 4))
+    attended = list(self.universal_set.StreamAttend(
+        messages(service.StreamAttendRequest,
+                 self.attend_request(keys, values), positions=places),
+        timeout=DEADLINE_SECONDS))
+    self.assertEqual([(a.id, a.last) for a in attended],
+                     [(0, True), (1, True)])
+    for number, answer in enumerate(attended):
+      self.check_attention(answer.part, keys, values, halves[number],
+                           places[4 * number:4 * number + 4])
+    heavy = list(self.universal_set.StreamQueryHeavy(
+        messages(service.StreamQueryHeavyRequest,
+                 service.QueryHeavyRequest(
+                     keys=to_matrix_input(keys), epsilon=0.05)),
+        timeout=DEADLINE_SECONDS))
+    self.assertEqual([(a.id, a.last) for a in heavy], [(0, True), (1, True)])
+    for number, answer in enumerate(heavy):
+      products = (halves[number] @ keys.T)**2
+      scores = products / products.sum(axis=1, keepdims=True)
+      for row, expected in zip(answer.part.rows, scores, strict=True):
+        self.assertEqual(list(row.indices),
+                         list(np.flatnonzero(expected >= 0.05)))
+
+  def attention(self, n, m):
+    return (self.rng.standard_normal((n, 5)), self.rng.standard_normal((n, 3)),
+            self.rng.standard_normal((m, 5)))
+
+  def attend_request(self, keys, values, **fields):
+    """Sinks 0 and 1, and three keys to both sides."""
+    return pb['universal_set_service'].AttendRequest(
+        keys=to_matrix_input(keys), values=to_matrix_input(values), sinks=2,
+        window=3, **fields)
+
+  def check_attention(self, answer, keys, values, queries, places):
+    output = from_tensor(answer.output)
+    self.assertEqual(output.shape, (len(queries), values.shape[1]))
+    place = np.arange(len(keys))
+    for i, at in enumerate(places):
+      near = (place < 2) | (np.abs(place - at) <= 3)
+      weights = np.where(near, (keys @ queries[i])**2, 0.0)
+      weights /= weights.sum()
+      # Inner products of d numbers, squared, and sums of n.
+      np.testing.assert_allclose(output[i], weights @ values,
+                                 atol=8 * len(keys) * keys.shape[1] * U
+                                 * np.abs(values).max())
+      self.assertEqual(answer.attended[i], near.sum())
 
   def test_errors_speak_google_rpc(self):
     keys = np.ones((4, 3))
