@@ -74,6 +74,18 @@ inline v1::QueryHeavyRequest ValidQueryHeavyRequest() {
   return request;
 }
 
+// The same with values of 6 columns; a set, sinks and a window.
+inline v1::AttendRequest ValidAttendRequest() {
+  v1::AttendRequest request;
+  SetPlainTensor({2, 10, 3}, request.mutable_keys()->mutable_dense());
+  SetPlainTensor({2, 10, 6}, request.mutable_values()->mutable_dense());
+  SetPlainTensor({4, 5, 3}, request.mutable_queries());
+  request.set_epsilon(0.25);
+  request.set_sinks(1);
+  request.set_window(2);
+  return request;
+}
+
 // (A'A) x = b, A 10 x 3.
 inline v1::SolveRequest ValidSolveRequest() {
   v1::SolveRequest request;

@@ -25,12 +25,42 @@ TEST(LeastWorkTest, IsNeverMoreThanTheCost) {
       ASSERT_TRUE(heavy_problem.ok()) << heavy_problem.status();
       EXPECT_LE(LeastFlops(*heavy_problem), CostOf(*heavy_problem, 2).flops);
 
+      v1::AttendRequest attend;
+      *attend.mutable_keys() = sets.keys();
+      *attend.mutable_values() = sets.keys();
+      *attend.mutable_queries() = sets.keys().dense();
+      for (const bool set : {false, true}) {
+        attend.set_sinks(1);
+        if (set) attend.set_epsilon(0.1);
+        const auto problem = AttendProblemFromProto(attend, nullptr, kLimits);
+        ASSERT_TRUE(problem.ok()) << problem.status();
+        EXPECT_LE(LeastFlops(*problem), CostOf(*problem, 2).flops);
+        EXPECT_GT(LeastFlops(*problem), LeastFlopsOfBlock(*problem));
+      }
+
       const auto least_squares = test::LeastSquaresRequest(n, d);
       const auto power = SolveProblemFromProto(least_squares, kLimits);
       ASSERT_TRUE(power.ok()) << power.status();
       EXPECT_LE(LeastFlops(*power), CostOf(*power, 2).flops);
     }
   }
+}
+
+// A few queries by |x|^3 need no set, and padding is not read.
+TEST(LeastWorkTest, CountsNoRoadThatMayNotBeTaken) {
+  v1::QueryHeavyRequest heavy;
+  *heavy.mutable_keys() = test::UniversalSetRequest(500, 50).keys();
+  *heavy.mutable_queries() = test::NormalTensor(1, 50);
+  heavy.set_epsilon(0.1);
+  const auto square = HeavyProblemFromProto(heavy, nullptr, kLimits);
+  heavy.add_lengths(100);
+  const auto shorter = HeavyProblemFromProto(heavy, nullptr, kLimits);
+  heavy.mutable_function()->mutable_power()->set_p(3.0);
+  const auto cubic = HeavyProblemFromProto(heavy, nullptr, kLimits);
+  ASSERT_TRUE(square.ok() && shorter.ok() && cubic.ok());
+  EXPECT_EQ(LeastFlops(*square), 500.0 * 50 * 50 + 50);
+  EXPECT_EQ(LeastFlops(*shorter), 100.0 * 50 * 50 + 50);
+  EXPECT_EQ(LeastFlops(*cubic), 100.0 * 50 + 50);
 }
 
 TEST(LeastWorkTest, DoesNotCountIterationsThatMayNotBeNeeded) {
