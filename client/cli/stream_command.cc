@@ -133,6 +133,19 @@ absl::StatusOr<client::KeyStream> OpenStream(const Arguments& arguments,
   return access.client.OpenKeyStream(options, access.call);
 }
 
+// The key that is sent first.
+absl::StatusOr<int64_t> BeginOf(const client::KeyStream& stream,
+                                const KeyFiles& files) {
+  const std::vector<int64_t> next = stream.next_offset();
+  const auto [least, most] = std::minmax_element(next.begin(), next.end());
+  if (*least == *most && static_cast<int64_t>(next.size()) == files.heads()) {
+    return *least;
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      stream.name(), " has ", next.size(), " heads at ", *least, " to ", *most,
+      " keys; the files have ", files.heads(), " heads of one length"));
+}
+
 // The same, and how the stream goes on, where it does.
 absl::Status WithWayOn(const absl::Status& status,
                        const client::KeyStream& stream) {
@@ -320,18 +333,13 @@ ExitCode RunStream(const Arguments& arguments, const Console& console) {
   if (!stream.ok()) {
     return ReportCallError(stream.status(), access->address, console);
   }
-  const std::vector<int64_t> next = stream->next_offset();
-  const auto [least, most] = std::minmax_element(next.begin(), next.end());
-  if (*least != *most || static_cast<int64_t>(next.size()) != files->heads()) {
-    return ReportError(
-        ExitCode::kRefused,
-        absl::StrCat(stream->name(), " has ", next.size(), " heads at ", *least,
-                     " to ", *most, " keys; the files have ", files->heads(),
-                     " heads of one length"),
-        console);
+  const auto begin = BeginOf(*stream, *files);
+  if (!begin.ok()) {
+    return ReportError(ExitCode::kRefused,
+                       std::string(begin.status().message()), console);
   }
   Sender sender(arguments, *files, &*stream, console);
-  if (auto sent = sender.Run(*least); !sent.ok()) {
+  if (auto sent = sender.Run(*begin); !sent.ok()) {
     const absl::Status told = WithWayOn(sent, *stream);
     return sender.file_error().ok()
                ? ReportCallError(told, access->address, console)
