@@ -1,6 +1,7 @@
 #include "client/tensor_files/replaced_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -41,6 +42,12 @@ absl::Status WriteParts(const std::string& path,
 
 absl::Status ReplaceFile(const std::string& path,
                          absl::Span<const absl::Span<const char>> parts) {
+  // A rename would put a file in the place of a device.
+  struct stat existing {};
+  if (::stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": cannot write: not a regular file"));
+  }
   const std::string partial = absl::StrCat(path, ".", ::getpid(), ".partial");
   absl::Status status = WriteParts(partial, parts);
   if (status.ok() && std::rename(partial.c_str(), path.c_str()) != 0) {

@@ -11,7 +11,8 @@ namespace steelyard::tensor_files {
 // Writes the parts one after the other beside `path` and renames: whoever reads
 // `path` finds the old file or the new one, never a part.
 //
-// ERRORS  InvalidArgument: the path cannot be written. DataLoss: the disk is
+// ERRORS  InvalidArgument: the path cannot be written, or is a folder, a device
+//   or a pipe, which no file takes the place of. DataLoss: the disk is
 //   full or broken. The message starts with `path`; nothing is left behind.
 absl::Status ReplaceFile(const std::string& path,
                          absl::Span<const absl::Span<const char>> parts);

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <string>
@@ -29,6 +30,21 @@ TEST(ReplacedFileTest, AFailureNamesThePathAndLeavesNothing) {
   EXPECT_THAT(std::string(status.message()),
               testing::StartsWith("/no/such/folder/file: cannot write"));
   EXPECT_FALSE(std::filesystem::exists("/no/such/folder"));
+}
+
+// Never a device of the system: root may replace those, too.
+TEST(ReplacedFileTest, WhatIsNoFileStaysWhatItIs) {
+  const test::ScratchFile path(".pipe");
+  ASSERT_EQ(::mkfifo(path.path().c_str(), 0600), 0);
+  const test::ScratchFile link(".link");
+  std::filesystem::create_symlink(path.path(), link.path());
+  for (const std::string& taken : {path.path(), link.path()}) {
+    const absl::Status status = Write(taken, "a", "b");
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(status.message(), taken + ": cannot write: not a regular file");
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(path.path()));
+  EXPECT_TRUE(std::filesystem::is_symlink(link.path()));
 }
 
 }  // namespace
