@@ -69,7 +69,8 @@ absl::Status CheckRange(const FlagSpec& flag, const std::string& text,
     return absl::OkStatus();
   }
   return Usage(absl::StrCat("--", flag.name, " is ", text, "; required is ",
-                            RangeOf(flag)));
+                            RangeOf(flag),
+                            flag.kind == FlagKind::kDuration ? " s" : ""));
 }
 
 absl::Status CheckNumber(const FlagSpec& flag, const std::string& text) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -255,11 +256,33 @@ absl::Status CheckWords(const std::vector<std::string>& words) {
   return absl::OkStatus();
 }
 
+// Flags that another action would not look at.
+absl::Status CheckFlags(const Arguments& arguments, const std::string& action) {
+  const struct {
+    const char* flag;
+    std::vector<std::string> actions;
+  } rows[] = {{"heads", {"read"}},
+              {"show", {"read"}},
+              {"output", {"export", "read"}},
+              {"ttl", {"merge"}}};
+  for (const auto& row : rows) {
+    if (arguments.Has(row.flag) &&
+        std::find(row.actions.begin(), row.actions.end(), action) ==
+            row.actions.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", row.flag, " goes with 'sets ",
+                       absl::StrJoin(row.actions, "' or 'sets "), "'"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 ExitCode RunSets(const Arguments& arguments, const Console& console) {
   const std::vector<std::string>& words = arguments.positionals();
-  const absl::Status good = CheckWords(words);
+  absl::Status good = CheckWords(words);
+  if (good.ok()) good = CheckFlags(arguments, words[0]);
   const auto access = Connect(arguments, console);
   for (const absl::Status& status : {good, access.status()}) {
     if (!status.ok()) return ReportBadArguments(status, console);

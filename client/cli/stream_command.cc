@@ -98,6 +98,10 @@ absl::StatusOr<client::KeyStreamOptions> OptionsOf(const Arguments& arguments) {
         "--resume has a name; --keep and --ttl "
         "do not go with it");
   }
+  if (arguments.Has("checkpoint-every") && !arguments.Has("checkpoint")) {
+    return absl::InvalidArgumentError(
+        "--checkpoint-every goes with --checkpoint");
+  }
   auto function = ScoreFunctionOf(arguments);
   if (!function.ok()) return function.status();
   if (const auto name = arguments.Text("keep")) {
@@ -139,28 +143,14 @@ absl::StatusOr<int64_t> BeginOf(const client::KeyStream& stream,
   const std::vector<int64_t> next = stream.next_offset();
   const auto [least, most] = std::minmax_element(next.begin(), next.end());
   if (*least == *most && static_cast<int64_t>(next.size()) == files.heads()) {
-    return *least;
+    if (*least <= files.rows()) return *least;
+    return absl::FailedPreconditionError(
+        absl::StrCat(stream.name(), " has ", *least,
+                     " keys; the files have only ", files.rows()));
   }
   return absl::FailedPreconditionError(absl::StrCat(
       stream.name(), " has ", next.size(), " heads at ", *least, " to ", *most,
       " keys; the files have ", files.heads(), " heads of one length"));
-}
-
-// The same, and how the stream goes on, where it does.
-absl::Status WithWayOn(const absl::Status& status,
-                       const client::KeyStream& stream) {
-  if (absl::IsNotFound(status)) return status;
-  const std::vector<int64_t> kept = stream.acknowledged();
-  absl::Status told(
-      status.code(),
-      absl::StrCat(status.message(), "; ", kept[0],
-                   " keys were acknowledged, see --resume=",
-                   absl::StripPrefix(stream.name(), "universalSets/")));
-  status.ForEachPayload(
-      [&told](absl::string_view url, const absl::Cord& payload) {
-        told.SetPayload(url, payload);
-      });
-  return told;
 }
 
 // Sends the rows from the stream's offset on, and reports on the way.
@@ -181,14 +171,34 @@ class Sender {
   int64_t bytes_sent() const { return bytes_; }
 
   absl::Status Run(int64_t skip) {
+    absl::Status status;
     int64_t begin = 0;
     for (const RowReader& reader : files_.readers) {
       const int64_t first = std::clamp<int64_t>(skip - begin, 0, reader.rows());
-      absl::Status status = Send(reader, begin, first);
-      if (!status.ok()) return status;
+      if (status.ok()) status = Send(reader, begin, first);
       begin += reader.rows();
     }
-    return checkpoint_ ? Checkpoint() : absl::OkStatus();
+    Clear();
+    return status.ok() && checkpoint_ ? Checkpoint(begin) : status;
+  }
+
+  // The same, and how the stream goes on, where it does.
+  absl::Status WithWayOn(const absl::Status& status) const {
+    std::string way;
+    if (!absl::IsNotFound(status)) {
+      way = absl::StrCat("; ", stream_->acknowledged()[0],
+                         " keys were acknowledged, see --resume=",
+                         absl::StripPrefix(stream_->name(), "universalSets/"));
+    } else if (checkpointed_) {
+      way = absl::StrCat("; --import=", *checkpoint_, " goes on after ",
+                         *checkpointed_, " keys");
+    }
+    absl::Status told(status.code(), absl::StrCat(status.message(), way));
+    status.ForEachPayload(
+        [&told](absl::string_view url, const absl::Cord& payload) {
+          told.SetPayload(url, payload);
+        });
+    return told;
   }
 
  private:
@@ -225,15 +235,16 @@ class Sender {
       console_.err << "after " << at << " keys: " << members << " members\n";
     }
     if (checkpoint_every_ && checkpoint_ && at % *checkpoint_every_ == 0) {
-      return Checkpoint();
+      return Checkpoint(at);
     }
     return absl::OkStatus();
   }
 
-  absl::Status Checkpoint() {
+  absl::Status Checkpoint(int64_t at) {
     const auto state = stream_->Checkpoint();
     if (!state.ok()) return state.status();
     file_error_ = WriteState(*checkpoint_, *state);
+    if (file_error_.ok()) checkpointed_ = at;
     return file_error_;
   }
 
@@ -269,6 +280,7 @@ class Sender {
   const std::optional<int64_t> snapshot_every_;
   const Stopwatch stopwatch_;
   absl::Status file_error_;
+  std::optional<int64_t> checkpointed_;  // At which key, last.
   int64_t sent_ = 0;
   int64_t bytes_ = 0;
   bool shown_ = false;
@@ -340,7 +352,7 @@ ExitCode RunStream(const Arguments& arguments, const Console& console) {
   }
   Sender sender(arguments, *files, &*stream, console);
   if (auto sent = sender.Run(*begin); !sent.ok()) {
-    const absl::Status told = WithWayOn(sent, *stream);
+    const absl::Status told = sender.WithWayOn(sent);
     return sender.file_error().ok()
                ? ReportCallError(told, access->address, console)
                : file_error(told);
@@ -348,7 +360,7 @@ ExitCode RunStream(const Arguments& arguments, const Console& console) {
   auto sets =
       arguments.Has("no-finish") ? stream->Snapshot() : stream->Finish();
   if (!sets.ok()) {
-    return ReportCallError(WithWayOn(sets.status(), *stream), access->address,
+    return ReportCallError(sender.WithWayOn(sets.status()), access->address,
                            console);
   }
   Report(arguments, *stream, sender, *sets, *files, stopwatch.seconds(),

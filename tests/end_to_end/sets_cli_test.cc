@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "client/cli/tool.h"
+#include "client/tensor_files/tensor_output.h"
 #include "tests/client/tensor_files/scratch_file.h"
 #include "tests/support/source_paths.h"
 #include "tests/support_server/running_server.h"
@@ -94,6 +96,46 @@ TEST_F(SetsCliTest, AStreamIsResumedAndImported) {
   EXPECT_EQ(imported["sets"][0]["indices"], batch["sets"][0]["indices"]);
 }
 
+TEST_F(SetsCliTest, OtherFilesDoNotGoOnWithAStream) {
+  Json({"stream", Tensor("layer3.keys[2,0:300]"), "--epsilon=0.1",
+        "--keep=other", "--no-finish"});
+  const struct {
+    std::string keys;
+    int code;
+    const char* part;
+  } rows[] = {
+      {Tensor("layer3.keys[2,0:200]"), 4, "has 300 keys; the files have only"},
+      {Tensor("layer3.keys[0:2]"), 4, "has 1 heads at 300 to 300 keys"},
+      {Tensor("layer3.keys[2,:,0:8]"), 4, "[WRONG_SHAPE in chunk.keys"},
+  };
+  for (const auto& row : rows) {
+    const Outcome outcome = Run({"stream", row.keys, "--resume=other"});
+    EXPECT_EQ(outcome.code, row.code) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(row.part));
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+  }
+  // None of them has touched it.
+  EXPECT_EQ(Json({"sets", "show", "other"})["next_offset"],
+            nlohmann::json({300}));
+}
+
+TEST_F(SetsCliTest, ABadKeyIsNamedAndSoIsTheWayOn) {
+  const test::ScratchFile file(".npy");
+  std::vector<double> numbers(4 * 1000, 1.0);
+  numbers[4 * 700 + 2] = std::numeric_limits<double>::quiet_NaN();
+  ASSERT_TRUE(tensor_files::WriteArrays(
+                  file.path(),
+                  {tensor_files::NamedArray::Doubles("k", numbers, {1000, 4})},
+                  {})
+                  .ok());
+  const Outcome outcome =
+      Run({"stream", file.path(), "--epsilon=0.1", "--keep=bad"});
+  EXPECT_EQ(outcome.code, 4);
+  EXPECT_THAT(outcome.err, HasSubstr("row 700 of head 0"));
+  EXPECT_THAT(outcome.err, HasSubstr("--resume=bad"));
+  EXPECT_THAT(outcome.err, HasSubstr("NOT_FINITE"));
+}
+
 TEST_F(SetsCliTest, ShardsAreMerged) {
   const test::ScratchFile state(".state");
   Json({"stream", Tensor("layer5.keys[0,0:200]"), "--epsilon=0.1",
@@ -133,11 +175,16 @@ TEST_F(SetsCliTest, NonsenseIsOneLineAndTheRightCode) {
       {{"stream", keys, "--resume=a", "--import=b"}, 2, "only one of"},
       {{"stream", keys, "--resume=a", "--epsilon=0.1"}, 2, "--epsilon is that"},
       {{"stream", keys, "--resume=nobody"}, 4, "NOT_FOUND"},
+      {{"stream", keys, "--epsilon=0.1", "--checkpoint-every=9"},
+       2,
+       "goes with --checkpoint"},
       {{"stream", keys, "--import=none.state"}, 3, "none.state"},
       {{"stream", keys, Tensor("layer0.keys[0,:,0:3]"), "--epsilon=0.1"},
        3,
        "does not go on after"},
       {{"sets", "lst"}, 2, "did you mean 'list'"},
+      {{"sets", "list", "--ttl=1s"}, 2, "--ttl goes with 'sets merge'"},
+      {{"sets", "show", "a", "--output=b"}, 2, "'sets export' or 'sets read'"},
       {{"sets", "show"}, 2, "takes NAME"},
       {{"sets", "show", "A"}, 2, "no name of a set"},
       {{"sets", "export", "a"}, 2, "--output"},
