@@ -227,13 +227,18 @@ void SelectArrivals(const ArrivalScores& arrivals,
   SelectMembers(scores, options, set);
   // The rank rule gives 1; a score below 1 has no error bound.
   std::vector<Index> by_rule;
+  std::vector<Index> unknown;
   for (const Index j : set->new_direction) {
-    if (arrivals.scores[static_cast<std::size_t>(j)] == 1.0) {
-      by_rule.push_back(j);
-    } else {
-      set->undecided.push_back(j);
+    const bool ruled = arrivals.scores[static_cast<std::size_t>(j)] == 1.0;
+    (ruled ? by_rule : unknown).push_back(j);
+  }
+  if (!unknown.empty()) {
+    for (const Index j : set->indices) {
+      set->upper_bounds.push_back(
+          std::binary_search(unknown.begin(), unknown.end(), j) ? 1 : 0);
     }
   }
+  set->undecided.insert(set->undecided.end(), unknown.begin(), unknown.end());
   std::sort(set->undecided.begin(), set->undecided.end());
   set->exact = set->undecided.empty();
   set->new_direction = std::move(by_rule);

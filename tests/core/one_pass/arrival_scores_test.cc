@@ -194,6 +194,7 @@ TEST(SelectArrivalsTest, WhatHasNoErrorBoundIsAnUndecidedMember) {
   SelectArrivals(arrivals, options, &set);
   EXPECT_THAT(set.indices, ElementsAre(0, 1, 2, 3, 4));
   EXPECT_THAT(set.undecided, ElementsAre(1, 2));
+  EXPECT_THAT(set.upper_bounds, ElementsAre(0, 1, 0, 0, 0));
   EXPECT_THAT(set.new_direction, ElementsAre(4));
   EXPECT_EQ(set.relative_score_error, 0.02);
   EXPECT_EQ(set.total_sensitivity, 2.42);
