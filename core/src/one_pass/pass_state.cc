@@ -21,6 +21,16 @@ bool Excludes(const Factor& factor) {
   return std::isfinite(factor.delta) || factor.rank == 0;
 }
 
+std::vector<Index> ZeroColumns(const Matrix<double>& r) {
+  std::vector<Index> zero;
+  for (Index c = 0; c < r.cols(); ++c) {
+    bool is_zero = true;
+    for (Index i = 0; i <= c; ++i) is_zero = is_zero && r(i, c) == 0.0;
+    if (is_zero) zero.push_back(c);
+  }
+  return zero;
+}
+
 }  // namespace
 
 Index PendingRows(Index d) {
@@ -68,7 +78,7 @@ absl::Status PassState::AddPanel(const AnyMatrixView& keys, Index row_offset,
   if (absl::Status s = factor_.Fold(keys, row_offset, context); !s.ok()) {
     return s;
   }
-  if (factor_.keys() / 5 * 4 >= refreshed_at_) {
+  if (factor_.keys() / 5 * 4 >= refreshed_at_ || ScorerMissesColumns()) {
     if (absl::Status s = Refresh(context); !s.ok()) return s;
   }
   const absl::StatusOr<std::vector<unsigned char>> keep =
@@ -125,7 +135,7 @@ absl::Status PassState::AddByBounds(const AnyMatrixView& keys, Index row_offset,
     TakeCandidates(keys, keep, &arrivals);
     return absl::OkStatus();
   }
-  if (factor_.keys() / 5 * 4 >= refreshed_at_) {
+  if (factor_.keys() / 5 * 4 >= refreshed_at_ || ScorerMissesColumns()) {
     if (absl::Status s = Refresh(context); !s.ok()) return s;
   }
   const absl::StatusOr<std::vector<unsigned char>> keep =
@@ -141,7 +151,7 @@ absl::Status PassState::AddByBounds(const AnyMatrixView& keys, Index row_offset,
 absl::StatusOr<std::vector<unsigned char>> PassState::KeysToKeepByBounds(
     const AnyMatrixView& keys, const ComputeContext& context) const {
   std::vector<unsigned char> keep(static_cast<std::size_t>(Rows(keys)), 1);
-  if (scorer_ == nullptr || !Excludes(scorer_->factor)) return keep;
+  if (!ScorerExcludes()) return keep;
   const absl::StatusOr<LeverageScores> leverage =
       ComputeLeverageScores(keys, scorer_->factor, context);
   if (!leverage.ok()) return leverage.status();
@@ -189,12 +199,22 @@ absl::Status PassState::Refresh(const ComputeContext& context) {
       factor_.Refactor(FactorDetail::kScores, context);
   if (!factor.ok()) return factor.status();
   refreshed_at_ = factor_.keys();
-  if (scorer_ != nullptr && Excludes(scorer_->factor) && !Excludes(*factor)) {
-    return absl::OkStatus();
-  }
+  if (ScorerExcludes() && !Excludes(*factor)) return absl::OkStatus();
+  std::vector<Index> zero_columns = ZeroColumns(factor->r);
   scorer_ = std::make_shared<const Scorer>(
-      Scorer{*std::move(factor), factor_.keys()});
+      Scorer{*std::move(factor), factor_.keys(), std::move(zero_columns)});
   return absl::OkStatus();
+}
+
+bool PassState::ScorerMissesColumns() const {
+  return scorer_ != nullptr &&
+         std::any_of(scorer_->zero_columns.begin(), scorer_->zero_columns.end(),
+                     [&](Index c) { return !factor_.IsZeroColumn(c); });
+}
+
+bool PassState::ScorerExcludes() const {
+  return scorer_ != nullptr && Excludes(scorer_->factor) &&
+         !ScorerMissesColumns();
 }
 
 // keep[i] of keys that are the last to have been folded.
@@ -202,7 +222,7 @@ absl::StatusOr<std::vector<unsigned char>> PassState::KeysToKeep(
     const AnyMatrixView& keys, const ComputeContext& context) const {
   const auto n = static_cast<std::size_t>(Rows(keys));
   std::vector<unsigned char> keep(n, 1);
-  if (scorer_ == nullptr || !Excludes(scorer_->factor)) return keep;
+  if (!ScorerExcludes()) return keep;
   const Factor& factor = scorer_->factor;
   const absl::StatusOr<LeverageScores> scores =
       ComputeLeverageScores(keys, factor, context);
@@ -301,7 +321,7 @@ absl::Status PassState::Prune(const ComputeContext& context) {
     if (absl::Status s = Refresh(context); !s.ok()) return s;
   }
   // Also of a scorer that has not seen the latest keys, tau is an upper bound.
-  if (Excludes(scorer_->factor)) {
+  if (ScorerExcludes()) {
     const absl::StatusOr<LeverageScores> scores =
         ScoreCandidates(scorer_->factor, context);
     if (!scores.ok()) return scores.status();

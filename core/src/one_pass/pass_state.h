@@ -93,10 +93,16 @@ class PassState {
  private:
   struct Scorer {
     Factor factor;
-    Index keys = 0;  // that the factor is of
+    Index keys = 0;                   // that the factor is of
+    std::vector<Index> zero_columns;  // of these keys
   };
 
   absl::Status Refresh(const ComputeContext& context);
+  // A column that was zero for the scorer has been filled since. In the scales
+  // of the scorer its numbers may be so small that they seem to be rounding.
+  bool ScorerMissesColumns() const;
+  // Keys can be excluded by the scorer at hand.
+  bool ScorerExcludes() const;
   absl::Status AddByArrival(const AnyMatrixView& keys, Index row_offset,
                             const ComputeContext& context);
   void TakeCandidates(const AnyMatrixView& keys,

@@ -36,6 +36,7 @@ class RunningFactor {
   // Of the columns: those of a column of zeros are 0.
   const std::vector<int>& exponents() const { return exponents_; }
   double bytes() const;
+  bool IsZeroColumn(Index c) const { return ColumnSquare(c) == 0.0; }
 
   // More keys. `row_offset` is added to the row that an error names.
   // COST    c d^2 flops while a Gram may stand in, else 2 (c + d) d^2; memory

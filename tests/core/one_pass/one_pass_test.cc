@@ -220,6 +220,33 @@ TEST(OnePassScaleTest, ATinyKeyAloneInItsDirectionIsAMember) {
   }
 }
 
+// What fills a column that was zero for long may be tiny beside the others: no
+// rounding of theirs, but a direction of its own.
+TEST(OnePassScaleTest, TinyNumbersInAColumnThatWasZeroAreNotLost) {
+  constexpr Index kBefore = 1280;
+  constexpr Index kAll = kBefore + 256;
+  for (const double size : {1e-10, 1e-19, 1e-36}) {
+    Matrix<double> keys = test::NormalMatrix(kAll, 4, Seed{141});
+    for (Index i = 0; i < kAll; ++i) {
+      keys(i, 3) = i < kAll - 20 ? 0.0 : size * keys(i, 3);
+    }
+    const auto truth = test::LongDoubleLeverages(keys.view());
+    for (const double p : {2.0, 3.0}) {
+      const UniversalSet set =
+          Snapshot(Stream(keys.view(), {.epsilon = 0.04, .function = Power{p}},
+                          {{0, kBefore}, {kBefore, kAll - kBefore}}));
+      EXPECT_EQ(set.rank, 4);
+      for (Index j = 0; j < kAll; ++j) {
+        // p > 2: tau^(p / 2) <= sigma (N7).
+        const double least = std::pow(
+            static_cast<double>(truth[static_cast<std::size_t>(j)]), p / 2.0);
+        if (least < 0.04) continue;
+        EXPECT_THAT(set.indices, testing::Contains(j)) << p << ", " << size;
+      }
+    }
+  }
+}
+
 TEST(OnePassScaleTest, IllConditionedKeysStayCertified) {
   for (const double cond : {1e8, 1e11}) {
     const auto keys = test::KeysWithSpectrum<double>(
