@@ -45,7 +45,6 @@ const std::vector<std::pair<std::string, std::string>> kTestedElsewhere = {
      "tests/end_to_end/stream_keys_test.cc"},
     {"server/handlers/universal_set_work.cc",
      "tests/end_to_end/stored_sets_test.cc"},
-    {"server/handlers/attend_handler.cc", "tests/end_to_end/attend_test.cc"},
     {"server/handlers/find_universal_set_handler.cc",
      "tests/end_to_end/universal_set_service_test.cc"},
     {"server/handlers/get_server_info_handler.cc",

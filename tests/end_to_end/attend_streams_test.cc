@@ -321,5 +321,32 @@ TEST_F(AttendStreamsTest, ACallerThatVanishesLeavesNothingBehind) {
   }
 }
 
+// Before an open as after one; the other stream of blocks obeys the same rule.
+TEST_F(AttendStreamsTest, ASilentStreamIsEnded) {
+  server::ServerConfig config = TestConfig();
+  config.stream_idle = absl::Milliseconds(50);
+  RunningServer impatient(config);
+  const QueryCaller caller(impatient.address());
+  for (const bool opened : {false, true}) {
+    grpc::ClientContext context;
+    const auto stream = caller.StreamAttend(&context);
+    Response response;
+    if (opened) {
+      ASSERT_TRUE(stream->Write(Open()) && stream->Write(Block(1, 2)));
+      ASSERT_TRUE(stream->Read(&response));
+    }
+    EXPECT_FALSE(stream->Read(&response));
+    const grpc::Status status = stream->Finish();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::ABORTED);
+    EXPECT_EQ(ReasonOf(status), "STREAM_IDLE");
+  }
+  grpc::ClientContext context;
+  const auto heavy = caller.StreamQueryHeavy(&context);
+  v1::StreamQueryHeavyResponse response;
+  EXPECT_FALSE(heavy->Read(&response));
+  EXPECT_EQ(ReasonOf(heavy->Finish()), "STREAM_IDLE");
+  EXPECT_EQ(Caller(impatient.address()).MemoryReserved(), 0);
+}
+
 }  // namespace
 }  // namespace steelyard::test

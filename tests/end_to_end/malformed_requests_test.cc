@@ -12,6 +12,7 @@
 #include "steelyard/v1/error_details.pb.h"
 #include "tests/server/convert/malformed_requests_table.h"
 #include "tests/support_server/caller.h"
+#include "tests/support_server/query_caller.h"
 #include "tests/support_server/running_server.h"
 
 namespace steelyard::test {
@@ -56,7 +57,9 @@ Details DetailsOf(const grpc::Status& status) {
 
 class Sender {
  public:
-  explicit Sender(const Caller& caller) : caller_(caller) {}
+  // The address is that of `caller`.
+  Sender(const Caller& caller, const std::string& address)
+      : caller_(caller), queries_(address) {}
 
   grpc::Status operator()(const v1::FindUniversalSetRequest& request) const {
     grpc::ClientContext context;
@@ -67,6 +70,10 @@ class Sender {
     grpc::ClientContext context;
     v1::QueryHeavyResponse response;
     return caller_.QueryHeavy(Deadline(&context), request, &response);
+  }
+  grpc::Status operator()(const v1::AttendRequest& request) const {
+    v1::AttendResponse response;
+    return queries_.Attend(request, &response);
   }
   grpc::Status operator()(const v1::SolveRequest& request) const {
     grpc::ClientContext context;
@@ -82,6 +89,7 @@ class Sender {
   }
 
   const Caller& caller_;
+  const QueryCaller queries_;
 };
 
 void ExpectPromisedStatus(const RequestCase& expected,
@@ -112,7 +120,7 @@ void ExpectPromisedStatus(const RequestCase& expected,
 void ExpectPromisedStatuses(const std::vector<RequestCase>& cases) {
   RunningServer running;
   const Caller caller(running.address());
-  const Sender send(caller);
+  const Sender send(caller, running.address());
   for (const RequestCase& each : cases) {
     SCOPED_TRACE(each.name);
     ExpectPromisedStatus(each, std::visit(send, each.request));
@@ -130,6 +138,49 @@ TEST(MalformedRequestsEndToEndTest, FindUniversalSet) {
 
 TEST(MalformedRequestsEndToEndTest, QueryHeavy) {
   ExpectPromisedStatuses(HeavyCases());
+}
+
+TEST(MalformedRequestsEndToEndTest, Attend) {
+  ExpectPromisedStatuses(AttendCases());
+}
+
+// The same as the open of a stream and its first block.
+TEST(MalformedRequestsEndToEndTest, StreamAttend) {
+  RunningServer running;
+  const Caller caller(running.address());
+  const QueryCaller queries(running.address());
+  for (const RequestCase& each : AttendCases()) {
+    SCOPED_TRACE(each.name);
+    v1::StreamAttendRequest open, block;
+    *open.mutable_open() = std::get<v1::AttendRequest>(each.request);
+    if (open.open().has_queries()) {
+      *block.mutable_block()->mutable_queries() = open.open().queries();
+    }
+    *block.mutable_block()->mutable_positions() = open.open().positions();
+    open.mutable_open()->clear_queries();
+    open.mutable_open()->clear_positions();
+    grpc::ClientContext context;
+    const auto stream = queries.StreamAttend(&context);
+    if (stream->Write(open)) stream->Write(block);
+    stream->WritesDone();
+    v1::StreamAttendResponse response;
+    int answers = 0;
+    while (stream->Read(&response)) ++answers;
+    const grpc::Status status = stream->Finish();
+    if (each.reason == "RESPONSE_TOO_LARGE") {
+      EXPECT_TRUE(status.ok()) << status.error_message();
+    } else {
+      RequestCase expected = each;
+      const bool of_block = each.field.rfind("queries", 0) == 0 ||
+                            each.field.rfind("positions", 0) == 0;
+      if (!each.field.empty()) {
+        expected.field = (of_block ? "block." : "open.") + each.field;
+      }
+      ExpectPromisedStatus(expected, status);
+    }
+    EXPECT_EQ(answers, status.ok() ? 1 : 0);
+  }
+  EXPECT_EQ(caller.MemoryReserved(), 0);
 }
 
 TEST(MalformedRequestsEndToEndTest, Solve) {

@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/convert/attend.h"
 #include "server/convert/heavy_query.h"
 #include "server/convert/regression.h"
 #include "server/convert/universal_set.h"
@@ -112,6 +113,18 @@ TEST(ConvertMutationsTest, QueryHeavy) {
       },
       [](const HeavyProblem& problem) {
         return SumOf(*problem.terms().keys()) + SumOf(problem.rows().queries);
+      }));
+}
+
+TEST(ConvertMutationsTest, Attend) {
+  ExpectBoth(ParseMutated(
+      test::ValidAttendRequest(),
+      [](const auto& request) {
+        return AttendProblemFromProto(request, nullptr, kLimits);
+      },
+      [](const AttendProblem& problem) {
+        return SumOf(*problem.terms().keys()) +
+               SumOf(problem.terms().values()) + SumOf(problem.rows().queries);
       }));
 }
 

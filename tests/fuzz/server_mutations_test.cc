@@ -222,6 +222,51 @@ v1::QueryHeavyRequest QueriesByHand() {
   return request;
 }
 
+// Every option that may stand beside the others.
+v1::QueryHeavyRequest CausalQueries() {
+  v1::QueryHeavyRequest request = ValidQueryHeavyRequest();
+  request.mutable_function()->mutable_power()->set_p(3.0);
+  request.set_causal(true);
+  for (const std::int64_t position : {0, 9, 3, 3, 1}) {
+    request.add_positions(position);
+  }
+  request.set_packed(true);
+  request.add_lengths(10);
+  request.add_lengths(4);
+  return request;
+}
+
+v1::QueryHeavyRequest SoftmaxQueries() {
+  v1::QueryHeavyRequest request = QueriesByHand();
+  request.mutable_function()->mutable_softmax()->set_mode(
+      v1::SOFTMAX_MODE_CERTIFIED);
+  request.mutable_function()->mutable_softmax()->set_scale(0.5);
+  return request;
+}
+
+// Each kind of local keys, function and normalization.
+std::vector<v1::AttendRequest> ValidAttendRequests() {
+  v1::AttendRequest causal = ValidAttendRequest();
+  causal.set_causal(true);
+  causal.mutable_function()->mutable_power()->set_p(3.0);
+  causal.set_normalization(v1::NORMALIZATION_ALL);
+  for (const std::int64_t position : {0, 9, 3, 3, 1}) {
+    causal.add_positions(position);
+  }
+  causal.add_lengths(10);
+  causal.add_lengths(10);
+  v1::AttendRequest grid = ValidAttendRequest();
+  WriteByHand(grid.mutable_keys()->mutable_dense());
+  WriteByHand(grid.mutable_values()->mutable_dense());
+  WriteByHand(grid.mutable_queries());
+  grid.mutable_grid()->set_height(2);
+  grid.mutable_grid()->set_width(4);
+  grid.mutable_grid()->set_radius(1);
+  grid.mutable_function()->mutable_softmax()->set_mode(
+      v1::SOFTMAX_MODE_HEURISTIC);
+  return {ValidAttendRequest(), causal, grid};
+}
+
 v1::SolveRequest ByHand(v1::SolveRequest request) {
   WriteByHand(request.mutable_a()->mutable_dense());
   WriteByHand(request.mutable_b());
@@ -243,7 +288,13 @@ TEST_F(ServerMutationsTest, StreamFindUniversalSet) {
 TEST_F(ServerMutationsTest, QueryHeavy) {
   SendMutated<v1::QueryHeavyRequest, v1::QueryHeavyResponse>(
       "/steelyard.v1.UniversalSetService/QueryHeavy", false,
-      {ValidQueryHeavyRequest(), QueriesByHand()});
+      {ValidQueryHeavyRequest(), QueriesByHand(), CausalQueries(),
+       SoftmaxQueries()});
+}
+
+TEST_F(ServerMutationsTest, Attend) {
+  SendMutated<v1::AttendRequest, v1::AttendResponse>(
+      "/steelyard.v1.UniversalSetService/Attend", false, ValidAttendRequests());
 }
 
 // Each family: one of them mutates into the other only by luck.

@@ -14,8 +14,9 @@
 
 namespace steelyard::test {
 
-using AnyRequest = std::variant<v1::FindUniversalSetRequest,
-                                v1::QueryHeavyRequest, v1::SolveRequest>;
+using AnyRequest =
+    std::variant<v1::FindUniversalSetRequest, v1::QueryHeavyRequest,
+                 v1::AttendRequest, v1::SolveRequest>;
 
 // Who decides the case.
 enum class Decides { kConverter, kCore };
@@ -74,6 +75,7 @@ RequestCase Answered(const std::string& name, Request request,
 std::vector<RequestCase> TensorCases();
 std::vector<RequestCase> UniversalSetCases();
 std::vector<RequestCase> HeavyCases();
+std::vector<RequestCase> AttendCases();
 std::vector<RequestCase> SolveCases();
 
 // All of the above.
@@ -81,6 +83,7 @@ std::vector<RequestCase> RequestCases();
 
 }  // namespace steelyard::test
 
+#include "tests/server/convert/malformed_attend_cases.h"
 #include "tests/server/convert/malformed_solve_cases.h"
 #include "tests/server/convert/malformed_tensor_cases.h"
 #include "tests/server/convert/malformed_universal_set_cases.h"
@@ -89,8 +92,8 @@ namespace steelyard::test {
 
 inline std::vector<RequestCase> RequestCases() {
   std::vector<RequestCase> all;
-  for (auto cases :
-       {TensorCases(), UniversalSetCases(), HeavyCases(), SolveCases()}) {
+  for (auto cases : {TensorCases(), UniversalSetCases(), HeavyCases(),
+                     AttendCases(), SolveCases()}) {
     all.insert(all.end(), cases.begin(), cases.end());
   }
   return all;

@@ -3,6 +3,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/convert/attend.h"
+#include "server/convert/attend_answer.h"
 #include "server/convert/heavy_answer.h"
 #include "server/convert/heavy_query.h"
 #include "server/convert/regression.h"
@@ -22,7 +24,14 @@ absl::Status Verdict(const v1::FindUniversalSetRequest& request) {
 }
 
 absl::Status Verdict(const v1::QueryHeavyRequest& request) {
+  const auto id = SetIdFromProto(request);
+  if (!id.ok()) return id.status();
   const auto problem = HeavyProblemFromProto(request, nullptr, kLimits);
+  return problem.ok() ? CheckResponseSize(*problem) : problem.status();
+}
+
+absl::Status Verdict(const v1::AttendRequest& request) {
+  const auto problem = AttendProblemFromProto(request, nullptr, kLimits);
   return problem.ok() ? CheckResponseSize(*problem) : problem.status();
 }
 

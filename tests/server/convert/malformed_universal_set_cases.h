@@ -280,6 +280,44 @@ inline std::vector<RequestCase> HeavyCases() {
           "rows over max_response_bytes",
           [](auto* request) { request->set_max_response_bytes(50); },
           {"RESPONSE_TOO_LARGE", "max_response_bytes", "at least 80 bytes"}),
+      refused("causal without positions",
+              [](auto* request) { request->set_causal(true); },
+              {"FIELD_REQUIRED", "positions", "one position a query"}),
+      refused("positions without causal",
+              [](auto* request) { request->add_positions(1); },
+              {"CONFLICTING_FIELDS", "positions", "has 1 numbers"}),
+      refused("a position beyond the keys",
+              [](auto* request) {
+                request->set_causal(true);
+                for (int i = 6; i < 11; ++i) request->add_positions(i);
+              },
+              {"FIELD_OUT_OF_RANGE", "positions[4]", "is 10; it must"}),
+      refused("length 0",
+              [](auto* request) {
+                request->add_lengths(3);
+                request->add_lengths(0);
+              },
+              {"FIELD_OUT_OF_RANGE", "lengths[1]", "is 0; it must"}),
+      refused("a power below 1",
+              [](auto* request) {
+                request->mutable_function()->mutable_power()->set_p(0.5);
+              },
+              {"FIELD_OUT_OF_RANGE", "function.power.p", "is 0.5; it must"}),
+      refused(
+          "softmax without a mode",
+          [](auto* request) { request->mutable_function()->mutable_softmax(); },
+          {"FIELD_REQUIRED", "function.softmax.mode", "mode"}),
+      refused("a name that is none",
+              [](auto* request) {
+                request->mutable_universal_set()->set_name("sets/Keys");
+              },
+              {"FIELD_OUT_OF_RANGE", "universal_set.name", "sets/Keys"}),
+      Answered("heavy packed certified softmax", ValidQueryHeavyRequest(),
+               [](auto* request) {
+                 request->set_packed(true);
+                 request->mutable_function()->mutable_softmax()->set_mode(
+                     v1::SOFTMAX_MODE_CERTIFIED);
+               }),
       Answered("heavy zero queries", ValidQueryHeavyRequest(),
                [](auto* request) {
                  SetTensor({4, 5, 3}, std::vector<double>(60, 0.0),
