@@ -86,6 +86,7 @@ const std::vector<std::pair<std::string, std::string>> kTestedElsewhere = {
     {"client/examples/demo/section.cc", "tests/end_to_end/demo_test.cc"},
     {"client/examples/demo/real_keys.cc", "tests/end_to_end/demo_test.cc"},
     {"client/examples/demo/regressions.cc", "tests/end_to_end/demo_test.cc"},
+    {"client/examples/demo/streamed_keys.cc", "tests/end_to_end/demo_test.cc"},
 };
 
 const std::vector<SourceFile>& Checkout() {

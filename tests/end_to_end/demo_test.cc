@@ -1,12 +1,11 @@
-// Two sections of the demo against a server, in process; the planted keys of
+// Three sections of the demo against a server, in process; the planted keys of
 // up to a million rows are left to scripts/demo.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
 #include <sstream>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "client/examples/demo/section.h"
 #include "tests/support/source_paths.h"
@@ -38,6 +37,18 @@ TEST_F(DemoTest, RealKeysAndRegressionsHold) {
   EXPECT_GT(stage.verdict.findings.size(), 1000u);
   EXPECT_THAT(out_.str(), HasSubstr("epsilon = 0.4"));
   EXPECT_THAT(out_.str(), Not(HasSubstr("BROKEN")));
+}
+
+TEST_F(DemoTest, StreamedKeysGiveTheSetOfOneMessage) {
+  auto client = client::Client::Create(server_.address());
+  ASSERT_TRUE(client.ok()) << client.status();
+  Stage stage{.client = *client, .fixture = Fixture(), .out = out_};
+  const absl::Status shown = ShowStreamedKeys(&stage);
+  ASSERT_TRUE(shown.ok()) << shown;
+  EXPECT_TRUE(stage.verdict.held());
+  EXPECT_EQ(stage.verdict.findings.size(), 6u);
+  EXPECT_THAT(out_.str(), Not(HasSubstr("BROKEN")));
+  EXPECT_TRUE(client->ListUniversalSets()->empty());
 }
 
 TEST_F(DemoTest, TheBinaryChecksItsArguments) {

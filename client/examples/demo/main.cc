@@ -4,10 +4,10 @@
 //
 // Exit code 0: every certificate held. 1: one did not. 2: wrong arguments.
 // 3: a file or a call failed.
+#include <cblas.h>
+
 #include <iostream>
 #include <string>
-
-#include <cblas.h>
 
 #include "client/cli/stopwatch.h"
 #include "client/cli/text_table.h"
@@ -17,7 +17,8 @@ namespace steelyard::demo {
 namespace {
 
 absl::Status RunAll(Stage* stage) {
-  for (const auto& section : {ShowRealKeys, ShowPlantedKeys, ShowRegressions}) {
+  for (const auto& section :
+       {ShowRealKeys, ShowPlantedKeys, ShowStreamedKeys, ShowRegressions}) {
     if (auto shown = section(stage); !shown.ok()) return shown;
   }
   return absl::OkStatus();

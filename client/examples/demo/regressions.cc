@@ -47,7 +47,7 @@ std::string First(const std::vector<double>& values) {
 
 absl::Status ShowRegressions(Stage* stage) {
   stage->out
-      << "\n3. Regressions against attention proxies. A: the 512 x 32 keys of\n"
+      << "\n4. Regressions against attention proxies. A: the 512 x 32 keys of\n"
          "   layer 3, head 0.\n\n";
   const auto a = LoadFixture(*stage, "layer3.keys[0]");
   if (!a.ok()) return a.status();

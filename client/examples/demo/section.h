@@ -27,6 +27,7 @@ absl::StatusOr<tensor_files::StoredTensor> LoadFixture(const Stage& stage,
 // unreadable file ends the demo with its status.
 absl::Status ShowRealKeys(Stage* stage);
 absl::Status ShowPlantedKeys(Stage* stage);
+absl::Status ShowStreamedKeys(Stage* stage);
 absl::Status ShowRegressions(Stage* stage);
 
 }  // namespace steelyard::demo
