@@ -358,10 +358,12 @@ absl::StatusOr<Factor> ScanAndFactorMatrix(const AnyMatrixView& a,
                                            std::string_view field,
                                            const FactorOptions& options,
                                            const ComputeContext& context,
-                                           Index row_offset) {
+                                           Index row_offset,
+                                           RowLengths* lengths) {
   if (options.ridge == 0.0 && GramIsTried(Rows(a), Cols(a), options)) {
     ReportBegun(context);
-    absl::StatusOr<Matrix<double>> gram = UpperGram(RowLoader(a, {}), context);
+    absl::StatusOr<Matrix<double>> gram =
+        UpperGram(RowLoader(a, {}), context, lengths);
     if (!gram.ok()) return gram.status();
     ColumnScales scales;
     if (ScaleGram(*gram, scales)) {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "factor/row_loader.h"
 #include "steelyard/compute_context.h"
 #include "steelyard/cost.h"
 #include "steelyard/finite.h"
@@ -104,12 +105,15 @@ absl::StatusOr<Factor> FactorMatrix(const AnyMatrixView& a,
 
 // The same without the scales: their pass over the rows is saved where the Gram
 // of the matrix as it is tells them, and that every entry is finite.
+// `lengths`: see UpperGram; empty where no Gram of the matrix as it is was
+//          made.
 // ERRORS   those of ScanColumns and of FactorMatrix.
 absl::StatusOr<Factor> ScanAndFactorMatrix(const AnyMatrixView& a,
                                            std::string_view field,
                                            const FactorOptions& options,
                                            const ComputeContext& context,
-                                           Index row_offset = 0);
+                                           Index row_offset = 0,
+                                           RowLengths* lengths = nullptr);
 
 // Fills singular_values and v_transposed of an R that lacks them; rank and
 // condition stay as they are.

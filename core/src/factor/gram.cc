@@ -78,10 +78,15 @@ class PanelStrips {
         numbers_(static_cast<std::size_t>(StripSize<double>(
             StripRows(cut.panel_rows), StripsFor<double>(columns_)))) {}
 
-  StripBlock<const double> Load(const RowLoader& a, Index first, Index rows) {
+  StripBlock<const double> Load(const RowLoader& a, Index first, Index rows,
+                                RowLengths* lengths = nullptr) {
     const StripBlock<double> strips{numbers_.data(), StripRows(rows),
                                     StripsFor<double>(columns_)};
-    a.LoadStrips(first, column_, rows, columns_, strips);
+    if (lengths != nullptr) {
+      a.LoadStrips(first, rows, strips, *lengths);
+    } else {
+      a.LoadStrips(first, column_, rows, columns_, strips);
+    }
     return strips;
   }
 
@@ -94,8 +99,10 @@ class PanelStrips {
 // One task: tile (i, j) of one slot, panel after panel.
 class TileSum {
  public:
-  TileSum(const RowLoader& a, const GramCut& cut, Index i, Index j)
-      : a_(a), cut_(cut), i_(i), j_(j), right_(cut, j) {
+  // `lengths`: of the rows, measured where they are given.
+  TileSum(const RowLoader& a, const GramCut& cut, Index i, Index j,
+          RowLengths* lengths)
+      : a_(a), cut_(cut), i_(i), j_(j), lengths_(lengths), right_(cut, j) {
     if (i != j) left_.emplace(cut, i);
   }
 
@@ -118,7 +125,8 @@ class TileSum {
  private:
   void AddPanel(Index first, Block<double> hi, Block<double> lo) {
     const Index rows = std::min(cut_.panel_rows, cut_.n - first);
-    const StripBlock<const double> right = right_.Load(a_, first, rows);
+    const StripBlock<const double> right =
+        right_.Load(a_, first, rows, lengths_);
     if (i_ == j_) {
       // Rows of other tiles are read in part only: left to the processor.
       const ReadNext next = cut_.tiles == 1
@@ -134,6 +142,7 @@ class TileSum {
   const GramCut& cut_;
   Index i_;
   Index j_;
+  RowLengths* lengths_;
   PanelStrips right_;
   std::optional<PanelStrips> left_;
 };
@@ -160,13 +169,18 @@ void AddSlots(const GramCut& cut, Index first, Index count,
 Index GramPanelRows(Index n) { return std::min(n, kPanelRows); }
 
 absl::StatusOr<Matrix<double>> UpperGram(const RowLoader& a,
-                                         const ComputeContext& context) {
+                                         const ComputeContext& context,
+                                         RowLengths* lengths) {
   const GramCut cut(a.rows(), a.cols());
+  if (cut.tiles > 1) lengths = nullptr;
+  if (lengths != nullptr) {
+    lengths->squares.resize(static_cast<std::size_t>(cut.n));
+  }
   CompensatedSlots slots(cut);
   const Index pairs = cut.TilePairs();
   context.workers.ParallelFor(pairs * cut.slots, context.stop, [&](Index t) {
     const auto [i, j] = TilePair(t % pairs, cut.tiles);
-    TileSum(a, cut, i, j).Add(t / pairs, context.stop, slots);
+    TileSum(a, cut, i, j, lengths).Add(t / pairs, context.stop, slots);
   });
   if (absl::Status s = CheckStop(context.stop); !s.ok()) return s;
 

@@ -23,10 +23,14 @@ namespace steelyard {
 Index GramPanelRows(Index n);
 
 // Upper triangle of A'A, d x d; below the diagonal: zeros.
+// `lengths`: of the rows, measured on the way where a row is one tile (d up to
+// 512), else left empty. Its factors are given, and `a` does not scale.
+//
 // COST  n d^2 flops (tiles across the diagonal; those on it count twice).
 // ERRORS  Cancelled, DeadlineExceeded, Aborted: looked at before each panel.
 absl::StatusOr<Matrix<double>> UpperGram(const RowLoader& a,
-                                         const ComputeContext& context);
+                                         const ComputeContext& context,
+                                         RowLengths* lengths = nullptr);
 
 Cost CostOfGram(Index n, Index d, int workers);
 

@@ -14,6 +14,41 @@ constexpr int kOneFactor = 1022;
 
 }  // namespace
 
+RowLengths LengthsToMeasure(const AnyMatrixView& a) {
+  constexpr Index kMost = 31;
+  constexpr int kExtreme = 75;
+  const RowLoader rows(a, {});
+  const Index sample = std::min(kMost, Rows(a));
+  std::vector<double> row(static_cast<std::size_t>(Cols(a)));
+  Matrix<double> columns(Cols(a), sample);
+  for (Index i = 0; i < sample; ++i) {
+    rows.Load(Rows(a) * i / sample, 0, {row.data(), 1, Cols(a), Cols(a)});
+    for (Index c = 0; c < Cols(a); ++c) {
+      const double x = row[static_cast<std::size_t>(c)];
+      columns(c, i) = std::isfinite(x) ? std::abs(x) : 0.0;
+    }
+  }
+  // Medians: a few long rows do not count.
+  const auto median = [](double* first, Index count) {
+    std::nth_element(first, first + count / 2, first + count);
+    return first[count / 2];
+  };
+  for (Index c = 0; c < Cols(a); ++c) {
+    row[static_cast<std::size_t>(c)] = median(columns.row(c), sample);
+  }
+  RowLengths lengths;
+  lengths.factors.assign(row.size(), 1.0);
+  std::vector<double> sorted = row;
+  const double typical = median(sorted.data(), Cols(a));
+  for (std::size_t c = 0; c < row.size(); ++c) {
+    // Columns of one size get one factor, whatever the sample says of each.
+    const double steps = std::round(0.25 * std::log2(row[c] / typical));
+    if (!(std::abs(steps) <= kExtreme)) continue;
+    lengths.factors[c] = std::ldexp(1.0, -4 * static_cast<int>(steps));
+  }
+  return lengths;
+}
+
 RowLoader::RowLoader(const AnyMatrixView& a, const std::vector<int>& exponents)
     : a_(a), first_(static_cast<std::size_t>(Cols(a)), 1.0) {
   const bool one = std::all_of(exponents.begin(), exponents.end(),
@@ -64,6 +99,17 @@ void RowLoader::LoadStrips(Index row, Index col, Index rows, Index cols,
 void RowLoader::LoadStrips(Index row, Index col, Index rows, Index cols,
                            StripBlock<float> out) const {
   Pack(row, col, rows, cols, out);
+}
+
+void RowLoader::LoadStrips(Index row, Index rows, StripBlock<double> out,
+                           RowLengths& lengths) const {
+  std::visit(
+      [&](const auto& view) {
+        PackStrips(view.row(row), view.cols(), first_.data(),
+                   lengths.factors.data(), rows, cols(), out,
+                   lengths.squares.data() + row);
+      },
+      a_);
 }
 
 ReadNext RowLoader::RowsToRead(Index row, Index count) const {

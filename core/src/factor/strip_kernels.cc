@@ -125,9 +125,11 @@ class Prefetch {
   Index step_;
 };
 
-template <typename In, typename Out>
+// With kMeasure: squares of the rows, weighted, too.
+template <bool kMeasure, typename In, typename Out>
 void PackStripsT(const In* in, Index in_stride, const double* factors,
-                 Index rows, Index cols, StripBlock<Out> out) {
+                 const double* weights, Index rows, Index cols,
+                 StripBlock<Out> out, double* squares) {
   constexpr Index kWidth = kStripColumns<Out>;
   const hn::CappedTag<double, 8> wide;
   constexpr Index kLanes = static_cast<Index>(hn::MaxLanes(wide));
@@ -136,11 +138,16 @@ void PackStripsT(const In* in, Index in_stride, const double* factors,
   for (Index i = 0; i < rows; ++i) {
     const In* HWY_RESTRICT from = in + i * in_stride;
     Out* HWY_RESTRICT to = out.data + i * kWidth;
+    auto sum = hn::Zero(wide);
     for (Index s = 0; s < whole; ++s, to += pitch) {
       for (Index c = 0; c < kWidth; c += kLanes) {
         const Index column = s * kWidth + c;
         const auto x = hn::Mul(LoadWide(wide, from + column),
                                hn::LoadU(wide, factors + column));
+        if constexpr (kMeasure) {
+          const auto y = hn::Mul(x, hn::LoadU(wide, weights + column));
+          sum = hn::MulAdd(y, y, sum);
+        }
         if constexpr (std::is_same_v<Out, float>) {
           hn::Store(hn::DemoteTo(hn::Rebind<float, decltype(wide)>(), x),
                     hn::Rebind<float, decltype(wide)>(), to + c);
@@ -148,6 +155,9 @@ void PackStripsT(const In* in, Index in_stride, const double* factors,
           hn::Store(x, wide, to + c);
         }
       }
+    }
+    if constexpr (kMeasure) {
+      squares[i] = hn::GetLane(hn::SumOfLanes(wide, sum));
     }
     if (whole == out.strips) continue;
     const hn::CappedTag<double, 1> one;
@@ -157,6 +167,11 @@ void PackStripsT(const In* in, Index in_stride, const double* factors,
                   ? static_cast<Out>(hn::GetLane(LoadWide(one, from + column)) *
                                      factors[column])
                   : Out{0};
+      if constexpr (kMeasure) {
+        if (column >= cols) continue;
+        const double y = to[c] * weights[column];
+        squares[i] += y * y;
+      }
     }
     for (Index s = whole + 1; s < out.strips; ++s) {
       std::fill_n(out.strip(s) + i * kWidth, kWidth, Out{0});
@@ -354,14 +369,21 @@ void RowSquaresT(StripBlock<const float> k, Index strips, Index count,
 }
 
 // HWY_EXPORT takes names without angle brackets.
-#define STEELYARD_PACK(name, In)                                       \
-  void name##Double(const In* in, Index stride, const double* factors, \
-                    Index rows, Index cols, StripBlock<double> out) {  \
-    PackStripsT(in, stride, factors, rows, cols, out);                 \
-  }                                                                    \
-  void name##Float(const In* in, Index stride, const double* factors,  \
-                   Index rows, Index cols, StripBlock<float> out) {    \
-    PackStripsT(in, stride, factors, rows, cols, out);                 \
+#define STEELYARD_PACK(name, In)                                               \
+  void name##Double(const In* in, Index stride, const double* factors,         \
+                    Index rows, Index cols, StripBlock<double> out) {          \
+    PackStripsT<false>(in, stride, factors, nullptr, rows, cols, out,          \
+                       nullptr);                                               \
+  }                                                                            \
+  void name##Measured(const In* in, Index stride, const double* factors,       \
+                      const double* weights, Index rows, Index cols,           \
+                      StripBlock<double> out, double* squares) {               \
+    PackStripsT<true>(in, stride, factors, weights, rows, cols, out, squares); \
+  }                                                                            \
+  void name##Float(const In* in, Index stride, const double* factors,          \
+                   Index rows, Index cols, StripBlock<float> out) {            \
+    PackStripsT<false>(in, stride, factors, nullptr, rows, cols, out,          \
+                       nullptr);                                               \
   }
 STEELYARD_PACK(PackDouble, double)
 STEELYARD_PACK(PackFloat, float)
@@ -395,6 +417,7 @@ HWY_EXPORT(RowSquaresT);
 
 #define STEELYARD_PACK(name, In)                                        \
   HWY_EXPORT(name##Double);                                             \
+  HWY_EXPORT(name##Measured);                                           \
   HWY_EXPORT(name##Float);                                              \
   template <>                                                           \
   void PackStrips(const In* in, Index in_stride, const double* factors, \
@@ -407,6 +430,13 @@ HWY_EXPORT(RowSquaresT);
                   Index rows, Index cols, StripBlock<float> out) {      \
     HWY_DYNAMIC_DISPATCH(name##Float)                                   \
     (in, in_stride, factors, rows, cols, out);                          \
+  }                                                                     \
+  template <>                                                           \
+  void PackStrips(const In* in, Index in_stride, const double* factors, \
+                  const double* weights, Index rows, Index cols,        \
+                  StripBlock<double> out, double* squares) {            \
+    HWY_DYNAMIC_DISPATCH(name##Measured)                                \
+    (in, in_stride, factors, weights, rows, cols, out, squares);        \
   }
 STEELYARD_PACK(PackDouble, double)
 STEELYARD_PACK(PackFloat, float)

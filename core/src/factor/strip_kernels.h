@@ -68,6 +68,13 @@ template <KeyScalar In>
 void PackStrips(const In* in, Index in_stride, const double* factors,
                 Index rows, Index cols, StripBlock<float> out);
 
+// The same for float64, and squares[i] := sum over c of (factors[c] weights[c]
+// in(i, c))^2, with cols + 2 roundings.
+template <KeyScalar In>
+void PackStrips(const In* in, Index in_stride, const double* factors,
+                const double* weights, Index rows, Index cols,
+                StripBlock<double> out, double* squares);
+
 // Memory that the caller will read next: brought near while a product is made.
 // None: {}.
 struct ReadNext {

@@ -4,18 +4,21 @@
 #include <cmath>
 
 #include "linalg/blas.h"
+#include "universal_set/norm_bound.h"
 
 namespace steelyard {
 namespace {
 
-constexpr double kUnitRoundoff = 0x1p-53;
 constexpr double kFloatRoundoff = 0x1p-24;
 constexpr Index kWidth = kStripColumns<float>;
 // Past this the bound mu of the leading block costs more than it saves, and
 // its products take too long between two looks at the stop token.
 constexpr Index kLargestLeading = 512;
 // What the product adds to a typical key is this many times its average.
-constexpr double kMargin = 2.0;
+constexpr double kMargin = 1.5;
+// m is tried in steps of d / kParts, down to kFewestParts of them.
+constexpr Index kParts = 16;
+constexpr Index kFewestParts = 4;
 // How much a sketched norm may come out too small.
 constexpr double kSketchScale = 10.0;
 
@@ -35,33 +38,6 @@ double FrobeniusNorm(const Matrix<double>& a) {
   double sum = 0.0;
   for (Index i = 0; i < a.size(); ++i) sum += a.data()[i] * a.data()[i];
   return std::sqrt(sum);
-}
-
-// ||A||_2^2 of an upper triangle from below, by some steps of power iteration.
-double LargestSquareEstimate(Block<const double> upper) {
-  constexpr int kSteps = 6;
-  const Index m = upper.rows;
-  std::vector<double> x(static_cast<std::size_t>(m), 1.0);
-  std::vector<double> y(static_cast<std::size_t>(m));
-  double square = 0.0;
-  for (int step = 0; step < kSteps; ++step) {
-    // x := A'A x / ||A'A x||
-    double norm = 0.0;
-    for (Index i = 0; i < m; ++i) {
-      y[static_cast<std::size_t>(i)] =
-          Dot(upper.row(i) + i, x.data() + i, m - i);
-    }
-    std::fill(x.begin(), x.end(), 0.0);
-    for (Index i = 0; i < m; ++i) {
-      AddScaled(y[static_cast<std::size_t>(i)], upper.row(i) + i, x.data() + i,
-                m - i);
-    }
-    norm = std::sqrt(Dot(x.data(), x.data(), m));
-    square = step == 0 ? 0.0 : norm;
-    if (!(norm > 0.0 && std::isfinite(norm))) return norm;
-    Scale(1.0 / norm, x.data(), m);
-  }
-  return square;
 }
 
 // Some keys from all over.
@@ -89,22 +65,6 @@ double TypicalSquare(const Matrix<double>& sample, Index m) {
 
 }  // namespace
 
-double LargestSquareBound(Block<const double> upper) {
-  const Index m = upper.rows;
-  Matrix<double> power(m, m);
-  Matrix<double> next(m, m);
-  // T = A A', T^2, T^4
-  Gemm(1.0, upper, Transposed(upper), 0.0, BlockOf(power));
-  for (int squaring = 0; squaring < 2; ++squaring) {
-    Gemm(1.0, BlockOf(power), BlockOf(power), 0.0, BlockOf(next));
-    std::swap(power, next);
-  }
-  // ||T||_2 <= ||T^4||_F^(1/4). A product of m x m matrices is off by m u
-  // ||.||_F ||.||_F <= m^2 u ||.||_2 ||.||_2: three of them, and 1 % of room.
-  const double rounding = 16.0 * Real(m) * Real(m) * kUnitRoundoff;
-  return std::sqrt(std::sqrt(FrobeniusNorm(power))) * (1.0 + rounding);
-}
-
 KeyFilter::KeyFilter(const Factor& factor, Index columns)
     : d_(factor.r.cols()),
       exponents_(factor.scales.exponents),
@@ -131,8 +91,8 @@ KeyFilter KeyFilter::Certain(const AnyMatrixView& keys, const Factor& factor,
   if (d > kLargestLeading) return filter;
   const Matrix<double> sample =
       Sample(keys, RowLoader(keys, filter.exponents_));
-  for (const Index eighths : {8, 7, 6, 5, 4, 3, 2}) {
-    const Index m = eighths == 8 ? d : d * eighths / 8 / kWidth * kWidth;
+  for (Index parts = kParts; parts >= kFewestParts; --parts) {
+    const Index m = parts == kParts ? d : d * parts / kParts / kWidth * kWidth;
     if (m == 0) break;
     const Block<const double> s = BlockOf(inverse).Part(0, 0, m, m);
     const double square = TypicalSquare(sample, m);

@@ -81,8 +81,4 @@ inline constexpr double kSketchFailure = 3e-15;
 
 Cost CostOfKeyFilter(Index d, int workers);
 
-// An upper bound of ||A||_2^2 for the leading m x m block of an upper triangle:
-// (trace of (A A')^8)^(1/8), rounding included. At most m^(1/8) too large.
-double LargestSquareBound(Block<const double> upper);
-
 }  // namespace steelyard

@@ -1,6 +1,7 @@
 #include "steelyard/universal_set.h"
 
 #include <algorithm>
+#include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
@@ -52,14 +53,19 @@ absl::StatusOr<FactoredKeys> FactorKeys(const AnyMatrixView& keys,
                                         const UniversalSetOptions& options,
                                         const ComputeContext& context) {
   // R'R = K'K
+  RowLengths lengths;
+  const bool measure = MayUseLengths(Rows(keys), Cols(keys), options);
+  if (measure) lengths = LengthsToMeasure(keys);
   absl::StatusOr<Factor> factor =
-      ScanAndFactorMatrix(keys, "keys", {}, context, rows_before);
+      ScanAndFactorMatrix(keys, "keys", {}, context, rows_before,
+                          measure ? &lengths : nullptr);
   if (!factor.ok()) return factor.status();
 
   // tau_j = ||R^-T k_j||^2
   absl::StatusOr<LeverageScores> scores =
       UsesFilter(Rows(keys), *factor, options)
-          ? ComputeFilteredScores(keys, *factor, options, context)
+          ? ComputeFilteredScores(keys, *factor, options, context,
+                                  std::move(lengths))
           : ComputeLeverageScores(keys, *factor, context);
   if (!scores.ok()) return scores.status();
   return FactoredKeys{*std::move(factor), *std::move(scores)};

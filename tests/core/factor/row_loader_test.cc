@@ -1,9 +1,11 @@
 #include "factor/row_loader.h"
 
 #include <cmath>
+#include <limits>
 
 #include "factor/factor.h"
 #include "gtest/gtest.h"
+#include "tests/support/bounds.h"
 #include "tests/support/matrices.h"
 
 namespace steelyard {
@@ -66,6 +68,42 @@ TEST(RowLoaderTest, StripsHoldTheSameNumbersAsRows) {
       }
     }
   }
+}
+
+TEST(RowLengthsTest, ColumnsOfOneSizeShareAFactor) {
+  Matrix<double> a = test::NormalMatrix(500, 40, {4});
+  for (Index i = 0; i < 500; ++i) {
+    // Long rows, an outlying column, columns that tell nothing.
+    for (Index c = 0; c < 40; ++c) a(i, c) *= i % 16 == 0 ? 1e3 : 1.0;
+    a(i, 5) *= 1e6;
+    a(i, 6) = 0.0;
+    a(i, 7) = i % 2 == 0 ? std::numeric_limits<double>::quiet_NaN() : 1.0;
+  }
+  RowLengths lengths = LengthsToMeasure(a.view());
+  ASSERT_EQ(lengths.factors.size(), 40u);
+  for (const std::size_t c : {0u, 1u, 6u, 39u}) {
+    EXPECT_EQ(lengths.factors[c], 1.0);
+  }
+  // 16^5 is nearest to 1e6.
+  EXPECT_EQ(lengths.factors[5], 0x1p-20);
+  for (Index i = 0; i < 500; ++i) a(i, 7) = 0.0;
+  lengths.factors[7] = 1.0;
+  lengths.squares.assign(500, -1.0);
+  AlignedVector<double> strips(
+      static_cast<std::size_t>(StripSize<double>(8, 5)));
+  RowLoader(a.view(), {})
+      .LoadStrips(3, 8, StripBlock<double>{strips.data(), 8, 5}, lengths);
+  EXPECT_EQ(lengths.squares[2], -1.0);
+  EXPECT_EQ(lengths.squares[11], -1.0);
+  double square = 0.0;
+  for (Index c = 0; c < 40; ++c) {
+    const double x = a(4, c) * lengths.factors[static_cast<std::size_t>(c)];
+    EXPECT_EQ(strips[static_cast<std::size_t>(c / 8 * 9 * 8 + 8 + c % 8)],
+              a(4, c));
+    square += x * x;
+  }
+  EXPECT_NEAR(lengths.squares[4], square, test::Gamma(84) * square);
+  EXPECT_GE(lengths.Above(lengths.squares[4]), square);
 }
 
 TEST(RowLoaderTest, LoadScaledRowsIsTheSameByRows) {

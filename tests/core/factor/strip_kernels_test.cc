@@ -50,6 +50,34 @@ class StripKernelsTest : public testing::Test {};
 using Storages = testing::Types<double, float, Half, BFloat16>;
 TYPED_TEST_SUITE(StripKernelsTest, Storages);
 
+TYPED_TEST(StripKernelsTest, PackingMeasuresRowsAndPacksTheSame) {
+  OnEveryTarget([] {
+    for (const Index cols : {1, 7, 8, 9, 40}) {
+      const auto a = test::Stored<TypeParam>(test::NormalMatrix(5, cols, {59}));
+      std::vector<double> factors;
+      std::vector<double> weights;
+      for (Index c = 0; c < cols; ++c) {
+        factors.push_back(std::ldexp(1.0, static_cast<int>(c % 3)));
+        weights.push_back(std::ldexp(1.0, -static_cast<int>(c % 5)));
+      }
+      const Strips<double> plain(a.view(), factors);
+      Strips<double> measured(5, cols);
+      std::vector<double> squares(5, -1.0);
+      PackStrips(a.view().data(), cols, factors.data(), weights.data(), 5, cols,
+                 measured.block, squares.data());
+      for (Index i = 0; i < 5; ++i) {
+        double square = 0.0;
+        for (Index c = 0; c < cols; ++c) {
+          EXPECT_EQ(measured(i, c), plain(i, c));
+          square += std::pow(plain(i, c) * weights[std::size_t(c)], 2);
+        }
+        EXPECT_NEAR(squares[std::size_t(i)], square,
+                    2.0 * test::Gamma(cols + 2) * square);
+      }
+    }
+  });
+}
+
 TYPED_TEST(StripKernelsTest, PackingScalesAndFillsUpWithZeros) {
   OnEveryTarget([] {
     for (const Index cols : {1, 2, 7, 8, 9, 15, 16, 17, 40}) {

@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "steelyard/random.h"
 #include "tests/support/matrices.h"
 #include "universal_set/keys.h"
 
@@ -58,10 +59,10 @@ TYPED_TEST(FilteredScoresTest, FastIsTheDirectSetToTheBit) {
       UniversalSetOptions options{.epsilon = epsilon};
       options.selection = Selection::kDirect;
       const UniversalSet direct = Find(keys.view(), options);
-      EXPECT_THAT(direct.method, Not(HasSubstr("float32")));
+      EXPECT_THAT(direct.method, Not(HasSubstr("bounds")));
       options.selection = Selection::kFast;
       const UniversalSet fast = Find(keys.view(), options);
-      EXPECT_THAT(fast.method, HasSubstr("certain float32 bounds"));
+      EXPECT_THAT(fast.method, HasSubstr("certain bounds"));
       ExpectSameSet(fast, direct);
       EXPECT_LT(fast.effective_epsilon, epsilon);
       // The scores sum to the rank; so does the direct sum, within delta.
@@ -86,6 +87,66 @@ TEST(FilteredScoresEdgesTest, AKeyThatSitsOnEpsilonIsNotLost) {
       options.selection = Selection::kFast;
       ExpectSameSet(Find(keys.view(), options), direct);
     }
+  }
+}
+
+// Orthogonal columns, so that every bound is as tight as it can be: tau_j =
+// ||k_j||^2 / s^2, and epsilon on both sides of it.
+TYPED_TEST(FilteredScoresTest, BoundsWithinRoundingOfEpsilonLoseNoKey) {
+  constexpr Index kOrder = 16;
+  for (const double scale : {1.0, 0x1p-12, 0x1p6}) {
+    Matrix<double> numbers(64 * kOrder, kOrder);
+    for (Index i = 0; i < numbers.rows(); ++i) {
+      // Every 8th group of 16 keys is twice as long; zeros between.
+      const double length = i / kOrder % 8 == 0 ? 2.0 : 1.0;
+      if (i / kOrder % 4 != 3) numbers(i, i % kOrder) = scale * length;
+    }
+    const auto keys = test::Stored<TypeParam>(numbers);
+    // 8 keys of length 2 and 40 of length 1 a column.
+    for (const double score : {4.0 / 72.0, 1.0 / 72.0}) {
+      for (const double factor :
+           {1.0, 1.0 - 1e-15, 1.0 + 1e-15, 1.0 - 1e-12, 1.0 + 1e-12, 1.02}) {
+        UniversalSetOptions options{.epsilon = score * factor};
+        options.selection = Selection::kDirect;
+        const UniversalSet direct = Find(keys.view(), options);
+        options.selection = Selection::kFast;
+        ExpectSameSet(Find(keys.view(), options), direct);
+        options.top_m = 3;
+        const UniversalSet top = Find(keys.view(), options);
+        options.selection = Selection::kDirect;
+        EXPECT_EQ(top.indices, Find(keys.view(), options).indices);
+      }
+    }
+  }
+}
+
+TEST(FilteredScoresLengthsTest, AreTheFirstBoundAndFloat32TheSecond) {
+  // Lengths over two decades: few keys, some, nearly all are open to epsilon.
+  const RandomStream random{Seed{94}, 0};
+  for (const double cond : {1.0, 1e2, 1e6, 1e8}) {
+    auto keys = test::KeysWithSpectrum<float>(
+        {.rows = 4000, .columns = 24, .cond = cond, .seed = {95}});
+    for (Index i = 0; i < 4000; ++i) {
+      const double length =
+          std::exp(1.5 * random.Normal(static_cast<std::uint64_t>(i)));
+      for (Index c = 0; c < 24; ++c) {
+        keys.Set(i, c, i % 50 == 7 ? 0.0 : length * keys(i, c));
+      }
+    }
+    std::vector<std::string> methods;
+    for (const double epsilon : {0.3, 0.03, 3e-3, 5e-4, 1e-6}) {
+      UniversalSetOptions options{.epsilon = epsilon};
+      options.selection = Selection::kDirect;
+      const UniversalSet direct = Find(keys.view(), options);
+      options.selection = Selection::kFast;
+      methods.push_back(Find(keys.view(), options).method);
+      ExpectSameSet(Find(keys.view(), options), direct);
+    }
+    if (cond > 1.0) continue;
+    EXPECT_THAT(methods.front(), HasSubstr("bounds by length, "));
+    EXPECT_THAT(methods,
+                testing::Contains(HasSubstr("by length, then by a float32")));
+    EXPECT_THAT(methods.back(), HasSubstr("bounds by a float32"));
   }
 }
 
@@ -153,11 +214,11 @@ TEST(FilteredScoresChoiceTest, AutomaticFiltersWhereMembersAreFew) {
   const auto method = [&](const AnyMatrixView& keys, double epsilon) {
     return Find(keys, {.epsilon = epsilon}).method;
   };
-  EXPECT_THAT(method(many.view(), 0.01), HasSubstr("certain float32"));
+  EXPECT_THAT(method(many.view(), 0.01), HasSubstr("certain bounds"));
   // 6000 keys of mean score 4 / 6000.
-  EXPECT_THAT(method(many.view(), 1e-3), Not(HasSubstr("float32")));
+  EXPECT_THAT(method(many.view(), 1e-3), Not(HasSubstr("bounds")));
   const auto few = PlantedKeys<float>(60, 4, 3.0);
-  EXPECT_THAT(method(few.view(), 0.9), Not(HasSubstr("float32")));
+  EXPECT_THAT(method(few.view(), 0.9), Not(HasSubstr("bounds")));
 }
 
 TEST(FilteredScoresSketchTest, SaysWhatItIsAndFindsThePlantedKeys) {

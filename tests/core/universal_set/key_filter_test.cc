@@ -136,29 +136,5 @@ TEST(KeyFilterSketchTest, EstimatesScatterAsChiSquareDoes) {
   EXPECT_NE(one, ratios(2));
 }
 
-TEST(LargestSquareBoundTest, BoundsTheLargestEigenvalueFromAbove) {
-  for (const Index m : {1, 2, 9, 50}) {
-    for (const double cond : {1.0, 1e3}) {
-      // R of keys with known singular values, 1 the largest.
-      const auto keys =
-          test::KeysWithSpectrum<double>({.rows = 60,
-                                          .columns = m,
-                                          .cond = m == 1 ? 1.0 : cond,
-                                          .seed = {84}});
-      const Workers workers(1);
-      const ColumnScales none{std::vector<int>(static_cast<std::size_t>(m), 0)};
-      const auto factor = FactorMatrix(
-          keys.view(), none, {.method = FactorMethod::kQr}, {workers});
-      ASSERT_TRUE(factor.ok());
-      const double bound = LargestSquareBound(BlockOf(factor->r));
-      const double rounding = test::HouseholderBound(m, 1.0);
-      EXPECT_GE(bound, 1.0 - rounding);
-      // m^(1/8), and the room for rounding that it takes: 16 m^2 u, twice.
-      EXPECT_LE(bound, std::pow(static_cast<double>(m), 0.125) *
-                           (1.0 + rounding + test::Gamma(32 * m * m)));
-    }
-  }
-}
-
 }  // namespace
 }  // namespace steelyard
