@@ -25,14 +25,15 @@ absl::StatusOr<UniversalSet> FindInHead(const AnyMatrixView& keys,
                                         Index rows_before,
                                         const UniversalSetOptions& options,
                                         const ComputeContext& context) {
+  // First: it refuses every other function, and causal sets.
+  if (options.ridge.has_value()) {
+    return FindRidgeSet(keys, rows_before, options, context);
+  }
   if (std::holds_alternative<Softmax>(options.function)) {
     return FindSoftmaxSet(keys, rows_before, options, context);
   }
   if (!IsSquare(options.function)) {
     return FindPowerSet(keys, rows_before, options, context);
-  }
-  if (options.ridge.has_value()) {
-    return FindRidgeSet(keys, rows_before, options, context);
   }
   if (options.causal) {
     const absl::StatusOr<CausalKeys> scored =
