@@ -79,7 +79,7 @@ TEST(HeuristicSetTest, NamesBadKeysAndSurvivesExtremeOnes) {
                   .ok());
   keys(7, 0) = std::numeric_limits<double>::infinity();
   const auto found = FindSoftmaxSet(
-      keys.view(), 2, Options(SoftmaxMode::kHeuristic), {TwoWorkers()});
+      keys.view(), 100, Options(SoftmaxMode::kHeuristic), {TwoWorkers()});
   ASSERT_EQ(found.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(DetailOf(found.status())->metadata.at("index"), "321");
 }
