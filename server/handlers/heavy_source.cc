@@ -151,7 +151,8 @@ Cost CostOfSource(const HeavyTerms& terms, int workers) {
   } else if (NeedsPages(terms)) {
     cost += CostOfSoftmaxIndex(shape.heads, keys.rows(), keys.cols(), workers);
   } else {
-    cost += CostOfUniversalSet(shape.heads, keys.rows(), keys.cols(), workers);
+    cost += CostOfUniversalSet(shape.heads, keys.rows(), keys.cols(),
+                               SearchFor(terms), workers);
     cost.bytes +=
         heads * BytesOfQueryableSet(keys.rows(), keys.cols(), SearchFor(terms));
   }

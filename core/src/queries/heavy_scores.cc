@@ -340,8 +340,14 @@ Cost CostOfHeavyScores(Index key_heads, Index n, Index d, Index query_heads,
     Cost softmax = CostOfSoftmaxIndex(key_heads, n, d, workers);
     softmax +=
         CostOfSoftmaxScores(n, d, query_heads, m, options.epsilon, workers);
-    // The heuristic's sets.
-    softmax += CostOfUniversalSet(key_heads, n, d, workers);
+    if (std::get<Softmax>(options.function).mode == SoftmaxMode::kCertified) {
+      return softmax;
+    }
+    const UniversalSetOptions set{.epsilon = options.epsilon,
+                                  .function = options.function};
+    softmax += CostOfUniversalSet(key_heads, n, d, set, workers);
+    softmax.bytes +=
+        static_cast<double>(key_heads) * BytesOfQueryableSet(n, d, set);
     return softmax;
   }
   const double queries = static_cast<double>(query_heads * m);

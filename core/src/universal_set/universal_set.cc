@@ -132,14 +132,23 @@ Cost CostOfUniversalSet(Index heads, Index n, Index d, int workers) {
 Cost CostOfUniversalSet(Index heads, Index n, Index d,
                         const UniversalSetOptions& options, int workers) {
   Cost cost = CostOfUniversalSet(heads, n, d, workers);
-  if (IsSquare(options.function) ||
-      std::holds_alternative<Softmax>(options.function)) {
+  const auto count = static_cast<double>(heads);
+  const double at_once = std::min(count, static_cast<double>(workers));
+  if (std::holds_alternative<Softmax>(options.function)) {
+    // Centred keys: a copy, whose sums are taken in blocks.
+    const double numbers = static_cast<double>(n) * static_cast<double>(d);
+    cost += {.flops = 2.0 * count * numbers,
+             .bytes = at_once * 8.0 *
+                      (1.25 * numbers + 4.0 * static_cast<double>(d))};
+    return cost;
+  }
+  if (IsSquare(options.function)) {
+    // A second factor, and members once more.
+    if (options.ridge.has_value()) cost += cost;
     return cost;
   }
   const Cost one = CostOfPowerSet(n, d, options.function, workers);
-  const auto count = static_cast<double>(heads);
-  cost += {.flops = count * one.flops,
-           .bytes = std::min(count, static_cast<double>(workers)) * one.bytes};
+  cost += {.flops = count * one.flops, .bytes = at_once * one.bytes};
   return cost;
 }
 

@@ -318,8 +318,11 @@ TEST(HeavyScoresCostTest, BoundsWhatIsAllocated) {
   const std::vector<AnyMatrixView> key_views({keys.view()});
   const std::vector<AnyMatrixView> query_views({queries.view()});
   const ComputeContext context{TwoWorkers()};
-  for (const double p : {1.5, 2.0, 4.0}) {
-    const HeavyOptions options{.epsilon = 0.01, .function = Power{p}};
+  for (const ScoreFunction& function :
+       std::vector<ScoreFunction>{Power{1.5}, Power{2.0}, Power{4.0},
+                                  Softmax{SoftmaxMode::kHeuristic, 0.5}}) {
+    const std::size_t p = function.index();
+    const HeavyOptions options{.epsilon = 0.01, .function = function};
     {
       const test::AllocationPeak peak;
       ASSERT_TRUE(

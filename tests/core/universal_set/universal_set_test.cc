@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "steelyard/status.h"
+#include "tests/support/allocation_peak.h"
 #include "tests/support/attention_oracle.h"
 #include "tests/support/bounds.h"
 #include "tests/support/long_double_householder.h"
@@ -25,8 +26,7 @@ const Workers& TwoWorkers() {
   return workers;
 }
 
-UniversalSet Find(const AnyMatrixView& keys,
-                  const UniversalSetOptions& options,
+UniversalSet Find(const AnyMatrixView& keys, const UniversalSetOptions& options,
                   const Workers& workers = TwoWorkers()) {
   absl::StatusOr<UniversalSet> set =
       FindUniversalSet(keys, options, ComputeContext{workers});
@@ -129,7 +129,8 @@ TEST(UniversalSetPropertyTest, MovesWithItsRows) {
   }
 }
 
-TEST(UniversalSetPropertyTest, ADuplicateSharesTheScoreAndMoreKeysNeverRaiseIt) {
+TEST(UniversalSetPropertyTest,
+     ADuplicateSharesTheScoreAndMoreKeysNeverRaiseIt) {
   const auto keys = KeysWithSpectrum<double>(
       {.rows = 80, .columns = 5, .cond = 5.0, .seed = Seed{4}});
   Matrix<double> longer(81, 5);
@@ -231,8 +232,8 @@ TEST(UniversalSetEdgeTest, ScaleDoesNotMatter) {
   }
 }
 
-// A key of size 1e-17 alone in a direction has sensitivity 1. Along a column the
-// column scales see it; rotated, only the rank rule does.
+// A key of size 1e-17 alone in a direction has sensitivity 1. Along a column
+// the column scales see it; rotated, only the rank rule does.
 TEST(UniversalSetEdgeTest, ATinyKeyAloneInItsDirectionIsAMember) {
   for (const bool rotated : {false, true}) {
     const Matrix<double> normal = test::NormalMatrix(100, 5, Seed{13});
@@ -259,8 +260,8 @@ TEST(UniversalSetEdgeTest, ATinyKeyAloneInItsDirectionIsAMember) {
   }
 }
 
-// So short that their squares, or they themselves beside the column norms, leave
-// the range of float64: alone in their directions they still score 1.
+// So short that their squares, or they themselves beside the column norms,
+// leave the range of float64: alone in their directions they still score 1.
 TEST(UniversalSetEdgeTest, AKeyBelowTheRangeOfSquaresIsAMember) {
   for (const double length : {1e-170, 1e-290, 1e-307}) {
     Matrix<double> keys = test::NormalMatrix(50, 3, Seed{16});
@@ -373,6 +374,28 @@ TEST(UniversalSetCostTest, GrowsWithEveryExtent) {
   EXPECT_GT(CostOfUniversalSet(2, 1000, 16, 2).flops, small.flops);
   EXPECT_GT(CostOfUniversalSet(1, 2000, 16, 2).bytes, small.bytes);
   EXPECT_GT(CostOfUniversalSet(1, 1000, 32, 2).bytes, small.bytes);
+}
+
+// Of every kind of set, with heads side by side.
+TEST(UniversalSetCostTest, BoundsWhatIsAllocated) {
+  const Index n = 4000, d = 24;
+  const Matrix<double> keys = test::NormalMatrix(n, d, Seed{23});
+  const std::vector<AnyMatrixView> heads(3, AnyMatrixView(keys.view()));
+  const Workers workers(2);
+  for (const UniversalSetOptions& options : std::vector<UniversalSetOptions>{
+           {.epsilon = 0.01},
+           {.epsilon = 0.01, .causal = true},
+           {.epsilon = 0.01,
+           .ridge = RidgeVariant{.lambda = 1.0, .ratio = 1.0}},
+           {.epsilon = 0.01,
+           .function = Softmax{SoftmaxMode::kHeuristic, 0.5}}}) {
+    const test::AllocationPeak peak;
+    ASSERT_TRUE(
+        FindUniversalSets(heads, options, ComputeContext{workers}).ok());
+    EXPECT_LE(static_cast<double>(peak.bytes()),
+              CostOfUniversalSet(3, n, d, options, 2).bytes)
+        << options.causal << options.ridge.has_value();
+  }
 }
 
 }  // namespace
