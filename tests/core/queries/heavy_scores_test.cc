@@ -340,5 +340,28 @@ TEST(HeavyScoresCostTest, BoundsWhatIsAllocated) {
   }
 }
 
+TEST(HeavyScoresCostTest, BoundsWhatCertifiedSoftmaxAllocates) {
+  const Index n = 3000, d = 6;
+  const Matrix<double> keys = test::NormalMatrix(n, d, Seed{17});
+  const std::vector<AnyMatrixView> key_views({keys.view(), keys.view()});
+  for (const Index m : {1, 300}) {
+    const Matrix<double> queries = test::NormalMatrix(m, d, Seed{18});
+    const std::vector<AnyMatrixView> query_views(
+        {queries.view(), queries.view()});
+    for (const double epsilon : {1e-4, 0.01}) {
+      const HeavyOptions options{
+          .epsilon = epsilon,
+          .function = Softmax{SoftmaxMode::kCertified, 0.5}};
+      const test::AllocationPeak peak;
+      ASSERT_TRUE(FindHeavyScores(key_views, query_views, options,
+                                  ComputeContext{TwoWorkers()})
+                      .ok());
+      EXPECT_LE(static_cast<double>(peak.bytes()),
+                CostOfHeavyScores(2, n, d, 2, m, options, 2).bytes)
+          << m << " " << epsilon;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace steelyard
