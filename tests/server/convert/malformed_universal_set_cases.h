@@ -232,92 +232,103 @@ inline std::vector<RequestCase> UniversalSetCases() {
   return all;
 }
 
-inline std::vector<RequestCase> HeavyCases() {
-  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-  const auto refused =
-      [](const std::string& name,
-         const std::function<void(v1::QueryHeavyRequest*)>& mutate,
-         const Refusal& refusal) {
-        return Refused("heavy " + name, ValidQueryHeavyRequest(), mutate,
-                       refusal);
-      };
+inline RequestCase RefusedHeavy(
+    const std::string& name,
+    const std::function<void(v1::QueryHeavyRequest*)>& mutate,
+    const Refusal& refusal) {
+  return Refused("heavy " + name, ValidQueryHeavyRequest(), mutate, refusal);
+}
+
+inline std::vector<RequestCase> HeavyOptionCases() {
   return {
-      refused("no keys", [](auto* request) { request->clear_keys(); },
-              {"FIELD_REQUIRED", "keys", "keys is required"}),
-      refused("no queries", [](auto* request) { request->clear_queries(); },
-              {"FIELD_REQUIRED", "queries", "queries is required"}),
-      refused("queries of other columns",
-              [](auto* request) {
-                SetPlainTensor({4, 5, 2}, request->mutable_queries());
-              },
-              {"WRONG_SHAPE", "queries.shape[2]", "is 2; keys have 3 columns"}),
-      refused("query heads no multiple",
-              [](auto* request) {
-                SetPlainTensor({3, 5, 3}, request->mutable_queries());
-              },
-              {"WRONG_SHAPE", "queries.shape[0]", "is 3; keys have 2 heads"}),
-      refused("one query head for two key heads",
-              [](auto* request) {
-                SetPlainTensor({5, 3}, request->mutable_queries());
-              },
-              {"WRONG_SHAPE", "queries.shape", "keys have 2 heads"}),
-      refused(
-          "empty queries",
-          [](auto* request) { request->mutable_queries()->set_shape(1, 0); },
-          {"WRONG_SHAPE", "queries.shape[1]", "is 0; every extent"}),
-      refused("epsilon 0", [](auto* request) { request->set_epsilon(0.0); },
-              {"FIELD_REQUIRED", "epsilon", "it must be in (0, 1]"}),
-      refused("epsilon NaN", [](auto* request) { request->set_epsilon(kNaN); },
-              {"FIELD_OUT_OF_RANGE", "epsilon", "is nan"}),
-      refused("NaN in queries",
-              [](auto* request) {
-                std::vector<double> numbers = PlainNumbers(60);
-                numbers[59] = kNaN;
-                SetTensor({4, 5, 3}, numbers, request->mutable_queries());
-              },
-              {"NOT_FINITE", "queries.data", "is nan"}),
-      refused(
-          "rows over max_response_bytes",
-          [](auto* request) { request->set_max_response_bytes(50); },
-          {"RESPONSE_TOO_LARGE", "max_response_bytes", "at least 80 bytes"}),
-      refused("causal without positions",
-              [](auto* request) { request->set_causal(true); },
-              {"FIELD_REQUIRED", "positions", "one position a query"}),
-      refused("positions without causal",
-              [](auto* request) { request->add_positions(1); },
-              {"CONFLICTING_FIELDS", "positions", "has 1 numbers"}),
-      refused("a position beyond the keys",
-              [](auto* request) {
-                request->set_causal(true);
-                for (int i = 6; i < 11; ++i) request->add_positions(i);
-              },
-              {"FIELD_OUT_OF_RANGE", "positions[4]", "is 10; it must"}),
-      refused("length 0",
-              [](auto* request) {
-                request->add_lengths(3);
-                request->add_lengths(0);
-              },
-              {"FIELD_OUT_OF_RANGE", "lengths[1]", "is 0; it must"}),
-      refused("a power below 1",
-              [](auto* request) {
-                request->mutable_function()->mutable_power()->set_p(0.5);
-              },
-              {"FIELD_OUT_OF_RANGE", "function.power.p", "is 0.5; it must"}),
-      refused(
+      RefusedHeavy("causal without positions",
+                   [](auto* request) { request->set_causal(true); },
+                   {"FIELD_REQUIRED", "positions", "one position a query"}),
+      RefusedHeavy("positions without causal",
+                   [](auto* request) { request->add_positions(1); },
+                   {"CONFLICTING_FIELDS", "positions", "has 1 numbers"}),
+      RefusedHeavy("a position beyond the keys",
+                   [](auto* request) {
+                     request->set_causal(true);
+                     for (int i = 6; i < 11; ++i) request->add_positions(i);
+                   },
+                   {"FIELD_OUT_OF_RANGE", "positions[4]", "is 10; it must"}),
+      RefusedHeavy("length 0",
+                   [](auto* request) {
+                     request->add_lengths(3);
+                     request->add_lengths(0);
+                   },
+                   {"FIELD_OUT_OF_RANGE", "lengths[1]", "is 0; it must"}),
+      RefusedHeavy(
+          "a power below 1",
+          [](auto* request) {
+            request->mutable_function()->mutable_power()->set_p(0.5);
+          },
+          {"FIELD_OUT_OF_RANGE", "function.power.p", "is 0.5; it must"}),
+      RefusedHeavy(
           "softmax without a mode",
           [](auto* request) { request->mutable_function()->mutable_softmax(); },
           {"FIELD_REQUIRED", "function.softmax.mode", "mode"}),
-      refused("a name that is none",
-              [](auto* request) {
-                request->mutable_universal_set()->set_name("sets/Keys");
-              },
-              {"FIELD_OUT_OF_RANGE", "universal_set.name", "sets/Keys"}),
+      RefusedHeavy("a name that is none",
+                   [](auto* request) {
+                     request->mutable_universal_set()->set_name("sets/Keys");
+                   },
+                   {"FIELD_OUT_OF_RANGE", "universal_set.name", "sets/Keys"}),
       Answered("heavy packed certified softmax", ValidQueryHeavyRequest(),
                [](auto* request) {
                  request->set_packed(true);
                  request->mutable_function()->mutable_softmax()->set_mode(
                      v1::SOFTMAX_MODE_CERTIFIED);
                }),
+  };
+}
+
+inline std::vector<RequestCase> HeavyCases() {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  std::vector<RequestCase> all = {
+      RefusedHeavy("no keys", [](auto* request) { request->clear_keys(); },
+                   {"FIELD_REQUIRED", "keys", "keys is required"}),
+      RefusedHeavy("no queries",
+                   [](auto* request) { request->clear_queries(); },
+                   {"FIELD_REQUIRED", "queries", "queries is required"}),
+      RefusedHeavy(
+          "queries of other columns",
+          [](auto* request) {
+            SetPlainTensor({4, 5, 2}, request->mutable_queries());
+          },
+          {"WRONG_SHAPE", "queries.shape[2]", "is 2; keys have 3 columns"}),
+      RefusedHeavy(
+          "query heads no multiple",
+          [](auto* request) {
+            SetPlainTensor({3, 5, 3}, request->mutable_queries());
+          },
+          {"WRONG_SHAPE", "queries.shape[0]", "is 3; keys have 2 heads"}),
+      RefusedHeavy("one query head for two key heads",
+                   [](auto* request) {
+                     SetPlainTensor({5, 3}, request->mutable_queries());
+                   },
+                   {"WRONG_SHAPE", "queries.shape", "keys have 2 heads"}),
+      RefusedHeavy(
+          "empty queries",
+          [](auto* request) { request->mutable_queries()->set_shape(1, 0); },
+          {"WRONG_SHAPE", "queries.shape[1]", "is 0; every extent"}),
+      RefusedHeavy("epsilon 0",
+                   [](auto* request) { request->set_epsilon(0.0); },
+                   {"FIELD_REQUIRED", "epsilon", "it must be in (0, 1]"}),
+      RefusedHeavy("epsilon NaN",
+                   [](auto* request) { request->set_epsilon(kNaN); },
+                   {"FIELD_OUT_OF_RANGE", "epsilon", "is nan"}),
+      RefusedHeavy("NaN in queries",
+                   [](auto* request) {
+                     std::vector<double> numbers = PlainNumbers(60);
+                     numbers[59] = kNaN;
+                     SetTensor({4, 5, 3}, numbers, request->mutable_queries());
+                   },
+                   {"NOT_FINITE", "queries.data", "is nan"}),
+      RefusedHeavy(
+          "rows over max_response_bytes",
+          [](auto* request) { request->set_max_response_bytes(50); },
+          {"RESPONSE_TOO_LARGE", "max_response_bytes", "at least 80 bytes"}),
       Answered("heavy zero queries", ValidQueryHeavyRequest(),
                [](auto* request) {
                  SetTensor({4, 5, 3}, std::vector<double>(60, 0.0),
@@ -329,6 +340,8 @@ inline std::vector<RequestCase> HeavyCases() {
                            request->mutable_keys()->mutable_dense());
                }),
   };
+  for (const RequestCase& each : HeavyOptionCases()) all.push_back(each);
+  return all;
 }
 
 }  // namespace steelyard::test
