@@ -78,7 +78,9 @@ CommandSpec UniversalSetSpec() {
           "KEYS is n x d, or heads x n x d. The score of key k for query q is\n"
           "<q,k>^2 / sum over all keys of the same. The universal set U holds\n"
           "every key that some query gives a score >= epsilon; its size is at\n"
-          "most rank / epsilon, whatever n is. It may be empty.",
+          "most rank / epsilon, whatever n is. It may be empty. Other scores:\n"
+          "--power, --power-sum. Softmax has no such set: --softmax=heuristic\n"
+          "may miss keys and says so; certified is refused, see 'heavy'.",
       .flags = Joined(UniversalSetFlags()),
       .examples =
           "  steelyard universal-set keys.npy --epsilon=0.1\n"

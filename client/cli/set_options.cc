@@ -79,9 +79,11 @@ std::vector<FlagSpec> ScoreFunctionFlags(bool with_softmax) {
   flags.push_back({.name = "softmax",
                    .kind = FlagKind::kChoice,
                    .value = "MODE",
-                   .help = "scores by exp(scale <q,k>). certified: nothing is\n"
-                           "missed, at a cost that depends on the data;\n"
-                           "heuristic: shares among a few keys, labelled so",
+                   .help =
+                       "scores by exp(scale <q,k>). heuristic: shares among\n"
+                       "a few keys, labelled so; certified: nothing is\n"
+                       "missed, at a cost that depends on the data\n"
+                       "('heavy' with KEYS only)",
                    .choices = {"heuristic", "certified"}});
   flags.push_back({.name = "softmax-scale",
                    .kind = FlagKind::kReal,

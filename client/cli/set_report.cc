@@ -16,11 +16,21 @@ namespace {
 
 using tensor_files::NamedArray;
 
+std::ptrdiff_t BoundsIn(const client::UniversalSet& set) {
+  return std::count(set.upper_bounds.begin(), set.upper_bounds.end(), true);
+}
+
+// A random projection or a heuristic may have missed a member.
+bool IsCertain(const client::UniversalSet& set) {
+  return set.exact || BoundsIn(set) > 0 || !set.undecided.empty();
+}
+
 std::string Exactness(const client::UniversalSet& set) {
   if (set.exact) return "exact";
-  const auto bounds =
-      std::count(set.upper_bounds.begin(), set.upper_bounds.end(), true);
-  if (bounds > 0) return absl::StrCat(bounds, " by bounds");
+  if (!IsCertain(set)) return "not certain";
+  if (const auto bounds = BoundsIn(set); bounds > 0) {
+    return absl::StrCat(bounds, " by bounds");
+  }
   return absl::StrCat(set.undecided.size(), " undecided");
 }
 
@@ -101,7 +111,13 @@ void PrintSets(const client::UniversalSets& sets, int64_t columns, int64_t show,
                   Brief(set.relative_score_error), Exactness(set)});
   }
   table.Print(out);
-  out << "No query gives a key outside U a score above 'outside at most'.\n";
+  const auto uncertain =
+      std::find_if_not(sets.heads.begin(), sets.heads.end(), IsCertain);
+  if (uncertain == sets.heads.end()) {
+    out << "No query gives a key outside U a score above 'outside at most'.\n";
+  } else {
+    out << "Not certain: " << uncertain->method << ".\n";
+  }
   if (sets.heads.size() == 1) PrintMembers(sets.heads[0], show, out);
 }
 

@@ -119,6 +119,12 @@ TEST_F(QueriesCliTest, SoftmaxSetsAreLabelledAndCertifiedOnesAreRefused) {
   EXPECT_THAT(json["sets"][0]["method"].get<std::string>(),
               HasSubstr("heuristic"));
   EXPECT_FALSE(json["sets"][0]["exact"].get<bool>());
+  for (const char* flag : {"--softmax=heuristic", "--selection=jl"}) {
+    const std::string text =
+        Run({"universal-set", keys_, "--epsilon=0.1", flag}).out;
+    EXPECT_THAT(text, HasSubstr("not certain")) << flag;
+    EXPECT_THAT(text, testing::Not(HasSubstr("No query gives"))) << flag;
+  }
   const Outcome certified =
       Run({"universal-set", keys_, "--epsilon=0.1", "--softmax=certified"});
   EXPECT_EQ(certified.code, 4);
