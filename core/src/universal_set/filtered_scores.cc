@@ -234,6 +234,7 @@ absl::StatusOr<LeverageScores> ComputeFilteredScores(
     }
     if (!filter.has_value()) return;
     const std::vector<Index> open = NotBelow(tau, count, scores.delta, epsilon);
+    if (open.empty()) return;
     std::vector<double> closer(open.size());
     WithRows(keys, first, count, open,
              [&](const AnyMatrixView& rows, Index from) {
