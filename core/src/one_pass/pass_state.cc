@@ -21,16 +21,6 @@ bool Excludes(const Factor& factor) {
   return std::isfinite(factor.delta) || factor.rank == 0;
 }
 
-std::vector<Index> ZeroColumns(const Matrix<double>& r) {
-  std::vector<Index> zero;
-  for (Index c = 0; c < r.cols(); ++c) {
-    bool is_zero = true;
-    for (Index i = 0; i <= c; ++i) is_zero = is_zero && r(i, c) == 0.0;
-    if (is_zero) zero.push_back(c);
-  }
-  return zero;
-}
-
 }  // namespace
 
 Index PendingRows(Index d) {

@@ -95,6 +95,16 @@ double CholeskyRoundings(Index d) { return Real(d + 1); }
 
 }  // namespace
 
+std::vector<Index> ZeroColumns(const Matrix<double>& r) {
+  std::vector<Index> zero;
+  for (Index c = 0; c < r.cols(); ++c) {
+    bool is_zero = true;
+    for (Index i = 0; i <= c; ++i) is_zero = is_zero && r(i, c) == 0.0;
+    if (is_zero) zero.push_back(c);
+  }
+  return zero;
+}
+
 RunningFactor::RunningFactor(Index d)
     : exponents_(static_cast<std::size_t>(d), 0),
       r_(d, d),

@@ -24,6 +24,9 @@
 
 namespace steelyard {
 
+// Columns that are zero in all keys of this R.
+std::vector<Index> ZeroColumns(const Matrix<double>& r);
+
 class RunningFactor {
  public:
   explicit RunningFactor(Index d);

@@ -102,14 +102,39 @@ bool IsCertified(const Factor& factor) {
   return factor.rank > 0 && std::isfinite(factor.delta);
 }
 
-// tau (1 + delta), 1 where the score is clipped or the key leaves the rows.
-std::vector<double> UpperScores(const LeverageScores& scores) {
-  std::vector<double> upper(scores.tau.size());
-  for (std::size_t i = 0; i < upper.size(); ++i) {
-    const double tau = scores.tau[i];
-    upper[i] = tau == 0.0 ? 0.0 : std::min(1.0, tau * (1.0 + scores.delta));
+// 1 for keys with a number in a column that is zero in R: in the scales of R it
+// may be so small that it seems to be rounding.
+void RaiseNewColumns(const AnyMatrixView& keys, const Factor& factor,
+                     std::vector<double>* upper) {
+  if (factor.rank == factor.r.cols()) return;
+  constexpr Index kPiece = 256;
+  double piece[kPiece];
+  const RowLoader rows(keys, {});
+  for (const Index c : ZeroColumns(factor.r)) {
+    for (Index first = 0; first < Rows(keys); first += kPiece) {
+      const Index count = std::min(kPiece, Rows(keys) - first);
+      rows.Load(first, c, {piece, count, 1, 1});
+      for (Index i = 0; i < count; ++i) {
+        if (piece[i] != 0.0) (*upper)[At(first + i)] = 1.0;
+      }
+    }
   }
-  for (const Index i : scores.new_direction) upper[At(i)] = 1.0;
+}
+
+// tau (1 + delta), 1 where the score is clipped or the key leaves the rows.
+absl::StatusOr<std::vector<double>> UpperScores(const AnyMatrixView& keys,
+                                                const Factor& factor,
+                                                const ComputeContext& context) {
+  const absl::StatusOr<LeverageScores> scores =
+      ComputeLeverageScores(keys, factor, context);
+  if (!scores.ok()) return scores.status();
+  std::vector<double> upper(scores->tau.size());
+  for (std::size_t i = 0; i < upper.size(); ++i) {
+    const double tau = scores->tau[i];
+    upper[i] = tau == 0.0 ? 0.0 : std::min(1.0, tau * (1.0 + scores->delta));
+  }
+  for (const Index i : scores->new_direction) upper[At(i)] = 1.0;
+  RaiseNewColumns(keys, factor, &upper);
   return upper;
 }
 
@@ -199,12 +224,11 @@ absl::StatusOr<std::vector<double>> PowerCoreset::WeightsOnArrival(
     const AnyMatrixView& keys, const ComputeContext& context) const {
   std::vector<double> weights(At(Rows(keys)), 1.0);
   if (scorer_ == nullptr || !IsCertified(*scorer_)) return weights;
-  const absl::StatusOr<LeverageScores> scores =
-      ComputeLeverageScores(keys, *scorer_, context);
-  if (!scores.ok()) return scores.status();
-  const std::vector<double> q = UpperScores(*scores);
-  for (std::size_t i = 0; i < q.size(); ++i) {
-    weights[i] = q[i] < 1.0 ? ArrivalWeight(q[i], p_) : 1.0;
+  const absl::StatusOr<std::vector<double>> q =
+      UpperScores(keys, *scorer_, context);
+  if (!q.ok()) return q.status();
+  for (std::size_t i = 0; i < q->size(); ++i) {
+    weights[i] = (*q)[i] < 1.0 ? ArrivalWeight((*q)[i], p_) : 1.0;
   }
   return weights;
 }
@@ -276,9 +300,18 @@ absl::Status PowerCoreset::AddPanel(const AnyMatrixView& keys,
     }
   }
   if (absl::Status s = Fold(keys, *weights, context); !s.ok()) return s;
-  // Of the keys so far, a fifth is new.
-  if (factor_.keys() / 5 * 4 < refreshed_at_) return absl::OkStatus();
-  return Refresh(context);
+  // Of the keys so far, a fifth is new; or a column was zero until now.
+  if (factor_.keys() / 5 * 4 >= refreshed_at_ || ScorerMissesColumns()) {
+    return Refresh(context);
+  }
+  return absl::OkStatus();
+}
+
+bool PowerCoreset::ScorerMissesColumns() const {
+  if (scorer_ == nullptr || scorer_->rank == scorer_->r.cols()) return false;
+  const std::vector<Index> zero = ZeroColumns(scorer_->r);
+  return std::any_of(zero.begin(), zero.end(),
+                     [&](Index c) { return !factor_.IsZeroColumn(c); });
 }
 
 absl::Status PowerCoreset::Refresh(const ComputeContext& context) {
@@ -300,12 +333,13 @@ absl::StatusOr<std::vector<double>> PowerCoreset::UpperBounds(
     const AnyMatrixView& keys, const ComputeContext& context) const {
   std::vector<double> bounds(At(Rows(keys)), 1.0);
   if (scorer_ == nullptr || !IsCertified(*scorer_)) return bounds;
-  const absl::StatusOr<LeverageScores> scores =
-      ComputeLeverageScores(keys, *scorer_, context);
-  if (!scores.ok()) return scores.status();
-  const std::vector<double> a = UpperScores(*scores);
+  const absl::StatusOr<std::vector<double>> a =
+      UpperScores(keys, *scorer_, context);
+  if (!a.ok()) return a.status();
   const double sum = weight_sum() * (1.0 + kOutward);
-  for (std::size_t i = 0; i < a.size(); ++i) bounds[i] = BoundOf(a[i], sum);
+  for (std::size_t i = 0; i < a->size(); ++i) {
+    bounds[i] = BoundOf((*a)[i], sum);
+  }
   return bounds;
 }
 

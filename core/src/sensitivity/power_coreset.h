@@ -84,6 +84,8 @@ class PowerCoreset {
   absl::Status Fold(const AnyMatrixView& keys,
                     const std::vector<double>& weights,
                     const ComputeContext& context);
+  // A column that was zero for the scorer has been filled since.
+  bool ScorerMissesColumns() const;
   void AddWeight(double w);
   double BoundOf(double a, double weight_sum) const;
 

@@ -230,18 +230,29 @@ TEST(OnePassScaleTest, TinyNumbersInAColumnThatWasZeroAreNotLost) {
     for (Index i = 0; i < kAll; ++i) {
       keys(i, 3) = i < kAll - 20 ? 0.0 : size * keys(i, 3);
     }
-    const auto truth = test::LongDoubleLeverages(keys.view());
-    for (const double p : {2.0, 3.0}) {
-      const UniversalSet set =
-          Snapshot(Stream(keys.view(), {.epsilon = 0.04, .function = Power{p}},
-                          {{0, kBefore}, {kBefore, kAll - kBefore}}));
-      EXPECT_EQ(set.rank, 4);
-      for (Index j = 0; j < kAll; ++j) {
-        // p > 2: tau^(p / 2) <= sigma (N7).
-        const double least = std::pow(
-            static_cast<double>(truth[static_cast<std::size_t>(j)]), p / 2.0);
-        if (least < 0.04) continue;
-        EXPECT_THAT(set.indices, testing::Contains(j)) << p << ", " << size;
+    for (const double p : {1.5, 2.0, 3.0}) {
+      for (const bool causal : {false, true}) {
+        const UniversalSet set = Snapshot(
+            Stream(keys.view(),
+                   {.epsilon = 0.04, .function = Power{p}, .causal = causal},
+                   {{0, kBefore}, {kBefore, kAll - kBefore}}));
+        EXPECT_EQ(set.rank, 4);
+        // What the query (0, 0, 0, 1) gives each key.
+        double total = 0.0;
+        std::vector<double> powers;
+        for (Index j = 0; j < kAll; ++j) {
+          powers.push_back(std::pow(std::abs(keys(j, 3)) / size, p));
+          total += powers.back();
+        }
+        double before = 0.0;
+        for (Index j = 0; j < kAll; ++j) {
+          const double power = powers[static_cast<std::size_t>(j)];
+          before += power;
+          if (power == 0.0 || power < 0.05 * (causal ? before : total))
+            continue;
+          EXPECT_THAT(set.indices, testing::Contains(j))
+              << p << ", " << size << ", " << causal;
+        }
       }
     }
   }
