@@ -52,9 +52,9 @@ class KeySessionTest : public testing::Test {
               return FakeReply{};
             },
         .get_universal_set =
-            [sessions](const FakeCall&, const auto& request,
-                       v1::UniversalSetInfo* info) {
-              const auto session = sessions->session(request.name().substr(14));
+            [sessions = *sessions](const FakeCall&, const auto& request,
+                                   v1::UniversalSetInfo* info) {
+              const auto session = sessions.session(request.name().substr(14));
               info->set_state(v1::UniversalSetInfo::STATE_SUSPENDED);
               info->set_heads(session.open.heads());
               info->set_columns(session.open.columns());
@@ -65,8 +65,9 @@ class KeySessionTest : public testing::Test {
               return FakeReply{};
             },
         .stream_keys =
-            [sessions](const FakeCall& call, const auto& stream) {
-              return (*sessions)(call, stream);
+            [sessions = *sessions](const FakeCall& call,
+                                   const auto& stream) mutable {
+              return sessions(call, stream);
             }});
     return *Client::Create(server_->address(), {.retry = {.attempts_max = 4,
                                                           .first_delay = 1ms,

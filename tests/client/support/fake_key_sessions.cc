@@ -42,24 +42,25 @@ FakeReply FakeKeySessions::operator()(const FakeCall&, const Stream& stream) {
   if (!stream.read(&request) || !request.has_open()) {
     return {.code = kInvalidArgument, .message = "no opening"};
   }
-  const std::lock_guard lock(mutex_);  // One attachment at a time.
+  const std::lock_guard lock(shared_->mutex);  // One attachment at a time.
   Break end{.chunks = std::numeric_limits<int>::max()};
-  if (attachments_ < breaks_.size()) end = breaks_[attachments_];
-  ++attachments_;
+  if (shared_->attachments < shared_->breaks.size())
+    end = shared_->breaks[shared_->attachments];
+  ++shared_->attachments;
   if (end.chunks == 0 && !end.after_open && !end.at_finish) return end.reply;
   const std::string id = request.open().set_id();
-  const auto found = sessions_.find(id);
+  const auto found = shared_->sessions.find(id);
   if (request.open().resume()) {
-    if (found == sessions_.end()) {
+    if (found == shared_->sessions.end()) {
       return {.code = kNotFound, .message = "no such set"};
     }
     if (found->second.finished) {
       return WithReason(kFailedPrecondition, "SET_FINISHED");
     }
-  } else if (found != sessions_.end()) {
+  } else if (found != shared_->sessions.end()) {
     return {.code = kAlreadyExists, .message = "taken"};
   }
-  Session& session = sessions_[id];
+  Session& session = shared_->sessions[id];
   if (!request.open().resume()) {
     session.open = request.open();
     const auto heads = static_cast<std::size_t>(
@@ -168,14 +169,14 @@ void FakeKeySessions::Answer(const Stream& stream, const Session& session) {
 }
 
 FakeKeySessions::Session FakeKeySessions::session(const std::string& id) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = sessions_.find(id);
-  return found == sessions_.end() ? Session() : found->second;
+  const std::lock_guard lock(shared_->mutex);
+  const auto found = shared_->sessions.find(id);
+  return found == shared_->sessions.end() ? Session() : found->second;
 }
 
 int FakeKeySessions::attachments() const {
-  const std::lock_guard lock(mutex_);
-  return static_cast<int>(attachments_);
+  const std::lock_guard lock(shared_->mutex);
+  return static_cast<int>(shared_->attachments);
 }
 
 }  // namespace steelyard::client::test

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -13,6 +14,8 @@
 
 namespace steelyard::client::test {
 
+// Copies share their sessions: a handler keeps one, since a server may answer
+// for longer than a test runs.
 class FakeKeySessions {
  public:
   using Stream = FakeStream<v1::StreamKeysRequest, v1::StreamKeysResponse>;
@@ -39,7 +42,9 @@ class FakeKeySessions {
 
   explicit FakeKeySessions(std::vector<Break> breaks = {},
                            std::int64_t chunk_bytes_max = 1 << 20)
-      : breaks_(std::move(breaks)), chunk_bytes_max_(chunk_bytes_max) {}
+      : chunk_bytes_max_(chunk_bytes_max) {
+    shared_->breaks = std::move(breaks);
+  }
 
   // The handler of FakeHandlers::stream_keys.
   FakeReply operator()(const FakeCall& call, const Stream& stream);
@@ -54,11 +59,19 @@ class FakeKeySessions {
             std::vector<std::int64_t>* next) const;
   static void Answer(const Stream& stream, const Session& session);
 
-  mutable std::mutex mutex_;
-  std::vector<Break> breaks_;
+  struct Shared {
+    // The server's threads have ended, which a thread sanitizer does not see:
+    // gRPC is not instrumented.
+    ~Shared() { const std::lock_guard lock(mutex); }
+
+    std::mutex mutex;
+    std::vector<Break> breaks;
+    std::size_t attachments = 0;
+    std::map<std::string, Session> sessions;
+  };
+
   const std::int64_t chunk_bytes_max_;
-  std::size_t attachments_ = 0;
-  std::map<std::string, Session> sessions_;
+  std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
 };
 
 }  // namespace steelyard::client::test
