@@ -8,99 +8,42 @@
 #include "server/convert/heavy_answer.h"
 #include "server/convert/heavy_query.h"
 #include "server/handlers/heavy_source.h"
-#include "server/handlers/least_work.h"
-#include "server/handlers/used_set.h"
+#include "server/handlers/query_course.h"
 
 namespace steelyard::server {
 namespace {
 
-using Request = v1::StreamQueryHeavyRequest;
-using Response = v1::StreamQueryHeavyResponse;
+struct HeavyKind {
+  using Request = v1::StreamQueryHeavyRequest;
+  using Response = v1::StreamQueryHeavyResponse;
+  using Source = HeavySource;
+  using OpenTerms = HeavyTerms;
 
-class HeavyCourse {
- public:
-  HeavyCourse(const UniversalSetParts& parts,
-              MessageStream<Request, Response>& stream)
-      : parts_(parts), stream_(stream) {}
-
-  absl::Status Open(RequestContext& context,
-                    std::shared_ptr<const Request> message) {
-    const v1::QueryHeavyRequest& open = *OpenOf(*message);
-    const auto id = SetIdFromProto(open);
-    if (!id.ok()) return id.status();
-    auto used = UseSet(parts_.registry, *id);
-    if (!used.ok()) return used.status();
-    const auto terms = HeavyOpenFromProto(open, FactsOf(*used), parts_.limits);
-    if (!terms.ok()) return terms.status();
-    context.set_shape(DescriptionOf(*terms));
-
-    Cost cost = CostOfSource(*terms, parts_.workers);
-    cost += CostOfReading(*used);
-    auto ticket = parts_.gate.Enter(
-        {.cost = cost, .least_flops = LeastFlops(*terms)}, context);
-    if (!ticket.ok()) return ticket.status();
-    auto source =
-        ticket->Compute(context, [message = std::move(message), terms = *terms,
-                                  used = *used](const ComputeContext& compute) {
-          return HeavySource::Prepare(message, terms, used, compute);
-        });
-    if (!source.ok()) return AtProtoPath(source.status(), *terms);
-    const auto held = std::make_shared<Held>();
-    held->memory = std::move(*ticket).Keep((*source)->bytes());
-    held->source = *std::move(source);
-    source_ = {held, held->source.get()};
-    used_ = *std::move(used);
-    terms_ = *terms;
-    return absl::OkStatus();
+  static auto Terms(const v1::QueryHeavyRequest& open, const SetFacts* set,
+                    const Limits& limits) {
+    return HeavyOpenFromProto(open, set, limits);
   }
-
-  absl::Status Answer(RequestContext& context,
-                      std::shared_ptr<const Request> message) {
-    const v1::QueryBlock& block = *BlockOf(*message);
-    const auto problem = HeavyBlockFromProto(block, *terms_, parts_.limits);
-    if (!problem.ok()) return problem.status();
-
-    auto ticket = parts_.gate.Enter(
-        {.cost = source_->CostOf(*problem, parts_.limits, parts_.workers),
-         .least_flops = LeastFlopsOfBlock(*problem),
-         .of_stream = true},
-        context);
-    if (!ticket.ok()) return ticket.status();
-    const auto rows = ticket->Compute(
-        context, [message, problem = *problem,
-                  source = source_](const ComputeContext& compute) {
-          return source->Find(problem, compute);
-        });
-    if (!rows.ok()) return AtProtoPath(rows.status(), *problem);
-    // A caller that is slow to read holds memory, and nobody else up.
-    const MemoryReservation held =
-        std::move(*ticket).Keep(MemoryOfParts(*rows, parts_.limits));
-    return WriteParts(
-        *rows, *problem, IdOf(block), context.timing(), parts_.limits,
-        [this](const Response& part) { return stream_.Write(part); });
+  static auto Block(const v1::QueryBlock& block, const HeavyTerms& terms,
+                    const Limits& limits) {
+    return HeavyBlockFromProto(block, terms, limits);
   }
-
- private:
-  const UniversalSetParts& parts_;
-  MessageStream<Request, Response>& stream_;
-
-  // The memory goes after what it is of, and both after the last work.
-  struct Held {
-    MemoryReservation memory;
-    std::shared_ptr<const HeavySource> source;
-  };
-
-  // Of the open stream.
-  std::optional<UsedSet> used_;
-  std::optional<HeavyTerms> terms_;
-  std::shared_ptr<const HeavySource> source_;
+  static absl::Status AtPath(const absl::Status& status,
+                             const HeavyProblem& problem) {
+    return AtProtoPath(status, problem);
+  }
+  static double Memory(const std::vector<HeavyRow>& rows, const HeavyProblem&,
+                       const Limits& limits) {
+    return MemoryOfParts(rows, limits);
+  }
 };
 
 }  // namespace
 
 absl::Status StreamQueryHeavyHandler::Handle(
-    RequestContext& context, MessageStream<Request, Response>& stream) const {
-  HeavyCourse course(parts_, stream);
+    RequestContext& context,
+    MessageStream<v1::StreamQueryHeavyRequest, v1::StreamQueryHeavyResponse>&
+        stream) const {
+  QueryCourse<HeavyKind> course(parts_, stream);
   return ServeBlocks(context, stream, parts_.gate, RulesOf(parts_), course);
 }
 
