@@ -29,14 +29,14 @@ constexpr char kStreamSolve[] =
     "Raise max_response_bytes, or call StreamSolve, whose x comes in "
     "chunks.";
 
-absl::StatusOr<FactorMethod> FactorMethodOf(v1::Method method) {
+absl::StatusOr<PowerMethod> PowerMethodOf(v1::Method method) {
   switch (method) {
     case v1::METHOD_GRAM:
-      return FactorMethod::kGram;
+      return PowerMethod::kGram;
     case v1::METHOD_QR:
-      return FactorMethod::kQr;
+      return PowerMethod::kQr;
     case v1::METHOD_SVD:
-      return FactorMethod::kSvd;
+      return PowerMethod::kSvd;
     default:
       return ConflictingFieldsError(
           "method", absl::StrCat("is ", v1::Method_Name(method)),
@@ -158,8 +158,8 @@ absl::StatusOr<PowerRegressionOptions> PowerOptionsOf(
     options.exponent = *exponent;
   }
   if (request.method() != v1::METHOD_UNSPECIFIED) {
-    const absl::StatusOr<FactorMethod> method =
-        FactorMethodOf(request.method());
+    const absl::StatusOr<PowerMethod> method =
+        PowerMethodOf(request.method());
     if (!method.ok()) return method.status();
     options.method = *method;
   }
@@ -353,7 +353,8 @@ Cost CostOf(const SolveProblem& problem, int workers) {
                 n, d, k, std::get<AttentionKernelOptions>(problem.options()),
                 workers)
           : CostOfPowerRegression(
-                n, d, k, std::get<PowerRegressionOptions>(problem.options()),
+                {.n = n, .d = d, .k = k},
+                std::get<PowerRegressionOptions>(problem.options()),
                 workers);
   cost.bytes +=
       static_cast<double>(problem.a().copy_bytes() + problem.b().copy_bytes());

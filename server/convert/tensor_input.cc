@@ -299,6 +299,12 @@ absl::StatusOr<TensorInput> TensorFromProto(const v1::MatrixInput& input,
   switch (input.source_case()) {
     case v1::MatrixInput::kDense:
       return TensorFromProto(input.dense(), name + ".dense", rule, limits);
+    case v1::MatrixInput::kCsr:
+      return ConflictingFieldsError(name + ".csr", "is set",
+                                    "a dense matrix is taken here");
+    case v1::MatrixInput::kMatrix:
+      return ConflictingFieldsError(name + ".matrix", "is set",
+                                    "a dense matrix is taken here");
     case v1::MatrixInput::SOURCE_NOT_SET:
       break;
   }

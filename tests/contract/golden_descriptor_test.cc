@@ -15,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "steelyard/v1/error_details.pb.h"
+#include "steelyard/v1/matrix_service.pb.h"
 #include "steelyard/v1/regression_service.pb.h"
 #include "steelyard/v1/server_service.pb.h"
 #include "steelyard/v1/universal_set_service.pb.h"
@@ -101,7 +102,8 @@ TEST(GoldenDescriptorTest, GeneratedCodeHasTheSameWireNumbers) {
   // Names that keep the linker from dropping a file's descriptors.
   const std::vector<const pb::Descriptor*> anchors = {
       v1::RpcStatus::descriptor(), v1::SolveRequest::descriptor(),
-      v1::ServerInfo::descriptor(), v1::FindUniversalSetRequest::descriptor()};
+      v1::ServerInfo::descriptor(), v1::FindUniversalSetRequest::descriptor(),
+      v1::Matrix::descriptor()};
   const pb::FileDescriptorSet contract = Now();
   pb::FileDescriptorSet generated;
   for (const File& file : contract.file()) {

@@ -23,9 +23,14 @@
 #include "steelyard/cost.h"
 #include "steelyard/finite.h"
 #include "steelyard/matrix.h"
-#include "steelyard/power_regression.h"
 
 namespace steelyard {
+
+enum class FactorMethod {
+  kGram,  // Gram and Cholesky
+  kQr,    // blocked tall-skinny Householder QR
+  kSvd,   // QR, with singular values and vectors
+};
 
 // A column whose entries are all zero has exponent 0.
 struct ColumnScales {

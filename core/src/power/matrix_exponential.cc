@@ -115,7 +115,7 @@ class MatrixExponential {
   }
 
   std::optional<FactorMethod> Method(const ColumnScales& scales) const {
-    if (options_.method == FactorMethod::kGram) return FactorMethod::kGram;
+    if (options_.method == PowerMethod::kGram) return FactorMethod::kGram;
     double square = 0.0;  // at least |A|_F^2
     for (const int e : scales.exponents) square += std::ldexp(4.0, 2 * e);
     if (square <= kGramSquareMax && !options_.method) return std::nullopt;

@@ -3,15 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "factor/factor.h"
 #include "linalg/svd.h"
 #include "power/answer.h"
-#include "power/largest_singular_value.h"
 #include "power/matrix_exponential.h"
 #include "power/phase_progress.h"
+#include "power/power_factor.h"
 #include "power/slice_solver.h"
 
 namespace steelyard {
@@ -20,16 +22,15 @@ namespace {
 // Right-hand sides that go through the levels together: memory stays bounded,
 // and a pass is matrix-matrix work.
 constexpr Index kSliceColumns = 64;
-// Condition number up to which refinement with the true A repairs a Gram: N1.
-constexpr double kGramConditionMax = 1e7;
 
 // Everything that the slices share.
 class PowerRegression {
  public:
-  PowerRegression(const AnyMatrixView& a, const AnyMatrixView& b,
+  PowerRegression(const DenseOrCsr& a, const AnyMatrixView& b,
                   const PowerRegressionOptions& options,
                   const ComputeContext& context)
-      : a_{a, {}},
+      : source_(a),
+        a_{std::get<AnyMatrixView>(a), {}},
         b_{b, {}},
         options_(options),
         odd_(options.family == PowerFamily::kLeftGramPower),
@@ -54,34 +55,17 @@ class PowerRegression {
   // Scans, R, and what is known of the matrix from R.
   absl::Status Prepare() {
     progress_.Enter("scan", 0.0, 0.05);
-    absl::StatusOr<ColumnScales> scales = ScanColumns(a_.view, "a", context_);
+    const auto scales =
+        ScanColumns(std::get<AnyMatrixView>(source_), "a", context_);
     if (!scales.ok()) return scales.status();
     absl::StatusOr<ColumnScales> b_scales = ScanColumns(b_.view, "b", context_);
     if (!b_scales.ok()) return b_scales.status();
     b_.exponents = std::move(b_scales->exponents);
     progress_.Enter("factor", 0.05, 0.4);
-    FactorOptions factor_options;
-    factor_options.method = options_.method;
-    factor_options.gram_condition_max = kGramConditionMax;
-    factor_options.ridge = options_.ridge;
-    absl::StatusOr<Factor> factor =
-        FactorMatrix(a_.view, *scales, factor_options, context_);
+    auto factor = MakePowerFactor(source_, *scales, options_, context_);
     if (!factor.ok()) return factor.status();
     factor_ = *std::move(factor);
-    a_.exponents = factor_.scales.exponents;
-    if (options_.ridge > 0.0) {
-      for (const int exponent : a_.exponents) {
-        ridge_diagonal_.push_back(
-            std::ldexp(std::ldexp(options_.ridge, -exponent), -exponent));
-      }
-    }
-    absl::StatusOr<GramSolver> solver = GramSolver::Make(factor_, context_);
-    if (!solver.ok()) return solver.status();
-    solver_ = *std::move(solver);
-    absl::StatusOr<double> norm =
-        Log2LargestSingularValue(factor_, *solver_, context_);
-    if (!norm.ok()) return norm.status();
-    log2_norm_ = *norm;
+    a_.exponents = factor_->factor.scales.exponents;
     return absl::OkStatus();
   }
 
@@ -94,8 +78,8 @@ class PowerRegression {
     progress_.Enter("iterate", part(first), part(first + count));
     const PowerProblem problem{
         .a = a_,
-        .ridge_diagonal = ridge_diagonal_,
-        .solver = *solver_,
+        .ridge_diagonal = factor_->ridge_diagonal,
+        .solver = *factor_->solver,
         .b = {b_, first, count},
         .odd = odd_,
         .exponent = options_.exponent,
@@ -104,8 +88,8 @@ class PowerRegression {
     const SliceGoal goal{
         .tolerance = options_.tolerance,
         .extended_output = options_.extended_output,
-        .log2_norm = log2_norm_,
-        .condition = factor_.condition,
+        .log2_norm = factor_->log2_norm,
+        .condition = factor_->factor.condition,
         .report =
             [this](std::string_view phase, double done,
                    std::optional<double> residual) {
@@ -121,45 +105,46 @@ class PowerRegression {
   absl::StatusOr<Solution> Finished(PowerAnswer answer) {
     Solution solution = std::move(answer).Finish(options_.extended_output);
     SolveReport& report = solution.report;
-    report.rank = factor_.rank;
-    report.rank_gap = factor_.rank_gap;
-    report.condition_estimate = factor_.condition;
+    report.rank = factor_->factor.rank;
+    report.rank_gap = factor_->factor.rank_gap;
+    report.condition_estimate = factor_->factor.condition;
     report.method = absl::StrCat(
-        factor_.description, odd_ ? "; least squares by R^-1 R^-T A'b" : "",
+        factor_->factor.description,
+        odd_ ? "; least squares by R^-1 R^-T A'b" : "",
         options_.exponent > 0
             ? absl::StrCat("; ", options_.exponent, " levels of R^-1 R^-T")
             : "",
         options_.extended_output ? ", refined in double-double"
                                  : ", refined with the true A",
-        solver_->truncated() ? ", minimum norm" : "");
+        factor_->solver->truncated() ? ", minimum norm" : "");
     return solution;
   }
 
+  const DenseOrCsr& source_;
   ScaledMatrix a_;
   ScaledMatrix b_;
   const PowerRegressionOptions& options_;
   bool odd_;
   PhaseProgress progress_;
   ComputeContext context_;
-  Factor factor_;
-  std::optional<GramSolver> solver_;
-  std::vector<double> ridge_diagonal_;
-  double log2_norm_ = 0.0;
+  std::shared_ptr<const PowerFactor> factor_;
 };
 
 }  // namespace
 
 absl::StatusOr<Solution> SolvePowerRegression(
-    const AnyMatrixView& a, const AnyMatrixView& b,
+    const DenseOrCsr& a, const AnyMatrixView& b,
     const PowerRegressionOptions& options, const ComputeContext& context) {
   if (options.family == PowerFamily::kMatrixExponential) {
-    return SolveMatrixExponential(a, b, options, context);
+    return SolveMatrixExponential(std::get<AnyMatrixView>(a), b, options,
+                                  context);
   }
   return PowerRegression(a, b, options, context).Run();
 }
 
-Cost CostOfPowerRegression(Index n, Index d, Index k,
+Cost CostOfPowerRegression(const PowerShape& shape,
                            const PowerRegressionOptions& options, int workers) {
+  const auto [n, d, k, nonzeros] = shape;
   const auto real = [](Index i) { return static_cast<double>(i); };
   const Index slice = std::min(k, kSliceColumns);
   const bool exponential = options.family == PowerFamily::kMatrixExponential;

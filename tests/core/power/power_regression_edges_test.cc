@@ -470,7 +470,7 @@ TEST(PowerEdgesTest, TightToleranceEndsAtTheFloorWithTheRoundedAnswer) {
 TEST(PowerEdgesTest, OneRefinementOnlyMeetsTheIterationLimit) {
   const Matrix<double> a = MatrixOfCondition(20, 5, 3e6);
   auto options = Even(2);
-  options.method = FactorMethod::kGram;
+  options.method = PowerMethod::kGram;
   options.max_iterations = 1;
   options.tolerance = 1e-14;
   const auto solution = SolvePower(a, NormalMatrix(5, 1, Seed{5}), options);
@@ -491,8 +491,8 @@ TEST(PowerEdgesTest, MethodsAgree) {
   const Matrix<double> a = MatrixOfCondition(30, 5, 1e3);
   const Matrix<double> b = NormalMatrix(30, 1, Seed{5});
   const MpfrPowerOracle oracle = OracleOf(a, b, Odd(1), 1e3);
-  for (const FactorMethod method :
-       {FactorMethod::kGram, FactorMethod::kQr, FactorMethod::kSvd}) {
+  for (const PowerMethod method :
+       {PowerMethod::kGram, PowerMethod::kQr, PowerMethod::kSvd}) {
     auto options = Odd(1);
     options.method = method;
     const auto solution = SolvePower(a, b, options);
@@ -567,13 +567,13 @@ TEST(PowerEdgesTest, ProgressNeverFallsAndEndsAtOne) {
 }
 
 TEST(PowerEdgesTest, CostGrowsWithEverySize) {
-  const Cost base = CostOfPowerRegression(1000, 50, 2, Even(2), 2);
+  const Cost base = CostOfPowerRegression({1000, 50, 2}, Even(2), 2);
   EXPECT_GE(base.flops, 1000.0 * 50.0 * 50.0);
   EXPECT_GE(base.bytes, 8.0 * 50.0 * 50.0);
-  for (const Cost& more : {CostOfPowerRegression(2000, 50, 2, Even(2), 2),
-                           CostOfPowerRegression(1000, 60, 2, Even(2), 2),
-                           CostOfPowerRegression(1000, 50, 20, Even(2), 2),
-                           CostOfPowerRegression(1000, 50, 2, Even(3), 2)}) {
+  for (const Cost& more : {CostOfPowerRegression({2000, 50, 2}, Even(2), 2),
+                           CostOfPowerRegression({1000, 60, 2}, Even(2), 2),
+                           CostOfPowerRegression({1000, 50, 20}, Even(2), 2),
+                           CostOfPowerRegression({1000, 50, 2}, Even(3), 2)}) {
     EXPECT_GT(more.flops, base.flops);
     EXPECT_GE(more.bytes, base.bytes);
   }

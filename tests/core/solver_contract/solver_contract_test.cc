@@ -30,7 +30,7 @@ struct Solver {
 
 void PrintTo(const Solver& solver, std::ostream* out) { *out << solver.name; }
 
-Solver Power(const std::string& name, PowerFamily family, FactorMethod method) {
+Solver Power(const std::string& name, PowerFamily family, PowerMethod method) {
   PowerRegressionOptions options;
   options.family = family;
   options.exponent = 2;
@@ -63,13 +63,13 @@ std::vector<Solver> AllSolvers() {
   constexpr auto kDense = KernelMethod::kCholesky;
   constexpr auto kFree = KernelMethod::kConjugateGradient;
   return {
-      Power("EvenGram", F::kGramPower, FactorMethod::kGram),
-      Power("EvenQr", F::kGramPower, FactorMethod::kQr),
-      Power("EvenSvd", F::kGramPower, FactorMethod::kSvd),
-      Power("OddGram", F::kLeftGramPower, FactorMethod::kGram),
-      Power("OddQr", F::kLeftGramPower, FactorMethod::kQr),
-      Power("OddSvd", F::kLeftGramPower, FactorMethod::kSvd),
-      Power("Exponential", F::kMatrixExponential, FactorMethod::kSvd),
+      Power("EvenGram", F::kGramPower, PowerMethod::kGram),
+      Power("EvenQr", F::kGramPower, PowerMethod::kQr),
+      Power("EvenSvd", F::kGramPower, PowerMethod::kSvd),
+      Power("OddGram", F::kLeftGramPower, PowerMethod::kGram),
+      Power("OddQr", F::kLeftGramPower, PowerMethod::kQr),
+      Power("OddSvd", F::kLeftGramPower, PowerMethod::kSvd),
+      Power("Exponential", F::kMatrixExponential, PowerMethod::kSvd),
       Kernel("KernelDense", N::kNone, kDense),
       Kernel("KernelFree", N::kNone, kFree),
       Kernel("UnitDiagonalDense", N::kUnitDiagonal, kDense),

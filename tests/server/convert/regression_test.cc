@@ -83,7 +83,7 @@ TEST(RegressionConvertTest, EveryFieldOfAGramPowerReachesTheProblem) {
   EXPECT_EQ(options.exponent, 3);
   EXPECT_EQ(options.tolerance, 1e-6);
   EXPECT_EQ(options.max_iterations, 17);
-  EXPECT_EQ(options.method, FactorMethod::kQr);
+  EXPECT_EQ(options.method, PowerMethod::kQr);
   EXPECT_EQ(options.ridge, 0.5);
   EXPECT_TRUE(options.extended_output);
   EXPECT_EQ(problem->seed(), 99u);
@@ -118,7 +118,7 @@ TEST(RegressionConvertTest, FamiliesAreToldApart) {
   const auto& odd_options = std::get<PowerRegressionOptions>(odd->options());
   EXPECT_EQ(odd_options.family, PowerFamily::kLeftGramPower);
   EXPECT_EQ(odd_options.exponent, 64);
-  EXPECT_EQ(odd_options.method, FactorMethod::kGram);
+  EXPECT_EQ(odd_options.method, PowerMethod::kGram);
   EXPECT_EQ(odd->solution_rows(), 3);
 
   const v1::SolveRequest exponential = FullExponentialRequest();
@@ -204,7 +204,7 @@ TEST(RegressionConvertTest, CostHasTheWorkAndTheAnswer) {
   const v1::SolveRequest power_request = test::ValidSolveRequest();
   const auto power = SolveProblemFromProto(power_request, kLimits);
   const Cost core = CostOfPowerRegression(
-      10, 3, 1, std::get<PowerRegressionOptions>(power->options()), 2);
+      {10, 3, 1}, std::get<PowerRegressionOptions>(power->options()), 2);
   EXPECT_EQ(CostOf(*power, 2).flops, core.flops);
   EXPECT_GE(CostOf(*power, 2).bytes, core.bytes + 2 * 8 * 3);
 

@@ -1,0 +1,69 @@
+#include "power/power_factor.h"
+
+#include <cmath>
+#include <utility>
+
+#include "power/largest_singular_value.h"
+#include "power/phase_progress.h"
+
+namespace steelyard {
+namespace {
+
+// Condition number up to which refinement with the true A repairs a Gram: N1.
+constexpr double kGramConditionMax = 1e7;
+
+// A as core's dense kernels read it.
+absl::StatusOr<AnyMatrixView> DenseOf(const DenseOrCsr& a) {
+  if (const auto* const dense = std::get_if<AnyMatrixView>(&a)) return *dense;
+  return absl::UnimplementedError("sparse matrices");
+}
+
+}  // namespace
+
+std::optional<FactorMethod> FactorMethodOf(std::optional<PowerMethod> method) {
+  if (!method.has_value()) return std::nullopt;
+  switch (*method) {
+    case PowerMethod::kGram:
+      return FactorMethod::kGram;
+    case PowerMethod::kQr:
+      return FactorMethod::kQr;
+    case PowerMethod::kSvd:
+      return FactorMethod::kSvd;
+    default:
+      return std::nullopt;
+  }
+}
+
+absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
+    const DenseOrCsr& a, const ColumnScales& scales,
+    const PowerRegressionOptions& options, const ComputeContext& context) {
+  const auto made = std::make_shared<PowerFactor>();
+  made->ridge = options.ridge;
+  made->method = options.method;
+  const absl::StatusOr<AnyMatrixView> dense = DenseOf(a);
+  if (!dense.ok()) return dense.status();
+  absl::StatusOr<Factor> factor =
+      FactorMatrix(*dense, scales,
+                   {.method = FactorMethodOf(options.method),
+                    .gram_condition_max = kGramConditionMax,
+                    .ridge = options.ridge},
+                   context);
+  if (!factor.ok()) return factor.status();
+  made->factor = *std::move(factor);
+  if (options.ridge > 0.0) {
+    for (const int exponent : made->factor.scales.exponents) {
+      made->ridge_diagonal.push_back(
+          std::ldexp(std::ldexp(options.ridge, -exponent), -exponent));
+    }
+  }
+  absl::StatusOr<GramSolver> solver = GramSolver::Make(made->factor, context);
+  if (!solver.ok()) return solver.status();
+  made->solver = *std::move(solver);
+  const absl::StatusOr<double> norm =
+      Log2LargestSingularValue(made->factor, *made->solver, context);
+  if (!norm.ok()) return norm.status();
+  made->log2_norm = *norm;
+  return made;
+}
+
+}  // namespace steelyard

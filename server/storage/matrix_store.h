@@ -1,0 +1,122 @@
+// Named, immutable matrices on disk, and uploads that are not finished.
+//
+// A directory holds `catalog.sqlite` (names, layouts, checksums, states) and a
+// file of bytes a matrix. Nothing is visible as a matrix before its bytes are
+// on disk (fsync), equal its checksum and were found finite; then one
+// transaction makes it so. What an upload has survives a kill of the process;
+// what a finished matrix has survives the machine.
+//
+// One process a directory: Open takes a lock that ends with the process.
+//
+// Safe from several threads.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/storage/matrix_layout.h"
+
+namespace steelyard::server {
+
+struct MatrixInfo {
+  std::string id;
+  MatrixLayout layout;
+  std::uint32_t crc32c = 0;
+  std::chrono::system_clock::time_point create_time;
+};
+
+struct UploadState {
+  std::int64_t committed = 0;
+  std::int64_t total = 0;
+  bool complete = false;
+};
+
+// A finished matrix that somebody uses: its bytes stay, whatever happens to its
+// name, until the last owner lets go.
+class StoredMatrix {
+ public:
+  virtual ~StoredMatrix() = default;
+  virtual const MatrixInfo& info() const = 0;
+  // info().layout.size() bytes, aligned to 64; read into memory, or mapped from
+  // the file when larger than Settings::matrix_memory leaves room for. Checked
+  // against the checksum when they were first read.
+  virtual const std::byte* data() const = 0;
+  // A number that no other matrix of this process has: the same name later has
+  // another one. Key of caches.
+  virtual std::uint64_t serial() const = 0;
+};
+
+// The writing end of an upload. One at a time for an id: a newer one takes the
+// seat, and the older gets Aborted TAKEN_OVER. Destroyed before Finish, the
+// bytes stay for the next one until Settings::upload_ttl has passed.
+class MatrixUpload {
+ public:
+  virtual ~MatrixUpload() = default;
+  // Bytes that are there.
+  virtual std::int64_t committed() const = 0;
+  // Writes `data` behind them: whole or, with an error, not at all.
+  // ERRORS  ResourceExhausted DISK_FULL. Aborted TAKEN_OVER. NotFound: deleted.
+  //         InvalidArgument WRONG_SIZE: more than the layout has.
+  virtual absl::Status Append(absl::Span<const std::byte> data) = 0;
+  // All bytes are there: checks them with `check` (the numbers; called with the
+  // mapped bytes) and against the checksum, makes them durable and the matrix
+  // visible.
+  // ERRORS  those of Append and of `check`; InvalidArgument CHECKSUM_MISMATCH
+  //         or WRONG_SIZE. After an error of the bytes the upload is dropped.
+  virtual absl::StatusOr<MatrixInfo> Finish(
+      const std::function<absl::Status(const std::byte* data)>& check) = 0;
+};
+
+class MatrixStore {
+ public:
+  struct Settings {
+    std::string directory;
+    // Bytes of matrices that are kept in memory, least recently used ones
+    // leave; larger ones are mapped.
+    std::int64_t matrix_memory = 0;
+    std::chrono::seconds upload_ttl{};
+  };
+
+  // Makes the directory if it is not there, drops what half-finished work of an
+  // earlier process left, keeps its uploads.
+  // ERRORS  FailedPrecondition: another process has it, or it is of a newer
+  //         version. Unavailable: it cannot be written or read.
+  static absl::StatusOr<std::unique_ptr<MatrixStore>> Open(
+      const Settings& settings);
+
+  virtual ~MatrixStore() = default;
+
+  // Either a finished matrix of the same id, layout and checksum, or the seat
+  // of an upload (new, or as far as an earlier one came).
+  struct Begun {
+    std::unique_ptr<MatrixUpload> upload;  // null: `finished` is the answer
+    MatrixInfo finished;
+  };
+  // ERRORS  AlreadyExists: other layout or checksum. ResourceExhausted
+  //         DISK_FULL.
+  virtual absl::StatusOr<Begun> Begin(const std::string& id,
+                                      const MatrixLayout& layout,
+                                      std::uint32_t crc32c) = 0;
+  // ERRORS  NotFound.
+  virtual absl::StatusOr<UploadState> StateOf(const std::string& id) const = 0;
+  virtual absl::StatusOr<MatrixInfo> Get(const std::string& id) const = 0;
+  // Finished ones after `after` ("": from the first), by id, at most `count`.
+  virtual absl::StatusOr<std::vector<MatrixInfo>> List(const std::string& after,
+                                                       int count) const = 0;
+  // Opens a finished matrix. ERRORS  NotFound. DataLoss: the bytes on disk are
+  // not those that were stored.
+  virtual absl::StatusOr<std::shared_ptr<const StoredMatrix>> Open(
+      const std::string& id) = 0;
+  // A finished matrix or an upload. ERRORS  NotFound.
+  virtual absl::Status Delete(const std::string& id) = 0;
+};
+
+}  // namespace steelyard::server
