@@ -23,6 +23,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "server/storage/matrix_layout.h"
+#include "steelyard/stop_token.h"
 
 namespace steelyard::server {
 
@@ -45,9 +46,14 @@ class StoredMatrix {
  public:
   virtual ~StoredMatrix() = default;
   virtual const MatrixInfo& info() const = 0;
-  // info().layout.size() bytes, aligned to 64; read into memory, or mapped from
-  // the file when larger than Settings::matrix_memory leaves room for. Checked
-  // against the checksum when they were first read.
+  // Brings the bytes: read into memory, or mapped from the file when larger than
+  // Settings::matrix_memory leaves room for, and checked against the checksum
+  // when they are first read. Takes as long as that takes, so it is part of the
+  // admitted work; later calls return at once. Safe from several threads.
+  // ERRORS  DataLoss: the bytes on disk are not those that were stored.
+  //         Cancelled, DeadlineExceeded: `stop`; the next call tries again.
+  virtual absl::Status Load(const StopToken& stop) const = 0;
+  // info().layout.size() bytes, aligned to 64. After a Load that was OK.
   virtual const std::byte* data() const = 0;
   // A number that no other matrix of this process has: the same name later has
   // another one. Key of caches.
@@ -111,8 +117,7 @@ class MatrixStore {
   // Finished ones after `after` ("": from the first), by id, at most `count`.
   virtual absl::StatusOr<std::vector<MatrixInfo>> List(const std::string& after,
                                                        int count) const = 0;
-  // Opens a finished matrix. ERRORS  NotFound. DataLoss: the bytes on disk are
-  // not those that were stored.
+  // Holds a finished matrix; reads no byte of it. ERRORS  NotFound.
   virtual absl::StatusOr<std::shared_ptr<const StoredMatrix>> Open(
       const std::string& id) = 0;
   // A finished matrix or an upload. ERRORS  NotFound.
