@@ -157,7 +157,7 @@ absl::StatusOr<ScaledBlock> StartingBlock(const PowerProblem& problem,
     levels.b_squares = std::move(pass->squares);
     levels.r_squares = levels.b_squares;
   } else {
-    const ScaledMatrix& b = problem.b.matrix;
+    const ScaledRightSides& b = problem.b.matrix;
     std::vector<double> row(static_cast<std::size_t>(Cols(b.view)));
     levels.b_squares.assign(static_cast<std::size_t>(k), 0.0);
     for (Index i = 0; i < d; ++i) {

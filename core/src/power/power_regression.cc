@@ -30,7 +30,7 @@ class PowerRegression {
                   const PowerRegressionOptions& options,
                   const ComputeContext& context)
       : source_(a),
-        a_{std::get<AnyMatrixView>(a), {}},
+        a_{a, {}},
         b_{b, {}},
         options_(options),
         odd_(options.family == PowerFamily::kLeftGramPower),
@@ -122,7 +122,7 @@ class PowerRegression {
 
   const DenseOrCsr& source_;
   ScaledMatrix a_;
-  ScaledMatrix b_;
+  ScaledRightSides b_;
   const PowerRegressionOptions& options_;
   bool odd_;
   PhaseProgress progress_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "factor/row_loader.h"
 #include "linalg/double_double.h"
@@ -53,10 +54,10 @@ class Pass {
         d_(Cols(input.a.view)),
         k_(input.k),
         cut_(CutOf(n_, d_, k_)),
-        a_rows_(input.a.view, input.a.exponents),
+        a_rows_(std::get<AnyMatrixView>(input.a.view), input.a.exponents),
         slots_(static_cast<std::size_t>(cut_.slots)) {
     if (in_.b) {
-      const ScaledMatrix& b = in_.b->matrix;
+      const ScaledRightSides& b = in_.b->matrix;
       b_rows_.emplace(b.view, b.exponents);
     }
     if (precision == Precision::kDoubleDouble && in_.z_hi != nullptr) {
@@ -227,6 +228,9 @@ class Pass {
 absl::StatusOr<PassResult> ResidualPass(const PassInput& input,
                                         Precision precision,
                                         const ComputeContext& context) {
+  if (!std::holds_alternative<AnyMatrixView>(input.a.view)) {
+    return absl::UnimplementedError("sparse matrices");
+  }
   return Pass(input, precision).Run(context);
 }
 

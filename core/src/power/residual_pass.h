@@ -17,18 +17,25 @@
 
 #include "absl/status/statusor.h"
 #include "steelyard/compute_context.h"
+#include "steelyard/csr_view.h"
 #include "steelyard/matrix.h"
 
 namespace steelyard {
 
 struct ScaledMatrix {
-  AnyMatrixView view;
+  DenseOrCsr view;
   std::vector<int> exponents;  // one a column; the matrix times 2^-exponents
+};
+
+// The same of b, which is always dense.
+struct ScaledRightSides {
+  AnyMatrixView view;
+  std::vector<int> exponents;
 };
 
 // Columns [first, first + count) of `matrix`.
 struct ColumnSlice {
-  const ScaledMatrix& matrix;
+  const ScaledRightSides& matrix;
   Index first;
   Index count;
 };

@@ -16,7 +16,7 @@ struct LevelProblem {
   ComputeContext context{OneWorker()};
   Factor factor;
   ScaledMatrix scaled_a;
-  ScaledMatrix scaled_b;
+  ScaledRightSides scaled_b;
   std::vector<double> ridge_diagonal;
   std::unique_ptr<GramSolver> solver;
   bool odd = false;

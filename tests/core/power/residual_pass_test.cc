@@ -14,7 +14,7 @@ struct Problem {
   Matrix<double> b;
   Matrix<double> z;
   ScaledMatrix scaled_a;
-  ScaledMatrix scaled_b;
+  ScaledRightSides scaled_b;
 
   // b has two columns more than z: the slice is its middle.
   Problem(Index n, Index d, Index k)
