@@ -9,6 +9,7 @@ find_package(Eigen3 CONFIG REQUIRED)
 find_package(TBB CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
+find_package(SQLite3 REQUIRED)
 
 pkg_check_modules(LIBHWY REQUIRED IMPORTED_TARGET libhwy)
 pkg_check_modules(LIBISAL REQUIRED IMPORTED_TARGET libisal)

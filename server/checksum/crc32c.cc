@@ -13,9 +13,11 @@ constexpr std::size_t kPieceBytes = std::size_t{1} << 30;
 
 }  // namespace
 
-std::uint32_t Crc32c(std::string_view bytes) {
+std::uint32_t Crc32c(std::string_view bytes) { return ExtendCrc32c(0, bytes); }
+
+std::uint32_t ExtendCrc32c(std::uint32_t crc, std::string_view bytes) {
   // ISA-L leaves the two inversions of the standard to its caller.
-  std::uint32_t crc = ~std::uint32_t{0};
+  crc = ~crc;
   for (std::size_t done = 0; done < bytes.size(); done += kPieceBytes) {
     const std::size_t count = std::min(kPieceBytes, bytes.size() - done);
     // It takes a pointer to what it only reads.

@@ -173,6 +173,27 @@ absl::Status EpsilonBelowSetError(double epsilon, double effective_epsilon) {
        .metadata = {{"effective_epsilon", absl::StrCat(effective_epsilon)}}});
 }
 
+absl::Status MatrixNotFoundError(const std::string& name) {
+  return absl::NotFoundError(
+      absl::StrCat("this server has no ", name,
+                   "; it was never here, was deleted or has expired"));
+}
+
+absl::Status MatrixExistsError(const std::string& name,
+                               const std::string& differs) {
+  return absl::AlreadyExistsError(
+      absl::StrCat(name, " is here with another ", differs,
+                   "; choose another id or delete it first"));
+}
+
+absl::Status DiskFullError(const std::string& file) {
+  return ErrorWithDetail(
+      absl::StatusCode::kResourceExhausted,
+      absl::StrCat("the disk of the stored matrices is full, writing ", file,
+                   "; what was acknowledged is kept: go on when there is room"),
+      {.reason = "DISK_FULL", .field = "", .metadata = {}});
+}
+
 absl::Status LimitExceededError(const LimitExcess& excess) {
   return ErrorWithDetail(
       absl::StatusCode::kResourceExhausted,

@@ -84,7 +84,20 @@ absl::Status StreamIdleError(std::chrono::milliseconds idle);
 // `effective_epsilon`. Metadata: effective_epsilon.
 absl::Status EpsilonBelowSetError(double epsilon, double effective_epsilon);
 
+// About stored matrices, by their names "matrices/{id}".
+
+// NOT_FOUND.
+absl::Status MatrixNotFoundError(const std::string& name);
+// ALREADY_EXISTS: `name` is a matrix or an unfinished upload of another layout
+// or checksum; `differs` says what does.
+absl::Status MatrixExistsError(const std::string& name,
+                               const std::string& differs);
+
 // RESOURCE_EXHAUSTED without RetryInfo: refused again, however often.
+
+// DISK_FULL: there was no room to write `file`. No retry delay: somebody has to
+// make room first.
+absl::Status DiskFullError(const std::string& file);
 
 // LIMIT_EXCEEDED: `what` (a field path, or a quantity such as "the memory of
 // this request") is `value`; the server's limit `limit` is `max`. `field` may

@@ -22,7 +22,8 @@ struct MatrixLayout {
 
   // Of all bytes.
   std::int64_t size() const;
-  // Sparse: where each part begins, a multiple of 64. Dense: values at 0.
+  // Sparse: where each part begins, a multiple of 64; each is padded with zero
+  // bytes to one, the last too. Dense: values at 0.
   std::int64_t row_offsets_at() const { return 0; }
   std::int64_t column_indices_at() const;
   std::int64_t values_at() const;

@@ -8,7 +8,8 @@
 //
 // One process a directory: Open takes a lock that ends with the process.
 //
-// Safe from several threads.
+// Safe from several threads. Nobody else may write in the directory: a mapped
+// file that is cut short under its reader ends the process (SIGBUS).
 #pragma once
 
 #include <chrono>
@@ -22,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "server/storage/file_system.h"
 #include "server/storage/matrix_layout.h"
 #include "steelyard/stop_token.h"
 
@@ -46,11 +48,12 @@ class StoredMatrix {
  public:
   virtual ~StoredMatrix() = default;
   virtual const MatrixInfo& info() const = 0;
-  // Brings the bytes: read into memory, or mapped from the file when larger than
-  // Settings::matrix_memory leaves room for, and checked against the checksum
-  // when they are first read. Takes as long as that takes, so it is part of the
-  // admitted work; later calls return at once. Safe from several threads.
-  // ERRORS  DataLoss: the bytes on disk are not those that were stored.
+  // Brings the bytes: read into memory, or mapped from the file when larger
+  // than Settings::matrix_memory leaves room for, and checked against the
+  // checksum when they are first read. Takes as long as that takes, so it is
+  // part of the admitted work; later calls return at once. Safe from several
+  // threads. ERRORS  DataLoss: the bytes on disk are not those that were
+  // stored.
   //         Cancelled, DeadlineExceeded: `stop`; the next call tries again.
   virtual absl::Status Load(const StopToken& stop) const = 0;
   // info().layout.size() bytes, aligned to 64. After a Load that was OK.
@@ -62,21 +65,24 @@ class StoredMatrix {
 
 // The writing end of an upload. One at a time for an id: a newer one takes the
 // seat, and the older gets Aborted TAKEN_OVER. Destroyed before Finish, the
-// bytes stay for the next one until Settings::upload_ttl has passed.
+// bytes stay for the next one until Settings::upload_ttl has passed. May
+// outlive the store. For one thread.
 class MatrixUpload {
  public:
   virtual ~MatrixUpload() = default;
-  // Bytes that are there.
+  // Bytes that are there: they survive a kill of the process.
   virtual std::int64_t committed() const = 0;
   // Writes `data` behind them: whole or, with an error, not at all.
   // ERRORS  ResourceExhausted DISK_FULL. Aborted TAKEN_OVER. NotFound: deleted.
   //         InvalidArgument WRONG_SIZE: more than the layout has.
   virtual absl::Status Append(absl::Span<const std::byte> data) = 0;
   // All bytes are there: checks them with `check` (the numbers; called with the
-  // mapped bytes) and against the checksum, makes them durable and the matrix
-  // visible.
-  // ERRORS  those of Append and of `check`; InvalidArgument CHECKSUM_MISMATCH
-  //         or WRONG_SIZE. After an error of the bytes the upload is dropped.
+  // mapped bytes, without a lock) and against the checksum, makes them durable
+  // and the matrix visible.
+  // ERRORS  those of Append and of `check`; InvalidArgument CHECKSUM_MISMATCH,
+  //         or WRONG_SIZE when bytes are missing. CHECKSUM_MISMATCH and an
+  //         InvalidArgument of `check` drop the upload; after every other error
+  //         it is as it was and can go on.
   virtual absl::StatusOr<MatrixInfo> Finish(
       const std::function<absl::Status(const std::byte* data)>& check) = 0;
 };
@@ -88,17 +94,25 @@ class MatrixStore {
     // Bytes of matrices that are kept in memory, least recently used ones
     // leave; larger ones are mapped.
     std::int64_t matrix_memory = 0;
+    // After the last byte of an upload that nobody sends. 0: it stays.
     std::chrono::seconds upload_ttl{};
+
+    // For tests. Null: the system's.
+    FileSystem* files = nullptr;
+    std::function<std::chrono::system_clock::time_point()> now = nullptr;
   };
 
   // Makes the directory if it is not there, drops what half-finished work of an
   // earlier process left, keeps its uploads.
-  // ERRORS  FailedPrecondition: another process has it, or it is of a newer
-  //         version. Unavailable: it cannot be written or read.
+  // ERRORS  FailedPrecondition: another process has it, it is of a newer
+  //         version, or its catalog is gone. Unavailable: it cannot be written
+  //         or read. ResourceExhausted DISK_FULL.
   static absl::StatusOr<std::unique_ptr<MatrixStore>> Open(
       const Settings& settings);
 
-  virtual ~MatrixStore() = default;
+  ~MatrixStore();
+  MatrixStore(const MatrixStore&) = delete;
+  MatrixStore& operator=(const MatrixStore&) = delete;
 
   // Either a finished matrix of the same id, layout and checksum, or the seat
   // of an upload (new, or as far as an earlier one came).
@@ -106,22 +120,31 @@ class MatrixStore {
     std::unique_ptr<MatrixUpload> upload;  // null: `finished` is the answer
     MatrixInfo finished;
   };
+  // The first one of an upload that another process began reads what is there.
   // ERRORS  AlreadyExists: other layout or checksum. ResourceExhausted
-  //         DISK_FULL.
-  virtual absl::StatusOr<Begun> Begin(const std::string& id,
-                                      const MatrixLayout& layout,
-                                      std::uint32_t crc32c) = 0;
+  //         DISK_FULL: there is no room for all of its bytes.
+  absl::StatusOr<Begun> Begin(const std::string& id, const MatrixLayout& layout,
+                              std::uint32_t crc32c);
   // ERRORS  NotFound.
-  virtual absl::StatusOr<UploadState> StateOf(const std::string& id) const = 0;
-  virtual absl::StatusOr<MatrixInfo> Get(const std::string& id) const = 0;
+  absl::StatusOr<UploadState> StateOf(const std::string& id);
+  absl::StatusOr<MatrixInfo> Get(const std::string& id) const;
   // Finished ones after `after` ("": from the first), by id, at most `count`.
-  virtual absl::StatusOr<std::vector<MatrixInfo>> List(const std::string& after,
-                                                       int count) const = 0;
-  // Holds a finished matrix; reads no byte of it. ERRORS  NotFound.
-  virtual absl::StatusOr<std::shared_ptr<const StoredMatrix>> Open(
-      const std::string& id) = 0;
-  // A finished matrix or an upload. ERRORS  NotFound.
-  virtual absl::Status Delete(const std::string& id) = 0;
+  absl::StatusOr<std::vector<MatrixInfo>> List(const std::string& after,
+                                               int count) const;
+  // Holds a finished matrix; reads no byte of it. May outlive the store.
+  // ERRORS  NotFound. DataLoss: its file is gone.
+  absl::StatusOr<std::shared_ptr<const StoredMatrix>> Open(
+      const std::string& id);
+  // A finished matrix or an upload. Also works on a full disk. ERRORS NotFound.
+  absl::Status Delete(const std::string& id);
+
+  // Drops the uploads whose time has passed. A thread of the store calls it.
+  void RemoveExpired();
+
+ private:
+  struct State;
+  explicit MatrixStore(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace steelyard::server

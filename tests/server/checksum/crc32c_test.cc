@@ -34,5 +34,14 @@ TEST(Crc32cTest, AgreesWithTheDefinitionForEveryLength) {
   }
 }
 
+TEST(Crc32cTest, PiecesHaveTheChecksumOfTheWhole) {
+  std::string bytes;
+  for (int i = 0; i < 100; ++i) bytes.push_back(static_cast<char>(i * 91 + 5));
+  for (std::size_t cut = 0; cut <= bytes.size(); ++cut) {
+    const std::uint32_t first = ExtendCrc32c(0, bytes.substr(0, cut));
+    ASSERT_EQ(ExtendCrc32c(first, bytes.substr(cut)), Reference(bytes)) << cut;
+  }
+}
+
 }  // namespace
 }  // namespace steelyard::server

@@ -104,6 +104,23 @@ TEST(ErrorsTest, StreamsAndSetsHaveTheirOwn) {
             absl::StatusCode::kAlreadyExists);
 }
 
+TEST(ErrorsTest, StoredMatricesHaveTheirOwn) {
+  const absl::Status missing = MatrixNotFoundError("matrices/a");
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(missing.message(),
+            "this server has no matrices/a; it was never here, was deleted or "
+            "has expired");
+  const absl::Status taken = MatrixExistsError("matrices/a", "checksum");
+  EXPECT_EQ(taken.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(taken.message(),
+            "matrices/a is here with another checksum; choose another id or "
+            "delete it first");
+  const absl::Status full = DiskFullError("uploads/a-1.part");
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(DetailOf(full)->reason, "DISK_FULL");
+  EXPECT_EQ(RetryDelayOf(full), std::nullopt);
+}
+
 TEST(ErrorsTest, OnlyWhatARetryCanCureCarriesADelay) {
   EXPECT_EQ(RetryDelayOf(QueueFullError(1, milliseconds(250))),
             milliseconds(250));
