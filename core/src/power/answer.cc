@@ -88,7 +88,9 @@ void PowerAnswer::Append(const SliceAnswer& slice) {
   Extend(certificate.backward_error, report_.backward_error);
   Extend(certificate.optimality, report_.optimality);
   Extend(certificate.forward_error, report_.forward_error);
-  report_.iterations = std::max(report_.iterations, slice.refinements);
+  for (const int refinements : slice.refinements) {
+    report_.iterations = std::max(report_.iterations, refinements);
+  }
   for (const Termination termination : slice.terminations) {
     terminations_.push_back(termination);
     report_.converged.push_back(termination == Termination::kConverged);

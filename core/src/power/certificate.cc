@@ -106,10 +106,9 @@ class Certifier {
 
   std::vector<double> Log2B() const {
     std::vector<double> norms(levels_.b_squares.size());
+    const std::vector<int> exponents = problem_.b.Exponents();
     for (std::size_t c = 0; c < norms.size(); ++c) {
-      const auto column = static_cast<std::size_t>(problem_.b.first) + c;
-      norms[c] = 0.5 * std::log2(levels_.b_squares[c]) +
-                 problem_.b.matrix.exponents[column];
+      norms[c] = 0.5 * std::log2(levels_.b_squares[c]) + exponents[c];
     }
     return norms;
   }

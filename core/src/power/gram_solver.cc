@@ -4,10 +4,8 @@
 #include <cmath>
 #include <utility>
 
-#include "linalg/blas.h"
-#include "linalg/stopped.h"
+#include "linalg/column_products.h"
 #include "linalg/svd.h"
-#include "linalg/triangular.h"
 
 namespace steelyard {
 namespace {
@@ -17,8 +15,14 @@ constexpr double kUnitRoundoff = 0x1p-53;
 // of its inverse still is a number.
 constexpr double kLeastValue = 0x1p-300;
 
-// One tile of a product: some 1e9 flops at d = 8192 and k = 64.
-constexpr Index kTileRows = 256;
+// The first `cols` columns; those that are not there are zero.
+Matrix<double> Widened(const Matrix<double>& from, Index cols) {
+  Matrix<double> to(from.rows(), cols);
+  for (Index i = 0; i < from.rows(); ++i) {
+    std::copy_n(from.row(i), std::min(cols, from.cols()), to.row(i));
+  }
+  return to;
+}
 
 // Row i of the result: row i of `matrix` times 2^(exponents[i] - top).
 Matrix<double> RowScaled(const Matrix<double>& matrix,
@@ -50,17 +54,17 @@ absl::StatusOr<RightSvd> LeadingVectors(Matrix<double> square, Index count,
 
 absl::Status Product(Operand<double> a, const Matrix<double>& b,
                      Matrix<double>& c, const ComputeContext& context) {
-  c = Matrix<double>(a.rows(), b.cols());
-  const Index tiles = (a.rows() + kTileRows - 1) / kTileRows;
-  context.workers.ParallelFor(tiles, context.stop, [&](Index tile) {
-    const Index first = tile * kTileRows;
-    const Index rows = std::min(kTileRows, a.rows() - first);
-    Operand<double> part = a;
-    part.block = a.transposed ? a.block.Part(0, first, a.block.rows, rows)
-                              : a.block.Part(first, 0, rows, a.block.cols);
-    Gemm(1.0, part, BlockOf(b), 0.0, BlockOf(c).Part(first, 0, rows, b.cols()));
-  });
-  return CheckStop(context.stop);
+  const Index width = PaddedColumns(b.cols());
+  c = Matrix<double>(a.rows(), width);
+  absl::Status done;
+  if (width == b.cols()) {
+    done = MultiplyColumns(a, BlockOf(b), BlockOf(c), context);
+  } else {
+    const Matrix<double> wide = Widened(b, width);
+    done = MultiplyColumns(a, BlockOf(wide), BlockOf(c), context);
+    c = Widened(c, b.cols());
+  }
+  return done;
 }
 
 absl::StatusOr<GramSolver> GramSolver::Make(const Factor& factor,
@@ -128,9 +132,13 @@ absl::Status GramSolver::Solve(Matrix<double>& block,
   }
   if (!truncated_) {
     const Block<const double> r = BlockOf(factor_->r);
-    absl::Status done = SolveUpper(Transposed(r), BlockOf(block), context);
-    if (!done.ok()) return done;
-    return SolveUpper(r, BlockOf(block), context);
+    const Index cols = block.cols();
+    const Index width = PaddedColumns(cols);
+    if (width != cols) block = Widened(block, width);
+    absl::Status done = SolveColumns(Transposed(r), BlockOf(block), context);
+    if (done.ok()) done = SolveColumns(r, BlockOf(block), context);
+    if (width != cols) block = Widened(block, cols);
+    return done;
   }
   Matrix<double> t;
   absl::Status done = Product(Transposed(BlockOf(std::as_const(scaled_basis_))),

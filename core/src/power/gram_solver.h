@@ -60,7 +60,7 @@ class GramSolver {
   std::vector<double> values_;   // s, descending
 };
 
-// C := A B, cut into rows of A: no call of the BLAS is long.
+// C := A B; every column has the bits that it has alone (column_products.h).
 absl::Status Product(Operand<double> a, const Matrix<double>& b,
                      Matrix<double>& c, const ComputeContext& context);
 

@@ -18,7 +18,7 @@ constexpr double kHalving = 0.5;
 // (b along v_1); when larger, G^-1 does not contract at all.
 constexpr double kFirstCorrection = 2.0;
 
-std::vector<double> ColumnNorms(const Matrix<double>& block) {
+std::vector<double> ColumnSquares(const Matrix<double>& block) {
   std::vector<double> squares(static_cast<std::size_t>(block.cols()), 0.0);
   for (Index i = 0; i < block.rows(); ++i) {
     for (Index c = 0; c < block.cols(); ++c) {
@@ -26,8 +26,24 @@ std::vector<double> ColumnNorms(const Matrix<double>& block) {
       squares[static_cast<std::size_t>(c)] += x * x;
     }
   }
+  return squares;
+}
+
+std::vector<double> ColumnNorms(const Matrix<double>& block) {
+  std::vector<double> squares = ColumnSquares(block);
   for (double& square : squares) square = std::sqrt(square);
   return squares;
+}
+
+// Right-hand sides of length d, scaled.
+void LoadRightSides(const ColumnSlice& b, Matrix<double>& out) {
+  Index column = 0;
+  for (const ColumnSlice::Piece& piece : b.pieces) {
+    RowLoader(piece.matrix->view, piece.matrix->exponents)
+        .Load(0, piece.first,
+              BlockOf(out).Part(0, column, out.rows(), piece.count));
+    column += piece.count;
+  }
 }
 
 DoubleDouble At(const ScaledBlock& block, Index i, Index c) {
@@ -107,6 +123,12 @@ void MarkLimited(const std::vector<bool>& still, Levels& levels) {
   }
 }
 
+void CountRefinements(const std::vector<bool>& applied, Levels& levels) {
+  for (std::size_t c = 0; c < applied.size(); ++c) {
+    if (applied[c]) ++levels.refinements[c];
+  }
+}
+
 // z = G^-1 w, same exponents.
 absl::StatusOr<ScaledBlock> Unrefined(const PowerProblem& problem,
                                       const ScaledBlock& w,
@@ -147,6 +169,7 @@ absl::StatusOr<ScaledBlock> StartingBlock(const PowerProblem& problem,
   levels.z.resize(size);
   levels.rho.resize(size);
   levels.limited.assign(static_cast<std::size_t>(k), false);
+  levels.refinements.assign(static_cast<std::size_t>(k), 0);
   ScaledBlock start(d, k);
   if (problem.odd) {
     const PassInput input{.a = problem.a, .b = problem.b, .k = k};
@@ -157,23 +180,11 @@ absl::StatusOr<ScaledBlock> StartingBlock(const PowerProblem& problem,
     levels.b_squares = std::move(pass->squares);
     levels.r_squares = levels.b_squares;
   } else {
-    const ScaledRightSides& b = problem.b.matrix;
-    std::vector<double> row(static_cast<std::size_t>(Cols(b.view)));
-    levels.b_squares.assign(static_cast<std::size_t>(k), 0.0);
-    for (Index i = 0; i < d; ++i) {
-      LoadScaledRows(b.view, i, 1, b.exponents, row.data());
-      for (Index c = 0; c < k; ++c) {
-        const double x = row[static_cast<std::size_t>(problem.b.first + c)];
-        start.hi(i, c) = x;
-        levels.b_squares[static_cast<std::size_t>(c)] += x * x;
-      }
-    }
+    LoadRightSides(problem.b, start.hi);
+    levels.b_squares = ColumnSquares(start.hi);
   }
-  for (Index c = 0; c < k; ++c) {
-    start.exponents[static_cast<std::size_t>(c)] =
-        problem.b.matrix
-            .exponents[static_cast<std::size_t>(problem.b.first + c)];
-  }
+  const std::vector<int> exponents = problem.b.Exponents();
+  start.exponents.assign(exponents.begin(), exponents.end());
   if (!problem.odd) ScaleRows(problem.a.exponents, -1, start);
   return start;
 }
@@ -219,11 +230,11 @@ absl::Status SolveLevel(const PowerProblem& problem, int level,
       break;
     }
     Correct(*delta, apply, z);
+    CountRefinements(apply, levels);
     ++progress.corrections;
     progress.previous = norms;
     progress.active = more;
   }
-  levels.refinements += progress.corrections;
   return absl::OkStatus();
 }
 
@@ -243,13 +254,16 @@ absl::Status MeasureLevel(const PowerProblem& problem, int level,
 }
 
 absl::Status PolishLevel(const PowerProblem& problem, int level,
-                         const ScaledBlock& start, double goal, Levels& levels,
-                         const ComputeContext& context) {
+                         const ScaledBlock& start, const PolishGoal& goal,
+                         Levels& levels, const ComputeContext& context) {
   ScaledBlock& z = levels.z[static_cast<std::size_t>(level)];
   const ScaledBlock w = RightSideOfLevel(problem, level, start, levels);
   Align(w, z);
   z.lo = Matrix<double>(z.rows(), z.cols());
   Progress progress(ColumnNorms(z.hi));
+  for (std::size_t c = 0; c < goal.columns.size(); ++c) {
+    progress.active[c] = progress.active[c] && goal.columns[c];
+  }
   while (true) {
     absl::Status done = MeasureLevel(problem, level, start, levels, context);
     if (!done.ok()) return done;
@@ -259,7 +273,7 @@ absl::Status PolishLevel(const PowerProblem& problem, int level,
     const std::vector<double> norms = ColumnNorms(delta);
     const std::vector<double> sizes = ColumnNorms(z.hi);
     for (std::size_t c = 0; c < norms.size(); ++c) {
-      progress.active[c] = progress.active[c] && norms[c] > goal * sizes[c] &&
+      progress.active[c] = progress.active[c] && norms[c] > goal.correction * sizes[c] &&
                            progress.Halves(c, norms[c]);
     }
     if (!progress.any()) break;
@@ -268,10 +282,10 @@ absl::Status PolishLevel(const PowerProblem& problem, int level,
       break;
     }
     Correct(delta, progress.active, z);
+    CountRefinements(progress.active, levels);
     ++progress.corrections;
     progress.previous = norms;
   }
-  levels.refinements += progress.corrections;
   return absl::OkStatus();
 }
 

@@ -10,6 +10,8 @@
 //
 // METHOD  z = G^-1 w, then refined with the true A while the corrections halve;
 //   residuals in float64 or double-double. Powers of A'A are never formed.
+//   Columns never meet: what one is given, and when it is left alone, depends
+//   on that column only.
 //
 // SOURCE  NUMERICS N2; [SYZ24].
 #pragma once
@@ -46,7 +48,7 @@ struct Levels {
   std::vector<double> r_squares;  // odd: |b - A y_0|^2
   // The limit on refinements was met while corrections still halved.
   std::vector<bool> limited;
-  int refinements = 0;
+  std::vector<int> refinements;  // corrections of all levels, a column
 };
 
 // First level that is solved: 0 (odd) or 1 (even).
@@ -74,11 +76,16 @@ absl::Status MeasureLevel(const PowerProblem& problem, int level,
                           const ScaledBlock& start, Levels& levels,
                           const ComputeContext& context);
 
-// z_i = hi + lo refined in double-double until the correction falls below
-// `goal` |z_i| or no longer halves; rho_i belongs to the final z_i.
+struct PolishGoal {
+  double correction;          // not worth a pass, relative to z
+  std::vector<bool> columns;  // others stay as they are; empty: all
+};
+
+// z_i = hi + lo refined in double-double until the correction falls below that
+// of `goal` or no longer halves; rho_i belongs to the final z_i.
 absl::Status PolishLevel(const PowerProblem& problem, int level,
-                         const ScaledBlock& start, double goal, Levels& levels,
-                         const ComputeContext& context);
+                         const ScaledBlock& start, const PolishGoal& goal,
+                         Levels& levels, const ComputeContext& context);
 
 // z_j := its high part; rho_j follows.
 absl::Status DropLowPart(const PowerProblem& problem, Levels& levels,

@@ -1,12 +1,11 @@
 #include "power/residual_pass.h"
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <utility>
 #include <variant>
 
 #include "factor/row_loader.h"
+#include "linalg/column_products.h"
 #include "linalg/double_double.h"
 #include "linalg/double_double_rows.h"
 #include "linalg/stopped.h"
@@ -21,6 +20,9 @@ constexpr Index kBlockRowsMax = 512;
 // Slots: enough for every worker; few enough that their sums stay small.
 constexpr Index kSlotsMax = 64;
 constexpr Index kSlotEntriesMax = Index{1} << 22;  // of all slots together
+// Columns that the cut allows for, however many there are: the order of sums
+// must not depend on k.
+constexpr Index kColumnsMost = 64;
 
 struct Cut {
   Index block_rows;
@@ -28,12 +30,13 @@ struct Cut {
   Index slots;
 };
 
-Cut CutOf(Index n, Index d, Index k) {
+Cut CutOf(Index n, Index d) {
   Cut cut{};
-  cut.block_rows =
-      std::clamp(kBlockEntries / std::max(d, k), kBlockRowsMin, kBlockRowsMax);
+  cut.block_rows = std::clamp(kBlockEntries / std::max(d, kColumnsMost),
+                              kBlockRowsMin, kBlockRowsMax);
   cut.blocks = (n + cut.block_rows - 1) / cut.block_rows;
-  const Index affordable = std::max<Index>(2, kSlotEntriesMax / (d * k));
+  const Index affordable =
+      std::max<Index>(2, kSlotEntriesMax / (d * kColumnsMost));
   cut.slots = std::min({kSlotsMax, cut.blocks, affordable});
   return cut;
 }
@@ -53,14 +56,22 @@ class Pass {
         n_(Rows(input.a.view)),
         d_(Cols(input.a.view)),
         k_(input.k),
-        cut_(CutOf(n_, d_, k_)),
+        width_(PaddedColumns(input.k)),
+        cut_(CutOf(n_, d_)),
         a_rows_(std::get<AnyMatrixView>(input.a.view), input.a.exponents),
         slots_(static_cast<std::size_t>(cut_.slots)) {
     if (in_.b) {
-      const ScaledRightSides& b = in_.b->matrix;
-      b_rows_.emplace(b.view, b.exponents);
+      for (const ColumnSlice::Piece& piece : in_.b->pieces) {
+        b_rows_.emplace_back(piece.matrix->view, piece.matrix->exponents);
+      }
     }
-    if (precision == Precision::kDoubleDouble && in_.z_hi != nullptr) {
+    if (in_.z_hi == nullptr) return;
+    if (precision == Precision::kDouble) {
+      z_hi_.resize(Entries());
+      for (Index i = 0; i < d_; ++i) {
+        std::copy_n(in_.z_hi->row(i), k_, z_hi_.data() + i * width_);
+      }
+    } else {
       Transpose(*in_.z_hi, z_hi_);
       if (in_.z_lo != nullptr) Transpose(*in_.z_lo, z_lo_);
       z_lo_.resize(z_hi_.size());
@@ -84,7 +95,7 @@ class Pass {
   }
 
  private:
-  std::size_t Entries() const { return static_cast<std::size_t>(d_ * k_); }
+  std::size_t Entries() const { return static_cast<std::size_t>(d_ * width_); }
 
   void Transpose(const Matrix<double>& from, AlignedVector<double>& to) const {
     to.resize(Entries());
@@ -102,7 +113,7 @@ class Pass {
     sums.squares.resize(static_cast<std::size_t>(k_));
     const auto rows = static_cast<std::size_t>(cut_.block_rows);
     AlignedVector<double> panel(rows * static_cast<std::size_t>(d_));
-    AlignedVector<double> r(rows * static_cast<std::size_t>(k_));
+    AlignedVector<double> r(rows * static_cast<std::size_t>(width_));
     AlignedVector<double> scratch(precision_ == Precision::kDouble ? Entries()
                                                                    : 2 * rows);
     const Index first = slot * cut_.blocks / cut_.slots;
@@ -112,11 +123,8 @@ class Pass {
       const Index row = block * cut_.block_rows;
       const Index count = std::min(cut_.block_rows, n_ - row);
       a_rows_.Load(row, 0, {panel.data(), count, d_, d_});
-      if (b_rows_) {
-        b_rows_->Load(row, in_.b->first, {r.data(), count, k_, k_});
-      } else {
-        std::fill(r.begin(), r.end(), 0.0);
-      }
+      std::fill(r.begin(), r.end(), 0.0);
+      LoadRightSides(row, {r.data(), count, k_, width_});
       if (precision_ == Precision::kDouble) {
         AddBlock(panel, count, r.data(), scratch, sums);
       } else {
@@ -125,30 +133,30 @@ class Pass {
     }
   }
 
+  void LoadRightSides(Index row, Block<double> out) const {
+    Index column = 0;
+    for (std::size_t p = 0; p < b_rows_.size(); ++p) {
+      const ColumnSlice::Piece& piece = in_.b->pieces[p];
+      b_rows_[p].Load(row, piece.first,
+                      out.Part(0, column, out.rows, piece.count));
+      column += piece.count;
+    }
+  }
+
   // r := r - A z of the block in float64, sums += A'r.
   void AddBlock(const AlignedVector<double>& panel, Index count, double* r,
                 AlignedVector<double>& part, Sums& sums) const {
-    const int m = static_cast<int>(count);
-    const int d = static_cast<int>(d_);
-    const int k = static_cast<int>(k_);
-    if (k_ == 1) {
-      if (in_.z_hi != nullptr) {
-        cblas_dgemv(CblasRowMajor, CblasNoTrans, m, d, -1.0, panel.data(), d,
-                    in_.z_hi->data(), 1, 1.0, r, k);
-      }
-      cblas_dgemv(CblasRowMajor, CblasTrans, m, d, 1.0, panel.data(), d, r, k,
-                  0.0, part.data(), 1);
-    } else {
-      if (in_.z_hi != nullptr) {
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, k, d, -1.0,
-                    panel.data(), d, in_.z_hi->data(), k, 1.0, r, k);
-      }
-      cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, d, k, m, 1.0,
-                  panel.data(), d, r, k, 0.0, part.data(), k);
+    const Block<const double> a{panel.data(), count, d_, d_};
+    const Block<double> right{r, count, width_, width_};
+    if (in_.z_hi != nullptr) {
+      SubtractProduct(
+          a, Block<const double>{z_hi_.data(), d_, width_, width_}, right);
     }
+    std::fill(part.begin(), part.end(), 0.0);
+    AddProduct(Transposed(a), right, {part.data(), d_, width_, width_});
     for (Index i = 0; i < count; ++i) {
       for (Index c = 0; c < k_; ++c) {
-        const double x = r[i * k_ + c];
+        const double x = r[i * width_ + c];
         sums.squares[static_cast<std::size_t>(c)] += x * x;
       }
     }
@@ -174,7 +182,7 @@ class Pass {
       double squares = 0.0;
       for (Index i = 0; i < count; ++i) {
         const DoubleDouble r =
-            Subtract({b[i * k_ + c], 0.0}, {r_hi[i], r_lo[i]});
+            Subtract({b[i * width_ + c], 0.0}, {r_hi[i], r_lo[i]});
         r_hi[i] = r.hi;
         r_lo[i] = r.lo;
         squares += r.hi * r.hi;
@@ -204,7 +212,7 @@ class Pass {
     for (Index i = 0; i < d_; ++i) {
       for (Index c = 0; c < k_; ++c) {
         const auto e =
-            static_cast<std::size_t>(by_column ? c * d_ + i : i * k_ + c);
+            static_cast<std::size_t>(by_column ? c * d_ + i : i * width_ + c);
         const DoubleDouble sum = TwoSum(sums.hi[e], sums.lo[e]);
         result.hi(i, c) = sum.hi;
         result.lo(i, c) = sum.lo;
@@ -216,14 +224,26 @@ class Pass {
   const PassInput& in_;
   Precision precision_;
   Index n_, d_, k_;
+  Index width_;  // k and columns of zeros
   Cut cut_;
   RowLoader a_rows_;
-  std::optional<RowLoader> b_rows_;
+  std::vector<RowLoader> b_rows_;  // one a piece
   std::vector<Sums> slots_;
-  AlignedVector<double> z_hi_, z_lo_;  // columns one after the other
+  // float64: d x width_; double-double: columns one after the other.
+  AlignedVector<double> z_hi_, z_lo_;
 };
 
 }  // namespace
+
+std::vector<int> ColumnSlice::Exponents() const {
+  std::vector<int> exponents;
+  for (const Piece& piece : pieces) {
+    const auto first = piece.matrix->exponents.begin() + piece.first;
+    exponents.insert(exponents.end(), first, first + piece.count);
+  }
+  exponents.resize(static_cast<std::size_t>(count), 0);
+  return exponents;
+}
 
 absl::StatusOr<PassResult> ResidualPass(const PassInput& input,
                                         Precision precision,
@@ -235,9 +255,10 @@ absl::StatusOr<PassResult> ResidualPass(const PassInput& input,
 }
 
 double BytesOfPass(Index n, Index d, Index k, int workers) {
-  const Cut cut = CutOf(n, d, k);
-  const auto entries = static_cast<double>(d * k);
-  const auto panel = static_cast<double>(cut.block_rows * (d + k + 2));
+  const Cut cut = CutOf(n, d);
+  const Index width = PaddedColumns(k);
+  const auto entries = static_cast<double>(d * width);
+  const auto panel = static_cast<double>(cut.block_rows * (d + width + 2));
   return 8.0 * (2.0 * static_cast<double>(cut.slots) * entries + 6.0 * entries +
                 workers * (panel + entries));
 }

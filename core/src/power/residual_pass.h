@@ -4,10 +4,11 @@
 // Everything is in scaled coordinates: column c of A is taken times
 // 2^-exponents[c] (factor/factor.h).
 //
-// METHOD  Rows are cut into blocks and at most 64 slots by n, d and k alone;
+// METHOD  Rows are cut into blocks and at most 64 slots by n and d alone;
 //   every slot sums its blocks in order, with compensation, and slots are added
-//   by a fixed tree: the same bits for any number of threads. In double-double
-//   the dots and sums go through linalg/double_double_rows.h.
+//   by a fixed tree: the same bits for any number of threads. Products are those
+//   of linalg/column_products.h, in double-double of double_double_rows.h, and
+//   the cut does not look at k: a column has the bits that it has alone.
 //
 // SOURCE  NUMERICS N1 ("one pass"), N2 (level residuals).
 #pragma once
@@ -33,11 +34,25 @@ struct ScaledRightSides {
   std::vector<int> exponents;
 };
 
-// Columns [first, first + count) of `matrix`.
+// Right-hand sides side by side, perhaps those of several callers.
 struct ColumnSlice {
-  const ScaledRightSides& matrix;
-  Index first;
-  Index count;
+  // Columns [first, first + count) of `matrix`.
+  struct Piece {
+    const ScaledRightSides* matrix;
+    Index first;
+    Index count;
+  };
+
+  std::vector<Piece> pieces;
+  // Columns; those past the pieces are zero.
+  Index count = 0;
+
+  ColumnSlice() = default;
+  ColumnSlice(const ScaledRightSides& matrix, Index first, Index columns)
+      : pieces{{&matrix, first, columns}}, count(columns) {}
+
+  // Of every column; 0 for those past the pieces.
+  std::vector<int> Exponents() const;
 };
 
 enum class Precision { kDouble, kDoubleDouble };

@@ -79,6 +79,7 @@ class SliceSolver {
       absl::Status done = SolveLevel(problem_, i, start_, levels_, context_);
       if (!done.ok()) return done;
     }
+    PolishGoal goal{.correction = kExtendedGoal, .columns = {}};
     if (!goal_.extended_output) {
       for (int i = FirstLevel(problem_); i <= problem_.exponent; ++i) {
         Report("verify", 0.5 * solved++ / levels);
@@ -87,14 +88,18 @@ class SliceSolver {
         if (!done.ok()) return done;
       }
       absl::Status done = Measure(kLog2Unit, context_);
-      if (!done.ok() || !WantsPolish()) return done;
+      if (!done.ok()) return done;
+      goal.correction = kPolishGoal;
+      goal.columns = WantsPolish();
+      if (std::find(goal.columns.begin(), goal.columns.end(), true) ==
+          goal.columns.end()) {
+        return done;
+      }
     }
     for (int i = FirstLevel(problem_); i <= problem_.exponent; ++i) {
       Report("verify", 1.0);
       absl::Status done =
-          PolishLevel(problem_, i, start_,
-                      goal_.extended_output ? kExtendedGoal : kPolishGoal,
-                      levels_, context_);
+          PolishLevel(problem_, i, start_, goal, levels_, context_);
       if (!done.ok()) return done;
     }
     if (goal_.extended_output) return Measure(kLog2ExtendedUnit, context_);
@@ -163,15 +168,14 @@ class SliceSolver {
                kUncertifiable;
   }
 
-  // Some column is above its tolerance, and more work may help it.
-  bool WantsPolish() const {
-    for (std::size_t c = 0; c < levels_.limited.size(); ++c) {
-      if (!BeyondFormat(c) && levels_.b_squares[c] > 0.0 &&
-          !levels_.limited[c] && !(Judged()[c] <= Tolerance(c))) {
-        return true;
-      }
+  // Columns above their tolerance that more work may help.
+  std::vector<bool> WantsPolish() const {
+    std::vector<bool> wants(levels_.limited.size());
+    for (std::size_t c = 0; c < wants.size(); ++c) {
+      wants[c] = !BeyondFormat(c) && levels_.b_squares[c] > 0.0 &&
+                 !levels_.limited[c] && !(Judged()[c] <= Tolerance(c));
     }
-    return false;
+    return wants;
   }
 
   // R alone, no pass over A, and only if that is short. The odd family needs

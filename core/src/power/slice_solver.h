@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "power/certificate.h"
@@ -31,7 +32,7 @@ struct SliceAnswer {
   ScaledBlock x;
   Certificate certificate;
   std::vector<Termination> terminations;  // one a column
-  int refinements = 0;
+  std::vector<int> refinements;  // one a column
 };
 
 // ERRORS  Cancelled, DeadlineExceeded. A stop that wants the best answer ends

@@ -42,7 +42,7 @@ TEST(LevelsTest, EveryLevelSolvesItsEquation) {
           << "level " << i;
     }
     EXPECT_FALSE(levels.limited[0]);
-    EXPECT_GE(levels.refinements, 2);
+    EXPECT_GE(levels.refinements[0], 2);
   }
 }
 
@@ -54,7 +54,7 @@ TEST(LevelsTest, PolishedLevelsLeave106Bits) {
   ASSERT_TRUE(start.ok());
   ASSERT_TRUE(SolveLevel(problem, 1, *start, levels, example.context).ok());
   ASSERT_TRUE(
-      PolishLevel(problem, 1, *start, 0x1p-104, levels, example.context).ok());
+      PolishLevel(problem, 1, *start, {0x1p-104, {}}, levels, example.context).ok());
   EXPECT_LE(LargestRatio(levels.rho[1], levels.z[1]), 0x1p-98);
   // Without the low part what is left is its product with A'A.
   ASSERT_TRUE(DropLowPart(problem, levels, example.context).ok());
@@ -82,7 +82,7 @@ TEST(LevelsTest, TheLimitOnRefinementsIsMarked) {
   ASSERT_TRUE(start.ok());
   ASSERT_TRUE(SolveLevel(problem, 1, *start, levels, example.context).ok());
   EXPECT_TRUE(levels.limited[0]);
-  EXPECT_EQ(levels.refinements, 1);
+  EXPECT_EQ(levels.refinements[0], 1);
 }
 
 TEST(LevelsTest, FinishingNeedsNoPassOverA) {
