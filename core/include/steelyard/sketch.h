@@ -45,7 +45,15 @@ struct SketchPlan {
 // "sparse sign", for reports.
 const char* NameOf(SketchKind kind);
 
-// What is set stays; the rest by a cost model of the sizes alone.
+// An SRHT of a sparse matrix would make it dense; all else can be done.
+bool CanSketch(SketchKind kind, const DenseOrCsr& a);
+
+// What is set stays; the rest by a cost model of the sizes alone. Kind: sparse
+// sign, the cheapest of those that keep any subspace with O(d) rows. Rows: m d
+// for the m from 4 to 12 that makes a QR of S A and the passes over A of a
+// preconditioned iteration (fewer with more rows) cheapest together;
+// CountSketch, which needs d^2 rows for subspaces with heavy rows: d^2, but 12 d
+// at the least and 32 d at most. Never more than n.
 SketchPlan SketchFor(const DenseOrCsr& a, const SketchOptions& options,
                      Seed seed);
 
@@ -53,12 +61,14 @@ SketchPlan SketchFor(const DenseOrCsr& a, const SketchOptions& options,
 // (empty: 1). Right-hand sides are sketched by the same S as a matrix of their
 // own.
 //
-// ERRORS  Cancelled, DeadlineExceeded, Aborted: the stop token.
+// ERRORS  InvalidArgument: not CanSketch. Cancelled, DeadlineExceeded, Aborted:
+//         the stop token, looked at between blocks of rows.
 absl::StatusOr<Matrix<double>> ApplySketch(const SketchPlan& plan,
                                            const DenseOrCsr& a,
                                            const std::vector<int>& exponents,
                                            const ComputeContext& context);
 
+// nonzeros: n d of a dense matrix. The sketch itself is included.
 Cost CostOfSketch(const SketchPlan& plan, Index n, Index d, Index nonzeros,
                   int workers);
 
