@@ -143,6 +143,7 @@ class MatrixStore {
 
  private:
   struct State;
+  class Seat;
   explicit MatrixStore(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };

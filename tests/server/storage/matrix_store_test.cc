@@ -1,0 +1,277 @@
+#include "server/storage/matrix_store.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <fstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "steelyard/status.h"
+#include "tests/server/storage/store_fixture.h"
+
+namespace steelyard::server {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+using MatrixStoreTest = StoreFixture;
+
+TEST_F(MatrixStoreTest, AMatrixIsSeenWhenItIsFinishedAndStays) {
+  const Sample sample("a");
+  auto begun = store_->Begin("a", sample.layout, sample.crc32c);
+  ASSERT_TRUE(begun.ok()) << begun.status();
+  ASSERT_NE(begun->upload, nullptr);
+  EXPECT_EQ(begun->upload->committed(), 0);
+  ASSERT_TRUE(begun->upload->Append(sample.Part(0, 4000)).ok());
+  EXPECT_EQ(begun->upload->committed(), 4000);
+  ASSERT_TRUE(begun->upload->Append(sample.Part(4000, 2400)).ok());
+
+  EXPECT_EQ(store_->Get("a").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->Open("a").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(*store_->List("", 10), IsEmpty());
+  EXPECT_EQ(store_->StateOf("a")->committed, 6400);
+  EXPECT_EQ(store_->StateOf("a")->total, 6400);
+  EXPECT_FALSE(store_->StateOf("a")->complete);
+
+  std::string checked;
+  const auto info = begun->upload->Finish([&](const std::byte* data) {
+    checked.assign(reinterpret_cast<const char*>(data), sample.bytes.size());
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(checked, sample.bytes);
+  EXPECT_EQ(info->id, "a");
+  EXPECT_EQ(info->layout, sample.layout);
+  EXPECT_EQ(info->crc32c, sample.crc32c);
+  EXPECT_TRUE(store_->StateOf("a")->complete);
+  EXPECT_THAT(Files(), ElementsAre("matrices/a-1.bin"));
+  EXPECT_EQ(BytesIn(*store_, "a"), sample.bytes);
+
+  begun->upload = nullptr;
+  Reopen();
+  const auto later = store_->Get("a");
+  ASSERT_TRUE(later.ok()) << later.status();
+  EXPECT_EQ(later->layout, sample.layout);
+  EXPECT_EQ(later->crc32c, sample.crc32c);
+  EXPECT_EQ(later->create_time, info->create_time);
+  EXPECT_EQ(BytesIn(*store_, "a"), sample.bytes);
+}
+
+TEST_F(MatrixStoreTest, EveryLayoutComesBack) {
+  std::vector<MatrixLayout> layouts;
+  for (const StorageType type :
+       {StorageType::kFloat64, StorageType::kFloat32, StorageType::kFloat16,
+        StorageType::kBFloat16}) {
+    layouts.push_back(
+        {.type = type, .extents = 3, .heads = 2, .rows = 3, .cols = 5});
+    layouts.push_back(
+        {.type = type, .sparse = true, .rows = 9, .cols = 7, .nonzeros = 11});
+  }
+  for (std::size_t i = 0; i < layouts.size(); ++i) {
+    const std::string bytes(static_cast<std::size_t>(layouts[i].size()), 'x');
+    auto begun =
+        store_->Begin("m" + std::to_string(i), layouts[i], Crc32c(bytes));
+    ASSERT_TRUE(begun.ok()) << begun.status();
+    ASSERT_TRUE(begun->upload->Append(BytesOf(bytes)).ok());
+    ASSERT_TRUE(begun->upload->Finish(Accept).ok());
+  }
+  Reopen();
+  for (std::size_t i = 0; i < layouts.size(); ++i) {
+    EXPECT_EQ(store_->Get("m" + std::to_string(i))->layout, layouts[i]) << i;
+  }
+}
+
+TEST_F(MatrixStoreTest, BeginOfWhatIsThereAnswersAtOnce) {
+  const Sample sample("a");
+  const auto info = Upload(*store_, sample);
+  ASSERT_TRUE(info.ok()) << info.status();
+  const auto again = store_->Begin("a", sample.layout, sample.crc32c);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->upload, nullptr);
+  EXPECT_EQ(again->finished.create_time, info->create_time);
+
+  MatrixLayout other = sample.layout;
+  std::swap(other.rows, other.cols);
+  const absl::Status layout = store_->Begin("a", other, sample.crc32c).status();
+  EXPECT_EQ(layout.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(std::string(layout.message()), HasSubstr("layout"));
+  const absl::Status checksum =
+      store_->Begin("a", sample.layout, sample.crc32c + 1).status();
+  EXPECT_EQ(checksum.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(std::string(checksum.message()), HasSubstr("checksum"));
+}
+
+TEST_F(MatrixStoreTest, AnUploadGoesOnInAnotherProcess) {
+  const Sample sample("a");
+  for (const std::size_t stop : {1u, 700u, 701u, 5000u, 6399u}) {
+    auto begun = store_->Begin("a", sample.layout, sample.crc32c);
+    ASSERT_TRUE(begun.ok()) << begun.status();
+    const auto at = static_cast<std::size_t>(begun->upload->committed());
+    ASSERT_TRUE(begun->upload->Append(sample.Part(at, stop - at)).ok());
+    begun->upload = nullptr;
+    Reopen();
+    EXPECT_EQ(store_->StateOf("a")->committed, static_cast<std::int64_t>(stop));
+    EXPECT_THAT(Files(), ElementsAre("uploads/a-1.marks", "uploads/a-1.part"));
+  }
+  EXPECT_EQ(
+      store_->Begin("a", sample.layout, sample.crc32c + 1).status().code(),
+      absl::StatusCode::kAlreadyExists);
+  ASSERT_TRUE(Upload(*store_, sample).ok());
+  EXPECT_EQ(BytesIn(*store_, "a"), sample.bytes);
+}
+
+TEST_F(MatrixStoreTest, WrongBytesAreRefusedAndDropped) {
+  const Sample sample("a");
+  {
+    auto begun = store_->Begin("a", sample.layout, sample.crc32c + 1);
+    ASSERT_TRUE(begun.ok());
+    ASSERT_TRUE(begun->upload->Append(sample.All()).ok());
+    const absl::Status status = begun->upload->Finish(Accept).status();
+    EXPECT_EQ(DetailOf(status)->reason, "CHECKSUM_MISMATCH");
+    EXPECT_EQ(begun->upload->Append(sample.Part(0, 1)).code(),
+              absl::StatusCode::kNotFound);
+  }
+  EXPECT_THAT(Files(), IsEmpty());
+  {
+    auto begun = store_->Begin("a", sample.layout, sample.crc32c);
+    ASSERT_TRUE(begun.ok());
+    ASSERT_TRUE(begun->upload->Append(sample.All()).ok());
+    const absl::Status status =
+        begun->upload
+            ->Finish([](const std::byte*) {
+              return NotFiniteError("chunk.data", 0, 3, 8, 1.0 / 0.0);
+            })
+            .status();
+    EXPECT_EQ(DetailOf(status)->reason, "NOT_FINITE");
+  }
+  EXPECT_EQ(store_->StateOf("a").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(Files(), IsEmpty());
+  EXPECT_TRUE(Upload(*store_, sample).ok());
+}
+
+TEST_F(MatrixStoreTest, MissingAndExtraBytesAreRefusedAndTheUploadStays) {
+  const Sample sample("a");
+  auto begun = store_->Begin("a", sample.layout, sample.crc32c);
+  ASSERT_TRUE(begun.ok());
+  ASSERT_TRUE(begun->upload->Append(sample.Part(0, 6000)).ok());
+  EXPECT_EQ(DetailOf(begun->upload->Finish(Accept).status())->reason,
+            "WRONG_SIZE");
+  const absl::Status extra = begun->upload->Append(sample.Part(0, 401));
+  EXPECT_EQ(DetailOf(extra)->reason, "WRONG_SIZE");
+  EXPECT_EQ(begun->upload->committed(), 6000);
+  // What is no error of the bytes leaves them.
+  ASSERT_TRUE(begun->upload->Append(sample.Part(6000, 400)).ok());
+  EXPECT_EQ(begun->upload
+                ->Finish([](const std::byte*) {
+                  return absl::CancelledError("stop");
+                })
+                .status()
+                .code(),
+            absl::StatusCode::kCancelled);
+  EXPECT_EQ(store_->StateOf("a")->committed, 6400);
+  EXPECT_TRUE(begun->upload->Finish(Accept).ok());
+  EXPECT_EQ(BytesIn(*store_, "a"), sample.bytes);
+}
+
+TEST_F(MatrixStoreTest, ANewerSeatTakesTheOlderOnes) {
+  const Sample sample("a");
+  auto first = store_->Begin("a", sample.layout, sample.crc32c);
+  ASSERT_TRUE(first.ok());
+  ASSERT_TRUE(first->upload->Append(sample.Part(0, 1000)).ok());
+  auto second = store_->Begin("a", sample.layout, sample.crc32c);
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(second->upload->committed(), 1000);
+  const absl::Status refused = first->upload->Append(sample.Part(1000, 10));
+  EXPECT_EQ(refused.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(DetailOf(refused)->reason, "TAKEN_OVER");
+  EXPECT_EQ(DetailOf(first->upload->Finish(Accept).status())->reason,
+            "TAKEN_OVER");
+  ASSERT_TRUE(second->upload->Append(sample.Part(1000, 5400)).ok());
+  // Also while the numbers are looked at.
+  absl::StatusOr<MatrixStore::Begun> third;
+  EXPECT_EQ(DetailOf(second->upload
+                         ->Finish([&](const std::byte*) {
+                           third =
+                               store_->Begin("a", sample.layout, sample.crc32c);
+                           return absl::OkStatus();
+                         })
+                         .status())
+                ->reason,
+            "TAKEN_OVER");
+  first->upload = nullptr;
+  second->upload = nullptr;
+  ASSERT_TRUE(third.ok());
+  EXPECT_EQ(third->upload->committed(), 6400);
+  EXPECT_TRUE(third->upload->Finish(Accept).ok());
+  EXPECT_EQ(DetailOf(third->upload->Finish(Accept).status())->reason,
+            "TAKEN_OVER");
+  EXPECT_EQ(BytesIn(*store_, "a"), sample.bytes);
+}
+
+TEST_F(MatrixStoreTest, ADeletedMatrixWorksForThoseWhoHaveIt) {
+  const Sample sample("a");
+  const Sample other("a", 50, 2);
+  ASSERT_TRUE(Upload(*store_, sample).ok());
+  // Not even read yet.
+  auto held = store_->Open("a");
+  ASSERT_TRUE(held.ok());
+  ASSERT_TRUE(store_->Delete("a").ok());
+  EXPECT_EQ(store_->Delete("a").code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->Open("a").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(Files(), IsEmpty());
+  ASSERT_TRUE(Upload(*store_, other).ok());
+  EXPECT_EQ(BytesIn(*store_, "a"), other.bytes);
+  ASSERT_TRUE((*held)->Load({}).ok());
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>((*held)->data()),
+                        sample.bytes.size()),
+            sample.bytes);
+  EXPECT_NE((*store_->Open("a"))->serial(), (*held)->serial());
+  store_ = nullptr;
+  EXPECT_EQ(static_cast<char>((*held)->data()[0]), sample.bytes[0]);
+}
+
+TEST_F(MatrixStoreTest, ADeletedUploadIsGone) {
+  const Sample sample("a");
+  auto begun = store_->Begin("a", sample.layout, sample.crc32c);
+  ASSERT_TRUE(begun.ok());
+  ASSERT_TRUE(begun->upload->Append(sample.All()).ok());
+  EXPECT_EQ(begun->upload
+                ->Finish([&](const std::byte* data) {
+                  EXPECT_TRUE(store_->Delete("a").ok());
+                  // The mapping stays good.
+                  EXPECT_EQ(static_cast<char>(data[6399]), sample.bytes.back());
+                  return absl::OkStatus();
+                })
+                .status()
+                .code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_THAT(Files(), IsEmpty());
+  begun->upload = nullptr;
+  Reopen();
+  EXPECT_EQ(store_->StateOf("a").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(MatrixStoreTest, ListsAreInOrderAndInPages) {
+  for (const char* id : {"d", "a", "c", "b"}) {
+    ASSERT_TRUE(Upload(*store_, Sample(id, 1)).ok());
+  }
+  const Sample unfinished("aa");
+  auto begun = store_->Begin("aa", unfinished.layout, unfinished.crc32c);
+  const auto ids = [&](const std::string& after, int count) {
+    std::vector<std::string> found;
+    const auto infos = store_->List(after, count);
+    EXPECT_TRUE(infos.ok()) << infos.status();
+    for (const MatrixInfo& info : *infos) found.push_back(info.id);
+    return found;
+  };
+  EXPECT_THAT(ids("", 10), ElementsAre("a", "b", "c", "d"));
+  EXPECT_THAT(ids("", 2), ElementsAre("a", "b"));
+  EXPECT_THAT(ids("b", 1), ElementsAre("c"));
+  EXPECT_THAT(ids("bb", 9), ElementsAre("c", "d"));
+  EXPECT_THAT(ids("d", 9), IsEmpty());
+}
+
+}  // namespace
+}  // namespace steelyard::server
