@@ -8,6 +8,7 @@
 #include "sensitivity/lewis_bounds.h"
 #include "sensitivity/power_pass.h"
 #include "sensitivity/sensitivity_set.h"
+#include "universal_set/filtered_scores.h"
 #include "universal_set/leverage.h"
 
 namespace steelyard {
@@ -83,9 +84,10 @@ Cost CostOfOnePass(const OnePassOptions& options, Index block_rows,
   const Cost factor = CostOfFactor(panel + d, d, workers);
   const Cost scores = CostOfLeverageScores(panel, d, workers);
   const double candidates = MostCandidates(options, block_rows);
+  const Cost filter = CostOfFilter(d, workers);
   // A second state (its R, a new scorer), candidates once more, joined or
-  // kept, and their scores; flags and scores of the panel.
-  const double state = 6.0 * 8.0 * square + Real(panel) * 26.0 +
+  // kept, and their scores; flags, lengths and scores of the panel.
+  const double state = 6.0 * 8.0 * square + Real(panel) * 34.0 +
                        candidates * (BytesPerCandidate(options) + 34.0) +
                        Real(PendingRows(d)) * BytesPerCandidate(options);
   // Each coreset scores and folds the panel as R does, weighted copies beside;
@@ -95,13 +97,13 @@ Cost CostOfOnePass(const OnePassOptions& options, Index block_rows,
   const double weights = 2.0 * kLewisRounds * Real(panel) * square;
   const double copies = 8.0 * (4096.0 + 2.0 * Real(panel)) * Real(d) +
                         64.0 * Real(panel) + 2.0 * BytesOfPowerCoreset(d);
-  return {.flops = std::max(1.0, Real(block_rows) / Real(panel)) *
+  return {
+      .flops = std::max(1.0, Real(block_rows) / Real(panel)) *
                    (1.0 + coresets) * (factor.flops + scores.flops) +
-                   coresets * weights,
-          .bytes = factor.bytes + scores.bytes + state + kSmallThings +
-                   coresets * copies +
-                   (coresets > 0.0 ? CostOfFactor(panel, d, workers).bytes
-                                   : 0.0)};
+               coresets * weights,
+      .bytes = factor.bytes + scores.bytes + filter.bytes + state +
+               kSmallThings + coresets * copies +
+               (coresets > 0.0 ? CostOfFactor(panel, d, workers).bytes : 0.0)};
 }
 
 }  // namespace steelyard

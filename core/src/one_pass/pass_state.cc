@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "queries/queryable_set_data.h"
+#include "universal_set/filtered_scores.h"
 #include "universal_set/leverage.h"
 
 namespace steelyard {
@@ -14,6 +15,14 @@ namespace {
 constexpr Index kMostPanelRows = 65536;
 constexpr Index kMostPanelEntries = Index{1} << 22;
 constexpr Index kPendingEntries = Index{1} << 18;
+
+// Whether a filter gains by that epsilon depends on all keys, of which a panel
+// is a part.
+UniversalSetOptions Filtered(double epsilon) {
+  UniversalSetOptions options;
+  options.epsilon = epsilon;
+  return options;
+}
 
 // A factor by which keys can be excluded.
 bool Excludes(const Factor& factor) {
@@ -65,14 +74,20 @@ absl::Status PassState::AddPanel(const AnyMatrixView& keys, Index row_offset,
                                  const ComputeContext& context) {
   if (power_.used()) return AddByBounds(keys, row_offset, context);
   if (causal_) return AddByArrival(keys, row_offset, context);
-  if (absl::Status s = factor_.Fold(keys, row_offset, context); !s.ok()) {
+  const bool measure =
+      MayUseLengths(factor_.keys(), factor_.d(), Filtered(epsilon_));
+  RowLengths lengths;
+  if (measure) lengths = LengthsToMeasure(keys);
+  if (absl::Status s =
+          factor_.Fold(keys, row_offset, context, measure ? &lengths : nullptr);
+      !s.ok()) {
     return s;
   }
   if (factor_.keys() / 5 * 4 >= refreshed_at_ || ScorerMissesColumns()) {
     if (absl::Status s = Refresh(context); !s.ok()) return s;
   }
   const absl::StatusOr<std::vector<unsigned char>> keep =
-      KeysToKeep(keys, context);
+      KeysToKeep(keys, std::move(lengths), context);
   if (!keep.ok()) return keep.status();
   TakeCandidates(keys, *keep, nullptr);
   if (candidates_.size() <= prune_above_) return absl::OkStatus();
@@ -207,18 +222,34 @@ bool PassState::ScorerExcludes() const {
          !ScorerMissesColumns();
 }
 
+absl::StatusOr<LeverageScores> PassState::ScoresUpTo(
+    double epsilon, const AnyMatrixView& keys, RowLengths lengths,
+    const ComputeContext& context) const {
+  const Factor& factor = scorer_->factor;
+  const UniversalSetOptions options = Filtered(epsilon);
+  if (UsesFilter(scorer_->keys, factor, options)) {
+    return ComputeFilteredScores(keys, factor, options, context,
+                                 std::move(lengths));
+  }
+  return ComputeLeverageScores(keys, factor, context);
+}
+
 // keep[i] of keys that are the last to have been folded.
 absl::StatusOr<std::vector<unsigned char>> PassState::KeysToKeep(
-    const AnyMatrixView& keys, const ComputeContext& context) const {
+    const AnyMatrixView& keys, RowLengths lengths,
+    const ComputeContext& context) const {
   const auto n = static_cast<std::size_t>(Rows(keys));
   std::vector<unsigned char> keep(n, 1);
   if (!ScorerExcludes()) return keep;
   const Factor& factor = scorer_->factor;
-  const absl::StatusOr<LeverageScores> scores =
-      ComputeLeverageScores(keys, factor, context);
-  if (!scores.ok()) return scores.status();
   const bool seen = scorer_->keys == factor_.keys();
   const double threshold = EpsilonOfMembers(factor, epsilon_);
+  // q / (1 + q) < t where q < t / (1 - t).
+  const double enough =
+      seen ? threshold : std::min(1.0, threshold / (1.0 - threshold));
+  const absl::StatusOr<LeverageScores> scores =
+      ScoresUpTo(enough, keys, std::move(lengths), context);
+  if (!scores.ok()) return scores.status();
   for (std::size_t i = 0; i < n; ++i) {
     const double tau = scores->tau[i];
     const double q = tau == 0.0 ? 0.0 : tau * (1.0 + scores->delta);

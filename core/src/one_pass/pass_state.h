@@ -4,7 +4,9 @@
 // METHOD  A panel is folded into R, then scored by the R at hand (the scorer),
 //   which is made anew when the keys have grown by a quarter. A key that the
 //   scorer has not seen scores q / (1 + q), q = k'(R'R)^-1 k: that is its score
-//   among fewer keys, so an upper bound, as scores only fall. Candidates are
+//   among fewer keys, so an upper bound, as scores only fall. Keys that bounds by
+//   length or in float32 exclude (universal_set/filtered_scores.h) get no score.
+//   Candidates are
 //   rescored by a fresh R when they have doubled. A scorer without a certified
 //   error excludes nobody, and does not replace one that has. Other functions
 //   than |x|^2: the same by the bounds of a PowerPass.
@@ -114,8 +116,14 @@ class PassState {
   absl::Status PruneByBounds(const ComputeContext& context);
   absl::StatusOr<std::vector<unsigned char>> KeysToKeepByBounds(
       const AnyMatrixView& keys, const ComputeContext& context) const;
+  // `lengths`: of the keys, or without squares.
   absl::StatusOr<std::vector<unsigned char>> KeysToKeep(
-      const AnyMatrixView& keys, const ComputeContext& context) const;
+      const AnyMatrixView& keys, RowLengths lengths,
+      const ComputeContext& context) const;
+  // Scores of the keys; above them where that is below `epsilon`, too.
+  absl::StatusOr<LeverageScores> ScoresUpTo(
+      double epsilon, const AnyMatrixView& keys, RowLengths lengths,
+      const ComputeContext& context) const;
 
   double epsilon_;
   bool causal_;

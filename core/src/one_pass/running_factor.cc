@@ -316,17 +316,19 @@ absl::Status RunningFactor::RaiseScales(const AnyMatrixView& keys,
 }
 
 absl::Status RunningFactor::Fold(const AnyMatrixView& keys, Index row_offset,
-                                 const ComputeContext& context) {
+                                 const ComputeContext& context,
+                                 RowLengths* lengths) {
   // Where a Gram is likely to be what is wanted, that of the keys as they are
   // also tells their scales and that they are finite.
   if (is_gram_ || GramIsGood(0.0, GramPanelRows(Rows(keys)))) {
     absl::StatusOr<Matrix<double>> gram =
-        UpperGram(RowLoader(keys, {}), context);
+        UpperGram(RowLoader(keys, {}), context, lengths);
     if (!gram.ok()) return gram.status();
     if (const auto norms = NormsFromDiagonal(*gram)) {
       return FoldGram(keys, *norms, *std::move(gram), context);
     }
   }
+  if (lengths != nullptr) lengths->squares.clear();
   const absl::StatusOr<ColumnScales> scales =
       ScanColumns(keys, "keys", context, row_offset);
   if (!scales.ok()) return scales.status();

@@ -18,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "factor/row_loader.h"
 #include "linalg/block.h"
 #include "one_pass/certified_factor.h"
 #include "steelyard/matrix.h"
@@ -41,14 +42,17 @@ class RunningFactor {
   double bytes() const;
   bool IsZeroColumn(Index c) const { return ColumnSquare(c) == 0.0; }
 
-  // More keys. `row_offset` is added to the row that an error names.
+  // More keys. `row_offset` is added to the row that an error names. `lengths`:
+  // of the keys, measured on the way (its factors are set); its squares are
+  // empty where no Gram of the keys as they are was made.
   // COST    c d^2 flops while a Gram may stand in, else 2 (c + d) d^2; memory
   //         as UpperGram and TallSkinnyQr of c + d rows.
   // ERRORS  InvalidArgument NOT_FINITE, field "keys"; Cancelled,
   //         DeadlineExceeded, Aborted. Then this object is good for nothing but
   //         being thrown away.
   absl::Status Fold(const AnyMatrixView& keys, Index row_offset,
-                    const ComputeContext& context);
+                    const ComputeContext& context,
+                    RowLengths* lengths = nullptr);
 
   // Scales for keys that come next; `scales` as ScanColumns gives them.
   absl::Status RaiseScales(const AnyMatrixView& keys,
