@@ -29,6 +29,11 @@ class GramSolver {
 
   Index rank() const { return rank_; }
   bool truncated() const { return truncated_; }
+  // Memory that it holds beside the Factor.
+  std::int64_t bytes() const {
+    return 8 * (basis_.size() + scaled_basis_.size() +
+                static_cast<std::int64_t>(values_.capacity()));
+  }
   // Rank < d: about how far the computed row space is turned from that of A,
   // relative to 1 (infinite: not known at all). 0 for full rank.
   double row_space_error() const { return row_space_error_; }

@@ -16,7 +16,6 @@
 #include "power/answer.h"
 #include "power/exponential_error.h"
 #include "power/gram_solver.h"
-#include "power/phase_progress.h"
 #include "power/termination.h"
 
 namespace steelyard {
@@ -67,84 +66,33 @@ double Ratio(double log_ratio) {
 
 class MatrixExponential {
  public:
-  MatrixExponential(const AnyMatrixView& a, const AnyMatrixView& b,
+  MatrixExponential(const PowerFactor& factor, const ScaledRightSides& b,
                     const PowerRegressionOptions& options,
                     const ComputeContext& context)
-      : a_(a),
-        b_(b),
-        d_(Cols(a)),
-        k_(Cols(b)),
+      : factor_(factor.factor),
+        b_(b.view),
+        b_exponents_(b.exponents),
+        d_(Rows(b.view)),
+        k_(Cols(b.view)),
         options_(options),
-        progress_(context),
-        context_{context.workers, context.stop, progress_.Sink()} {}
+        context_(context),
+        v_transposed_(factor.exponential->v_transposed),
+        s_(factor.exponential->s),
+        shifts_(factor.exponential->shifts) {}
 
   absl::StatusOr<Solution> Run() {
-    absl::Status done = Prepare();
-    if (done.ok()) done = Solve();
+    absl::Status done = Solve();
     if (absl::IsAborted(done)) {
       return PowerAnswer(d_, k_, false).Stopped(context_.stop.reason());
     }
     if (!done.ok()) return done;
-    progress_.Enter("verify", 0.9, 1.0);
     Solution solution;
     for (Index c = 0; c < k_; ++c) AddColumn(c, solution.report);
     Finish(solution);
-    progress_.Report("verify", 1.0);
     return solution;
   }
 
  private:
-  // R S = U diag(s) V'.
-  absl::Status Prepare() {
-    progress_.Enter("scan", 0.0, 0.05);
-    absl::StatusOr<ColumnScales> scales = ScanColumns(a_, "a", context_);
-    if (!scales.ok()) return scales.status();
-    absl::StatusOr<ColumnScales> b_scales = ScanColumns(b_, "b", context_);
-    if (!b_scales.ok()) return b_scales.status();
-    b_exponents_ = std::move(b_scales->exponents);
-    progress_.Enter("factor", 0.05, 0.6);
-    FactorOptions factor_options;
-    factor_options.method = Method(*scales);
-    factor_options.gram_condition_max = 1e7;
-    absl::StatusOr<Factor> factor =
-        FactorMatrix(a_, *scales, factor_options, context_);
-    if (!factor.ok()) return factor.status();
-    factor_ = *std::move(factor);
-    progress_.Enter("iterate", 0.6, 0.9);
-    return Decompose();
-  }
-
-  std::optional<FactorMethod> Method(const ColumnScales& scales) const {
-    if (options_.method == PowerMethod::kGram) return FactorMethod::kGram;
-    double square = 0.0;  // at least |A|_F^2
-    for (const int e : scales.exponents) square += std::ldexp(4.0, 2 * e);
-    if (square <= kGramSquareMax && !options_.method) return std::nullopt;
-    return FactorMethod::kQr;
-  }
-
-  absl::Status Decompose() {
-    const std::vector<int>& exponents = factor_.scales.exponents;
-    const int top = *std::max_element(exponents.begin(), exponents.end());
-    Matrix<double> root(d_, d_);
-    for (Index i = 0; i < d_; ++i) {
-      for (Index j = 0; j < d_; ++j) {
-        root(i, j) = std::ldexp(factor_.r(i, j),
-                                exponents[static_cast<std::size_t>(j)] - top);
-      }
-    }
-    absl::StatusOr<RightSvd> svd = ComputeRightSvd(std::move(root));
-    if (!svd.ok()) return svd.status();
-    v_transposed_ = std::move(svd->v_transposed);
-    for (const double s : svd->singular_values) {
-      s_.push_back(std::min(std::ldexp(s, top), kLargestValue));
-    }
-    // Rows that R lacks are no small singular values but none.
-    for (Index i = Rows(a_); i < d_; ++i) s_[static_cast<std::size_t>(i)] = 0.0;
-    for (const double s : s_)
-      shifts_.push_back((s - s_.back()) * (s + s_.back()));
-    return CheckStop(context_.stop);
-  }
-
   // x~ = V diag(e^-shift) V'b.
   absl::Status Solve() {
     Matrix<double> b(d_, k_);
@@ -276,17 +224,15 @@ class MatrixExponential {
                      ", s_d = ", s_.back());
   }
 
-  const AnyMatrixView& a_;
+  const Factor& factor_;
   const AnyMatrixView& b_;
+  const std::vector<int>& b_exponents_;
   Index d_, k_;
   const PowerRegressionOptions& options_;
-  PhaseProgress progress_;
-  ComputeContext context_;
-  std::vector<int> b_exponents_;
-  Factor factor_;
-  Matrix<double> v_transposed_;
-  std::vector<double> s_;       // descending
-  std::vector<double> shifts_;  // (s_i - s_d)(s_i + s_d)
+  const ComputeContext& context_;
+  const Matrix<double>& v_transposed_;
+  const std::vector<double>& s_;       // descending
+  const std::vector<double>& shifts_;  // (s_i - s_d)(s_i + s_d)
   Matrix<double> c_;            // V'b
   Matrix<double> x_;            // x~
   std::vector<Termination> terminations_;
@@ -294,10 +240,49 @@ class MatrixExponential {
 
 }  // namespace
 
-absl::StatusOr<Solution> SolveMatrixExponential(
-    const AnyMatrixView& a, const AnyMatrixView& b,
+std::optional<FactorMethod> FactorMethodOfExponential(
+    const ColumnScales& scales, std::optional<PowerMethod> method) {
+  if (method == PowerMethod::kGram) return FactorMethod::kGram;
+  double square = 0.0;  // at least |A|_F^2
+  for (const int e : scales.exponents) square += std::ldexp(4.0, 2 * e);
+  if (square <= kGramSquareMax && !method) return std::nullopt;
+  return FactorMethod::kQr;
+}
+
+absl::StatusOr<ExponentialBasis> MakeExponentialBasis(
+    const Factor& factor, Index n, const ComputeContext& context) {
+  const std::vector<int>& exponents = factor.scales.exponents;
+  const int top = *std::max_element(exponents.begin(), exponents.end());
+  const Index d = factor.r.cols();
+  Matrix<double> root(d, d);
+  for (Index i = 0; i < d; ++i) {
+    for (Index j = 0; j < d; ++j) {
+      root(i, j) = std::ldexp(factor.r(i, j),
+                              exponents[static_cast<std::size_t>(j)] - top);
+    }
+  }
+  absl::StatusOr<RightSvd> svd = ComputeRightSvd(std::move(root));
+  if (!svd.ok()) return svd.status();
+  ExponentialBasis basis;
+  basis.v_transposed = std::move(svd->v_transposed);
+  for (const double s : svd->singular_values) {
+    basis.s.push_back(std::min(std::ldexp(s, top), kLargestValue));
+  }
+  // Rows that R lacks are no small singular values but none.
+  for (Index i = n; i < d; ++i) basis.s[static_cast<std::size_t>(i)] = 0.0;
+  for (const double s : basis.s) {
+    basis.shifts.push_back((s - basis.s.back()) * (s + basis.s.back()));
+  }
+  if (absl::Status stopped = CheckStop(context.stop); !stopped.ok()) {
+    return stopped;
+  }
+  return basis;
+}
+
+absl::StatusOr<Solution> ApplyMatrixExponential(
+    const PowerFactor& factor, const ScaledRightSides& b,
     const PowerRegressionOptions& options, const ComputeContext& context) {
-  return MatrixExponential(a, b, options, context).Run();
+  return MatrixExponential(factor, b, options, context).Run();
 }
 
 }  // namespace steelyard

@@ -11,13 +11,29 @@
 //     E = R'D + D'R, ||D|| <= c u s_1.
 #pragma once
 
+#include <vector>
+
+#include "absl/status/status.h"
+#include "factor/factor.h"
+#include "power/power_factor.h"
+#include "power/residual_pass.h"
 #include "steelyard/power_regression.h"
 
 namespace steelyard {
 
-// Arguments, cost and errors as SolvePowerRegression.
-absl::StatusOr<Solution> SolveMatrixExponential(
-    const AnyMatrixView& a, const AnyMatrixView& b,
+// The way to R for columns of these scales; unset: the ladder.
+std::optional<FactorMethod> FactorMethodOfExponential(
+    const ColumnScales& scales, std::optional<PowerMethod> method);
+
+// R S = U diag(s) V' for the R of n rows.
+// ERRORS  Cancelled, DeadlineExceeded, Aborted: the stop token.
+absl::StatusOr<ExponentialBasis> MakeExponentialBasis(
+    const Factor& factor, Index n, const ComputeContext& context);
+
+// x of all columns of `b`, scanned; `factor` has a basis. Errors of the stop
+// token, and x = 0 where it wants the best answer. Columns never meet.
+absl::StatusOr<Solution> ApplyMatrixExponential(
+    const PowerFactor& factor, const ScaledRightSides& b,
     const PowerRegressionOptions& options, const ComputeContext& context);
 
 }  // namespace steelyard

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "power/largest_singular_value.h"
-#include "power/phase_progress.h"
+#include "power/matrix_exponential.h"
 
 namespace steelyard {
 namespace {
@@ -18,7 +18,37 @@ absl::StatusOr<AnyMatrixView> DenseOf(const DenseOrCsr& a) {
   return absl::UnimplementedError("sparse matrices");
 }
 
+std::int64_t BytesOf(const Matrix<double>& matrix) {
+  return 8 * matrix.size();
+}
+
+std::int64_t BytesOf(const std::vector<double>& numbers) {
+  return static_cast<std::int64_t>(8 * numbers.capacity());
+}
+
 }  // namespace
+
+std::int64_t PowerFactor::bytes() const {
+  auto sum = static_cast<std::int64_t>(sizeof(PowerFactor));
+  sum += static_cast<std::int64_t>(factor.description.capacity() +
+                                   4 * factor.scales.exponents.capacity());
+  sum += BytesOf(factor.r) + BytesOf(factor.v_transposed) +
+         BytesOf(factor.singular_values) + BytesOf(ridge_diagonal);
+  if (solver.has_value()) sum += solver->bytes();
+  if (exponential.has_value()) {
+    sum += BytesOf(exponential->v_transposed) + BytesOf(exponential->s) +
+           BytesOf(exponential->shifts);
+  }
+  return sum;
+}
+
+absl::StatusOr<ColumnScales> ScanMatrix(const DenseOrCsr& a,
+                                        std::string_view field,
+                                        const ComputeContext& context) {
+  const absl::StatusOr<AnyMatrixView> dense = DenseOf(a);
+  if (!dense.ok()) return dense.status();
+  return ScanColumns(*dense, field, context);
+}
 
 std::optional<FactorMethod> FactorMethodOf(std::optional<PowerMethod> method) {
   if (!method.has_value()) return std::nullopt;
@@ -40,16 +70,28 @@ absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
   const auto made = std::make_shared<PowerFactor>();
   made->ridge = options.ridge;
   made->method = options.method;
+  made->sketch = options.sketch;
+  made->seed = options.seed;
+  const bool exponential = options.family == PowerFamily::kMatrixExponential;
   const absl::StatusOr<AnyMatrixView> dense = DenseOf(a);
   if (!dense.ok()) return dense.status();
   absl::StatusOr<Factor> factor =
       FactorMatrix(*dense, scales,
-                   {.method = FactorMethodOf(options.method),
+                   {.method = exponential ? FactorMethodOfExponential(
+                                                scales, options.method)
+                                          : FactorMethodOf(options.method),
                     .gram_condition_max = kGramConditionMax,
                     .ridge = options.ridge},
                    context);
   if (!factor.ok()) return factor.status();
   made->factor = *std::move(factor);
+  if (exponential) {
+    absl::StatusOr<ExponentialBasis> basis =
+        MakeExponentialBasis(made->factor, Rows(a), context);
+    if (!basis.ok()) return basis.status();
+    made->exponential = *std::move(basis);
+    return made;
+  }
   if (options.ridge > 0.0) {
     for (const int exponent : made->factor.scales.exponents) {
       made->ridge_diagonal.push_back(

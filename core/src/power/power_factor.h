@@ -2,8 +2,10 @@
 // does not depend on right-hand sides.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -14,28 +16,49 @@
 
 namespace steelyard {
 
+// A'A = V diag(s^2) V', for e^(A'A).
+struct ExponentialBasis {
+  Matrix<double> v_transposed;  // d x d
+  std::vector<double> s;        // descending
+  std::vector<double> shifts;   // (s_i - s_d)(s_i + s_d)
+};
+
 struct PowerFactor {
   Factor factor;
-  // Keeps a pointer to `factor`: a PowerFactor never moves.
+  // Powers. Keeps a pointer to `factor`: a PowerFactor never moves.
   std::optional<GramSolver> solver;
+  // kMatrixExponential.
+  std::optional<ExponentialBasis> exponential;
   // l 4^-exponents; empty for l = 0.
   std::vector<double> ridge_diagonal;
   double log2_norm = 0.0;  // log2 ||A||_2
   // What it was made with.
   double ridge = 0.0;
   std::optional<PowerMethod> method;
+  // Whether R comes from a sketch: then the two below have part in its bits.
+  bool sketched = false;
+  SketchOptions sketch;
+  Seed seed;
 
   PowerFactor() = default;
   PowerFactor(const PowerFactor&) = delete;
   PowerFactor& operator=(const PowerFactor&) = delete;
+
+  // Memory that it holds.
+  std::int64_t bytes() const;
 };
 
-// Factors A, whose columns were scanned.
+// Factors A, whose columns were scanned, for the family of `options`.
 // ERRORS  Cancelled, DeadlineExceeded; Aborted: a stop that wants the best
 //         answer.
 absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
     const DenseOrCsr& a, const ColumnScales& scales,
     const PowerRegressionOptions& options, const ComputeContext& context);
+
+// ScanColumns of a dense or sparse matrix.
+absl::StatusOr<ColumnScales> ScanMatrix(const DenseOrCsr& a,
+                                        std::string_view field,
+                                        const ComputeContext& context);
 
 // The way to R that a method of a power regression takes; unset: the ladder.
 std::optional<FactorMethod> FactorMethodOf(std::optional<PowerMethod> method);
