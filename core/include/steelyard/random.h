@@ -13,6 +13,12 @@ struct Seed {
   std::uint64_t value = 0;
 };
 
+// 128 uniform bits.
+struct RandomBits {
+  std::uint64_t first = 0;
+  std::uint64_t second = 0;
+};
+
 // One independent sequence of a seed.
 struct RandomStream {
   Seed seed;
@@ -20,6 +26,8 @@ struct RandomStream {
 
   // 64 uniform bits.
   std::uint64_t Bits(std::uint64_t index) const;
+  // Those, and 64 more.
+  RandomBits BitPair(std::uint64_t index) const;
   // Uniform in (0, 1).
   double Uniform(std::uint64_t index) const;
   // -1 or +1.

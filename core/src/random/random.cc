@@ -16,10 +16,15 @@ double ToUniform(std::uint64_t bits) {
 }  // namespace
 
 std::uint64_t RandomStream::Bits(std::uint64_t index) const {
+  return BitPair(index).first;
+}
+
+RandomBits RandomStream::BitPair(std::uint64_t index) const {
   using Philox = r123::Philox2x64;
   const Philox::ctr_type counter = {{index, stream}};
   const Philox::key_type key = {{seed.value}};
-  return Philox()(counter, key)[0];
+  const Philox::ctr_type bits = Philox()(counter, key);
+  return {bits[0], bits[1]};
 }
 
 double RandomStream::Uniform(std::uint64_t index) const {
@@ -31,12 +36,9 @@ double RandomStream::Sign(std::uint64_t index) const {
 }
 
 double RandomStream::Normal(std::uint64_t index) const {
-  using Philox = r123::Philox2x64;
-  const Philox::ctr_type counter = {{index, stream}};
-  const Philox::key_type key = {{seed.value}};
-  const Philox::ctr_type bits = Philox()(counter, key);
-  const double radius = std::sqrt(-2.0 * std::log(ToUniform(bits[0])));
-  return radius * std::cos(2.0 * std::numbers::pi * ToUniform(bits[1]));
+  const RandomBits bits = BitPair(index);
+  const double radius = std::sqrt(-2.0 * std::log(ToUniform(bits.first)));
+  return radius * std::cos(2.0 * std::numbers::pi * ToUniform(bits.second));
 }
 
 }  // namespace steelyard

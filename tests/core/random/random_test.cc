@@ -39,5 +39,12 @@ TEST(RandomTest, MomentsAreRight) {
   EXPECT_NEAR(square / kDraws, 1.0, error * std::sqrt(2.0));
 }
 
+TEST(RandomStreamTest, BitPairStartsWithBits) {
+  const RandomStream stream{{5}, 6};
+  EXPECT_EQ(stream.BitPair(7).first, stream.Bits(7));
+  EXPECT_NE(stream.BitPair(7).second, stream.Bits(7));
+  EXPECT_NE(stream.BitPair(7).second, stream.BitPair(8).second);
+}
+
 }  // namespace
 }  // namespace steelyard
