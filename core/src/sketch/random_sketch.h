@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/macros.h"
 #include "factor/row_loader.h"
 #include "linalg/block.h"
 #include "sketch/csr_rows.h"
@@ -56,15 +57,20 @@ class RandomSketch {
   virtual ~RandomSketch() = default;
 
   virtual SketchCut CutOfDense(Index n, Index d) const = 0;
-  virtual SketchCut CutOfCsr(Index n, Index d, Index nonzeros) const = 0;
+  // Sparse matrices: of kinds that CanSketch allows for them.
+  virtual SketchCut CutOfCsr(Index n, Index d, Index) const {
+    return CutOfDense(n, d);
+  }
 
   // sums += S(tile, rows) A(rows, columns), weights left out. Tiles are those
   // of the cut: [t s / tiles, (t + 1) s / tiles).
   virtual void AddDense(const RowLoader& a, IndexRange rows, IndexRange columns,
                         IndexRange tile, Block<double> sums,
                         SketchScratch& scratch) const = 0;
-  virtual void AddCsr(const CsrBlock& a, IndexRange tile, Block<double> sums,
-                      SketchScratch& scratch) const = 0;
+  virtual void AddCsr(const CsrBlock&, IndexRange, Block<double>,
+                      SketchScratch&) const {
+    ABSL_ASSERT(false);
+  }
 
   // A dense where nonzeros = n d.
   virtual double Flops(Index n, Index d, Index nonzeros) const = 0;

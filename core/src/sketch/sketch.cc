@@ -4,10 +4,13 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <variant>
 
 #include "linalg/stopped.h"
+#include "sketch/gaussian_sketch.h"
+#include "sketch/hadamard_sketch.h"
 #include "sketch/random_sketch.h"
 #include "sketch/sparse_sketch.h"
 
@@ -28,6 +31,31 @@ constexpr Index kRowsMax = 12;
 constexpr Index kCountSketchRowsMax = 32;
 // What reading one entry of A twice costs, in flops of a QR.
 constexpr double kPassFlops = 20.0;
+
+// Scratch of tasks: as many as run at once.
+class ScratchShelf {
+ public:
+  std::unique_ptr<SketchScratch> Take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    // Room for every one that is out, so that giving back cannot throw.
+    if (free_.empty()) {
+      free_.reserve(++made_);
+      return std::make_unique<SketchScratch>();
+    }
+    std::unique_ptr<SketchScratch> scratch = std::move(free_.back());
+    free_.pop_back();
+    return scratch;
+  }
+  void GiveBack(std::unique_ptr<SketchScratch> scratch) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    free_.push_back(std::move(scratch));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::size_t made_ = 0;
+  std::vector<std::unique_ptr<SketchScratch>> free_;
+};
 
 // S A of one matrix.
 template <class Source>
@@ -66,7 +94,11 @@ class SketchRun {
     const Index tile_at = task % cut_.tiles;
     const Index group = task / cut_.tiles % cut_.groups;
     const Index slot = task / cut_.tiles / cut_.groups;
-    const IndexRange rows = Part(a_.rows(), slot, cut_.slots);
+    // Whole blocks.
+    const Index blocks = (a_.rows() + cut_.block_rows - 1) / cut_.block_rows;
+    const IndexRange part = Part(blocks, slot, cut_.slots);
+    const IndexRange rows{part.begin * cut_.block_rows,
+                          std::min(a_.rows(), part.end * cut_.block_rows)};
     const IndexRange columns = Part(a_.cols(), group, cut_.groups);
     const IndexRange tile = Part(s_, tile_at, cut_.tiles);
     const Block<double> sums =
@@ -75,12 +107,13 @@ class SketchRun {
     for (Index i = 0; i < sums.rows; ++i) {
       std::fill_n(sums.row(i), sums.cols, 0.0);
     }
-    SketchScratch scratch;
+    std::unique_ptr<SketchScratch> scratch = shelf_.Take();
     for (Index row = rows.begin; row < rows.end;) {
       // ParallelFor has looked before the first block.
-      if (row != rows.begin && stop.stop_requested()) return;
-      row = AddBlock({row, rows.end}, columns, tile, sums, scratch);
+      if (row != rows.begin && stop.stop_requested()) break;
+      row = AddBlock({row, rows.end}, columns, tile, sums, *scratch);
     }
+    shelf_.GiveBack(std::move(scratch));
   }
 
   // The next block of `rows`; where it ends.
@@ -118,6 +151,7 @@ class SketchRun {
   const Index s_;
   const Source& a_;
   std::vector<Matrix<double>> slots_;
+  ScratchShelf shelf_;
 };
 
 // Rows of S by what solving with it costs: a QR of S A, and passes over A until
@@ -169,11 +203,12 @@ double BytesOfStrips(Index rows, Index cols) {
                    StripSize<double>(StripRows(rows), StripsFor<double>(cols)));
 }
 
-std::unique_ptr<RandomSketch> DrawSketch(const SketchPlan& plan, Index) {
+std::unique_ptr<RandomSketch> DrawSketch(const SketchPlan& plan, Index n) {
   switch (plan.kind) {
     case SketchKind::kGaussian:
+      return std::make_unique<GaussianSketch>(plan.rows, plan.seed);
     case SketchKind::kSrht:
-      return nullptr;
+      return std::make_unique<HadamardSketch>(n, plan.rows, plan.seed);
     case SketchKind::kCountSketch:
       return std::make_unique<SparseSketch>(plan.rows, 1, plan.seed);
     case SketchKind::kSparseSign:
@@ -225,7 +260,6 @@ absl::StatusOr<Matrix<double>> ApplySketch(const SketchPlan& plan,
   const Index n = Rows(a);
   const Index d = Cols(a);
   const std::unique_ptr<RandomSketch> sketch = DrawSketch(plan, n);
-  if (sketch == nullptr) return absl::UnimplementedError(NameOf(plan.kind));
   if (const auto* const csr = std::get_if<AnyCsrView>(&a)) {
     const CsrRows rows(*csr, exponents);
     const SketchCut cut = sketch->CutOfCsr(n, d, Nonzeros(*csr));
@@ -239,7 +273,6 @@ absl::StatusOr<Matrix<double>> ApplySketch(const SketchPlan& plan,
 Cost CostOfSketch(const SketchPlan& plan, Index n, Index d, Index nonzeros,
                   int workers) {
   const std::unique_ptr<RandomSketch> sketch = DrawSketch(plan, n);
-  if (sketch == nullptr) return {};
   const SketchCut dense = sketch->CutOfDense(n, d);
   Cost cost{.flops = sketch->Flops(n, d, nonzeros),
             .bytes = BytesOfCut(dense, plan.rows, d, workers)};

@@ -5,11 +5,20 @@
 // Compiled once for every target; this file includes itself (foreach_target).
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "sketch/sketch_kernels.cc"
-// clang-format off: the order counts
-#include "hwy/cache_control.h"
-#include "hwy/foreach_target.h"  // IWYU pragma: keep
-#include "hwy/highway.h"
-// clang-format on
+// The order counts.
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+
+#include <hwy/cache_control.h>
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
+#include <hwy/contrib/math/math-inl.h>
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace steelyard {
@@ -88,6 +97,109 @@ void AddSignedRowsT(StripBlock<const double> strips,
   }
 }
 
+void PlaceRowsT(const double* HWY_RESTRICT strip, Index rows,
+                const SignedRow* targets, double* HWY_RESTRICT out) {
+  const hn::CappedTag<double, kWidth> d;
+  constexpr Index kLanes = static_cast<Index>(hn::MaxLanes(d));
+  for (Index i = 0; i < rows; ++i) {
+    const auto sign = hn::Set(d, SignOf(targets[i]));
+    double* const to = out + RowOf(targets[i]) * kWidth;
+    for (Index c = 0; c < kWidth; c += kLanes) {
+      hn::Store(hn::Mul(sign, hn::Load(d, strip + i * kWidth + c)), d, to + c);
+    }
+  }
+}
+
+// One butterfly over kLines lines that lie `step` lines apart.
+template <Index kLines>
+HWY_INLINE void Butterfly(double* line, Index step) {
+  const hn::CappedTag<double, kWidth> d;
+  constexpr Index kLanes = static_cast<Index>(hn::MaxLanes(d));
+  for (Index c = 0; c < kWidth; c += kLanes) {
+    hn::Vec<decltype(d)> x[kLines];
+    for (Index k = 0; k < kLines; ++k) {
+      x[k] = hn::Load(d, line + k * step * kWidth + c);
+    }
+    for (Index half = 1; half < kLines; half *= 2) {
+      for (Index k = 0; k < kLines; ++k) {
+        if ((k & half) != 0) continue;
+        const auto sum = hn::Add(x[k], x[k + half]);
+        x[k + half] = hn::Sub(x[k], x[k + half]);
+        x[k] = sum;
+      }
+    }
+    for (Index k = 0; k < kLines; ++k) {
+      hn::Store(x[k], d, line + k * step * kWidth + c);
+    }
+  }
+}
+
+// All butterflies of one size within `rows` lines.
+template <Index kLines>
+HWY_INLINE void ButterflyPass(double* strip, Index rows, Index step) {
+  for (Index base = 0; base < rows; base += kLines * step) {
+    for (Index i = base; i < base + step; ++i) {
+      Butterfly<kLines>(strip + i * kWidth, step);
+    }
+  }
+}
+
+// Levels of sizes step, 2 step, ..., up to `rows`.
+void Levels(double* strip, Index rows, Index step) {
+  for (; 8 * step <= rows; step *= 8) ButterflyPass<8>(strip, rows, step);
+  if (4 * step <= rows) {
+    ButterflyPass<4>(strip, rows, step);
+  } else if (2 * step <= rows) {
+    ButterflyPass<2>(strip, rows, step);
+  }
+}
+
+void TransformRowsT(double* strip, Index rows) {
+  // 32 KiB: the first levels stay in the first-level cache.
+  constexpr Index kNear = 512;
+  const Index near = std::min(rows, kNear);
+  for (Index first = 0; first < rows; first += near) {
+    Levels(strip + first * kWidth, near, 1);
+  }
+  Levels(strip, rows, near);
+}
+
+// The top 53 bits as a number in (0, 1).
+template <class D>
+HWY_INLINE hn::Vec<D> UniformOf(D d, const std::uint64_t* bits) {
+  const hn::RebindToUnsigned<D> whole;
+  // 52 bits as the fraction of a number in [1, 2), minus 1, plus half a step.
+  const auto fraction = hn::ShiftRight<12>(hn::LoadU(whole, bits));
+  const auto one = hn::BitCast(whole, hn::Set(d, 1.0));
+  return hn::Sub(hn::BitCast(d, hn::Or(fraction, one)),
+                 hn::Set(d, 1.0 - 0x1p-53));
+}
+
+template <class D>
+HWY_INLINE void NormalPair(D d, const std::uint64_t* radius,
+                           const std::uint64_t* angle, double* even,
+                           double* odd) {
+  const auto log = hn::Log(d, UniformOf(d, radius));
+  const auto size = hn::Sqrt(hn::Mul(hn::Set(d, -2.0), log));
+  const auto turn = hn::Mul(hn::Set(d, 6.283185307179586), UniformOf(d, angle));
+  hn::StoreU(hn::Mul(size, hn::Cos(d, turn)), d, even);
+  hn::StoreU(hn::Mul(size, hn::Sin(d, turn)), d, odd);
+}
+
+void NormalPairsT(const std::uint64_t* radius, const std::uint64_t* angle,
+                  Index count, double* even, double* odd) {
+  const hn::ScalableTag<double> wide;
+  const hn::CappedTag<double, 1> one;
+  const auto lanes = static_cast<Index>(hn::Lanes(wide));
+  Index i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    NormalPair(wide, radius + i, angle + i, even + i, odd + i);
+  }
+  for (; i < count; ++i) {
+    NormalPair(one, radius + i, angle + i, even + i, odd + i);
+  }
+}
+
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace steelyard
@@ -97,11 +209,28 @@ HWY_AFTER_NAMESPACE();
 namespace steelyard {
 
 HWY_EXPORT(AddSignedRowsT);
+HWY_EXPORT(PlaceRowsT);
+HWY_EXPORT(TransformRowsT);
+HWY_EXPORT(NormalPairsT);
 
 void AddSignedRows(StripBlock<const double> strips,
                    const std::uint32_t* offsets, const SignedRow* list,
                    Block<double> sums) {
   HWY_DYNAMIC_DISPATCH(AddSignedRowsT)(strips, offsets, list, sums);
+}
+
+void PlaceRows(const double* strip, Index rows, const SignedRow* targets,
+               double* out) {
+  HWY_DYNAMIC_DISPATCH(PlaceRowsT)(strip, rows, targets, out);
+}
+
+void TransformRows(double* strip, Index rows) {
+  HWY_DYNAMIC_DISPATCH(TransformRowsT)(strip, rows);
+}
+
+void NormalPairs(const std::uint64_t* radius, const std::uint64_t* angle,
+                 Index count, double* even, double* odd) {
+  HWY_DYNAMIC_DISPATCH(NormalPairsT)(radius, angle, count, even, odd);
 }
 
 }  // namespace steelyard

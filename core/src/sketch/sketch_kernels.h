@@ -30,4 +30,18 @@ void AddSignedRows(StripBlock<const double> strips,
                    const std::uint32_t* offsets, const SignedRow* list,
                    Block<double> sums);
 
+// Row i of a strip of `rows` lines goes to the line that targets[i] names, with
+// its sign.
+void PlaceRows(const double* strip, Index rows, const SignedRow* targets,
+               double* out);
+
+// The Hadamard transform, +-1 and not scaled, of every column of a strip of
+// `rows` lines, a power of two; in place.
+void TransformRows(double* strip, Index rows);
+
+// even[i] and odd[i]: independent standard normals by Box and Muller from 64
+// bits for the radius and 64 for the angle.
+void NormalPairs(const std::uint64_t* radius, const std::uint64_t* angle,
+                 Index count, double* even, double* odd);
+
 }  // namespace steelyard

@@ -28,7 +28,8 @@ using test::StoredMatrix;
 
 // A new kind joins here.
 std::vector<SketchKind> AllKinds() {
-  return {SketchKind::kCountSketch, SketchKind::kSparseSign};
+  return {SketchKind::kGaussian, SketchKind::kSrht, SketchKind::kCountSketch,
+          SketchKind::kSparseSign};
 }
 
 std::string Word(SketchKind kind) {
