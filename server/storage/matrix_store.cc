@@ -181,7 +181,10 @@ absl::Status MatrixStore::State::Reconcile() {
     if (!adopted.ok()) return adopted;
   }
   directory.MakeReserve(*files);
-  return absl::OkStatus();
+  // The catalog and the folders themselves.
+  const int synced = files->SyncDirectory(directory.path());
+  return synced < 0 ? FileError(-synced, "syncing", directory.path())
+                    : absl::OkStatus();
 }
 
 absl::Status MatrixStore::State::Adopt(const CatalogRow& row,
@@ -201,7 +204,12 @@ absl::Status MatrixStore::State::Adopt(const CatalogRow& row,
   } else {
     const FileNames names = FileNamesOf(row.id, row.number);
     if (found.count(names.part) == 0) {
-      if (found.count(names.matrix) == 0) return catalog->Remove(row.number);
+      if (found.count(names.matrix) == 0) {
+        // On a full disk the row stays, for the next start or the next upload
+        // of the id.
+        catalog->Remove(row.number).IgnoreError();
+        return absl::OkStatus();
+      }
       const int renamed = files->Rename(directory.PathOf(names.matrix),
                                         directory.PathOf(names.part));
       if (renamed < 0) return FileError(-renamed, "renaming", names.matrix);

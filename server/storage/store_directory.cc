@@ -31,7 +31,10 @@ absl::Status Unusable(const std::string& path, int error) {
 
 absl::Status MakeFolder(FileSystem& files, const std::string& path) {
   const int made = files.MakeDirectory(path);
-  if (made < 0 && made != -EEXIST) return Unusable(path, -made);
+  if (made == -EEXIST) return absl::OkStatus();
+  if (made < 0) return Unusable(path, -made);
+  // A parent that may not be read cannot be synced: that is its owner's choice.
+  files.SyncDirectory(absl::StrCat(path, "/.."));
   return absl::OkStatus();
 }
 

@@ -1,0 +1,227 @@
+#include "server/storage/upload_file.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "gtest/gtest.h"
+#include "steelyard/status.h"
+#include "tests/server/storage/store_fixture.h"
+
+namespace steelyard::server {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+
+class UploadFileTest : public testing::Test {
+ protected:
+  UploadFile::Place Place() {
+    return {.files = &files_,
+            .part = part_,
+            .marks = marks_,
+            .name = "uploads/a-1.part",
+            .total = sample_.layout.size()};
+  }
+  UploadFile Created() {
+    auto file = UploadFile::Create(Place());
+    EXPECT_TRUE(file.ok()) << file.status();
+    return *std::move(file);
+  }
+  UploadFile Resumed() {
+    auto file = UploadFile::Resume(Place());
+    EXPECT_TRUE(file.ok()) << file.status();
+    return *std::move(file);
+  }
+  // Up to byte `end` in chunks of `chunk`.
+  void AppendTo(UploadFile& file, std::int64_t end, std::int64_t chunk) {
+    while (file.committed() < end) {
+      const std::int64_t at = file.committed();
+      const std::int64_t count = std::min(chunk, end - at);
+      ASSERT_TRUE(file.Append(sample_.Part(static_cast<std::size_t>(at),
+                                           static_cast<std::size_t>(count)),
+                              now_)
+                      .ok());
+      now_ += seconds(1);
+    }
+  }
+  void ExpectBytesOf(const UploadFile& file) {
+    EXPECT_EQ(
+        file.crc32c(),
+        Crc32c(std::string_view(sample_.bytes)
+                   .substr(0, static_cast<std::size_t>(file.committed()))));
+  }
+  void Overwrite(const std::string& path, std::int64_t at,
+                 const std::string& bytes) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(at);
+    file << bytes;
+  }
+
+  const Sample sample_{"a", 65'536};  // 4 MiB
+  FileSystem files_;
+  const TemporaryDirectory directory_{true};
+  const std::string part_ = directory_.path() + "/a.part";
+  const std::string marks_ = directory_.path() + "/a.marks";
+  UploadFile::Time now_{seconds(1'700'000'000)};
+};
+
+TEST_F(UploadFileTest, WhateverTheChunksWhatCameIsThere) {
+  for (const std::int64_t chunk : {std::int64_t{1000}, std::int64_t{70'000},
+                                   kMiB - 1, kMiB, std::int64_t{2'500'000}}) {
+    Created();
+    for (const std::int64_t end : {std::int64_t{1}, std::int64_t{2000}, kMiB,
+                                   kMiB + 5, 3 * kMiB - 1, 4 * kMiB}) {
+      UploadFile file = Resumed();
+      AppendTo(file, end, chunk);
+      EXPECT_EQ(file.committed(), end);
+      ExpectBytesOf(file);
+      const UploadFile again = Resumed();
+      EXPECT_EQ(again.committed(), end) << chunk;
+      ExpectBytesOf(again);
+      EXPECT_EQ(UploadFile::LastTime(files_, marks_, {}), now_ - seconds(1));
+    }
+    // 32 bytes a MiB and one that grows, however small the chunks.
+    EXPECT_LE(std::filesystem::file_size(marks_), 6u * 32);
+  }
+}
+
+TEST_F(UploadFileTest, BytesThatAreNotThereAreNotClaimed) {
+  UploadFile written = Created();
+  AppendTo(written, 4 * kMiB, 100'000);
+  // Zeros, as of a stretch that never reached the disk: of each MiB some page.
+  std::int64_t before = 4 * kMiB;
+  for (const std::int64_t at :
+       {3 * kMiB + 4096, 2 * kMiB + 400'000, kMiB - 4096, std::int64_t{0}}) {
+    Overwrite(part_, at, std::string(4096, '\0'));
+    const UploadFile file = Resumed();
+    EXPECT_LE(file.committed(), at);
+    EXPECT_LE(file.committed(), before);
+    // What stands before the last whole mark is not lost.
+    EXPECT_GT(file.committed(), at - kMiB - 100'000);
+    ExpectBytesOf(file);
+    before = file.committed();
+  }
+}
+
+TEST_F(UploadFileTest, AShorterFileIsNoLongerThanItIs) {
+  UploadFile written = Created();
+  AppendTo(written, 3 * kMiB, kMiB);
+  for (const std::int64_t size :
+       {3 * kMiB - 1, 2 * kMiB, kMiB + 1, kMiB - 1, std::int64_t{0}}) {
+    ASSERT_EQ(truncate(part_.c_str(), size), 0);
+    UploadFile file = Resumed();
+    EXPECT_EQ(file.committed(), size / kMiB * kMiB);
+    ExpectBytesOf(file);
+  }
+  // It goes on from there.
+  UploadFile file = Resumed();
+  AppendTo(file, 4 * kMiB, 300'000);
+  EXPECT_EQ(Resumed().committed(), 4 * kMiB);
+  ExpectBytesOf(Resumed());
+}
+
+TEST_F(UploadFileTest, DamagedMarksLowerTheClaimAndNothingElse) {
+  UploadFile written = Created();
+  AppendTo(written, 4 * kMiB, kMiB);
+  std::string marks(std::filesystem::file_size(marks_), '\0');
+  std::ifstream(marks_, std::ios::binary)
+      .read(marks.data(), static_cast<std::streamsize>(marks.size()));
+  for (std::size_t at = 0; at < marks.size(); ++at) {
+    std::string damaged = marks;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
+    std::ofstream(marks_, std::ios::binary) << damaged;
+    EXPECT_EQ(Resumed().committed(), static_cast<std::int64_t>(at / 32) * kMiB);
+  }
+  std::filesystem::remove(marks_);
+  EXPECT_EQ(Resumed().committed(), 0);
+  EXPECT_EQ(UploadFile::LastTime(files_, marks_, now_), now_);
+}
+
+// A mark of another upload's bytes says nothing about these.
+TEST_F(UploadFileTest, MarksBehindAGapAreNotFollowed) {
+  UploadFile written = Created();
+  AppendTo(written, 4 * kMiB, kMiB);
+  written.Restart();
+  EXPECT_EQ(written.committed(), 0);
+  EXPECT_EQ(Resumed().committed(), 0);
+  AppendTo(written, kMiB, kMiB);
+  EXPECT_EQ(Resumed().committed(), kMiB);
+}
+
+// Fails the call that is asked for.
+class FailingFiles final : public FileSystem {
+ public:
+  std::int64_t Write(int file, const void* data, std::int64_t size,
+                     std::int64_t at) override {
+    if (--writes_left < 0) return -ENOSPC;
+    // The last one before the end is short.
+    if (writes_left == 0) size = (size + 1) / 2;
+    return FileSystem::Write(file, data, size, at);
+  }
+  int Allocate(int file, std::int64_t size) override {
+    return no_room ? -ENOSPC : FileSystem::Allocate(file, size);
+  }
+  int Sync(int file) override {
+    return sync_fails ? -EIO : FileSystem::Sync(file);
+  }
+  int writes_left = 1'000'000;
+  bool no_room = false;
+  bool sync_fails = false;
+};
+
+TEST_F(UploadFileTest, AFullDiskLosesNothingAndTheUploadGoesOn) {
+  FailingFiles failing;
+  UploadFile::Place place = Place();
+  place.files = &failing;
+  auto file = UploadFile::Create(place);
+  ASSERT_TRUE(file.ok());
+  AppendTo(*file, kMiB + 7, 100'000);
+  const std::int64_t before = file->committed();
+  for (const int writes : {0, 1, 2}) {
+    failing.writes_left = writes;
+    const absl::Status full = file->Append(
+        sample_.Part(static_cast<std::size_t>(before), 5000), now_);
+    EXPECT_EQ(DetailOf(full)->reason, "DISK_FULL") << full;
+    EXPECT_EQ(file->committed(), before);
+    const UploadFile other = Resumed();
+    EXPECT_EQ(other.committed(), before);
+    ExpectBytesOf(other);
+  }
+  failing.writes_left = 1'000'000;
+  AppendTo(*file, 4 * kMiB, 100'000);
+  ExpectBytesOf(*file);
+}
+
+TEST_F(UploadFileTest, NoRoomIsToldBeforeTheFirstByte) {
+  FailingFiles failing;
+  failing.no_room = true;
+  UploadFile::Place place = Place();
+  place.files = &failing;
+  EXPECT_EQ(DetailOf(UploadFile::Create(place).status())->reason, "DISK_FULL");
+  EXPECT_FALSE(std::filesystem::exists(part_));
+  EXPECT_FALSE(std::filesystem::exists(marks_));
+}
+
+// After it, the kernel calls pages clean that never reached the disk.
+TEST_F(UploadFileTest, AFailedSyncLeavesNoClaim) {
+  FailingFiles failing;
+  UploadFile::Place place = Place();
+  place.files = &failing;
+  auto file = UploadFile::Create(place);
+  ASSERT_TRUE(file.ok());
+  AppendTo(*file, 2 * kMiB, kMiB);
+  failing.sync_fails = true;
+  EXPECT_EQ(file->Sync().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(file->committed(), 0);
+  EXPECT_EQ(Resumed().committed(), 0);
+  failing.sync_fails = false;
+  AppendTo(*file, 4 * kMiB, kMiB);
+  EXPECT_TRUE(file->Sync().ok());
+  ExpectBytesOf(Resumed());
+}
+
+}  // namespace
+}  // namespace steelyard::server
