@@ -8,17 +8,11 @@
 namespace steelyard::server {
 namespace {
 
-// Work up to here is small: about 0.1 s of one core at 10 Gflop/s.
-constexpr double kSmallFlops = 1e9;
-
 // Flops a second of one worker that no processor of today exceeds: two 512-bit
 // FMA units at 4 GHz are 1.3e11 in float64 and 2.6e11 in float32. A refusal
 // must not be wrong; a deadline that is missed in spite of admission is the
 // lesser evil.
 constexpr double kRateOfOneWorker = 3e11;
-
-// The waiting thread's look at its caller.
-constexpr std::chrono::milliseconds kLook{10};
 
 // Bounds of a suggested retry.
 constexpr double kRetryMinSeconds = 0.1;
@@ -26,14 +20,6 @@ constexpr double kRetryMaxSeconds = 10.0;
 
 double Seconds(std::chrono::nanoseconds time) {
   return std::chrono::duration<double>(time).count();
-}
-
-// gRPC cancels a call at its deadline, perhaps a moment before our clock sees
-// it.
-StopReason ReasonToLeave(const RequestContext& context) {
-  const bool late = context.deadline().has_value() &&
-                    RequestContext::Clock::now() + kLook >= *context.deadline();
-  return late ? StopReason::kDeadline : StopReason::kCancelled;
 }
 
 }  // namespace
@@ -58,6 +44,7 @@ struct AdmissionTicket::Place {
 
 absl::Status AdmissionTicket::Run(RequestContext& context, Job::Work work,
                                   Listener listener) {
+  const Listener look{.progress = {}, .look = std::move(listener.look)};
   const auto job =
       std::make_shared<Job>(Job::Plan{.work = std::move(work),
                                       .progress = std::move(listener.progress),
@@ -69,19 +56,24 @@ absl::Status AdmissionTicket::Run(RequestContext& context, Job::Work work,
                                       .reservation = place_});
   Lane& lane = place_->lane->lane;
   lane.Submit(job);
-  while (!job->WaitFor(kLook)) {
-    const bool deaf = listener.look && !listener.look();
-    if (!job->answer_unwanted() && (deaf || context.cancelled())) {
-      job->Stop(ReasonToLeave(context));
-    }
-    if (job->answer_unwanted()) {
-      lane.Abandon(job);
-      return StopStatus(context.stop().token());
-    }
-  }
+  const absl::Status awaited = AwaitOrLeave(
+      context, look,
+      [&](std::chrono::milliseconds time) { return job->WaitFor(time); },
+      [&](StopReason) { lane.Abandon(job); });
+  if (!awaited.ok()) return awaited;
   context.set_timing(job->timing());
   return job->Outcome();
 }
+
+Lane& AdmissionTicket::lane() const { return place_->lane->lane; }
+
+bool AdmissionTicket::small() const {
+  return place_->lane == &place_->gate->small_;
+}
+
+std::shared_ptr<const void> AdmissionTicket::place() const { return place_; }
+
+double AdmissionTicket::least_seconds() const { return place_->least_seconds; }
 
 MemoryReservation AdmissionTicket::Keep(double bytes) && {
   // The work has ended, so nobody else holds the place.

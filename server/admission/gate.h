@@ -22,6 +22,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/admission/await.h"
 #include "server/admission/job.h"
 #include "server/admission/lane.h"
 #include "server/admission/memory_budget.h"
@@ -41,16 +42,6 @@ struct Demand {
   // any work, but is not refused for want of a place or because of a drain, and
   // takes all workers when nobody else wants them.
   bool of_stream = false;
-};
-
-// What a handler hears while it waits.
-struct Listener {
-  // As ComputeContext.progress: called by the thread that computes, also after
-  // the handler has left.
-  ProgressSink progress = {};
-  // Called on the transport thread at every look; false: the stream is broken,
-  // nobody waits for the answer.
-  std::function<bool()> look = {};
 };
 
 // An admitted request: its place and its memory, until the ticket and the work
@@ -80,6 +71,14 @@ class AdmissionTicket {
     return **std::move(*result);
   }
 
+  // For work that several tickets share (factors/): the lane that it waits in,
+  // whether that is the one of small work, what keeps the ticket's place and
+  // memory, and the least time that this request takes.
+  Lane& lane() const;
+  bool small() const;
+  std::shared_ptr<const void> place() const;
+  double least_seconds() const;
+
   // After Compute: leaves the lane to others and keeps the memory, at most
   // `bytes` of it, for what came of the work.
   MemoryReservation Keep(double bytes) &&;
@@ -100,6 +99,9 @@ class AdmissionTicket {
 
 class Gate {
  public:
+  // Work up to here is small: about 0.1 s of one core at 10 Gflop/s.
+  static constexpr double kSmallFlops = 1e9;
+
   struct Settings {
     std::int64_t memory_budget = 0;
     std::int64_t queue_length = 0;

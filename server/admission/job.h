@@ -53,6 +53,7 @@ class Job {
   // Asks the work to stop, with an error (kCancelled) or with its best answer
   // so far (kDraining).
   void Stop(StopReason reason) { plan_.stop.RequestStop(reason); }
+  Clock::time_point arrival() const { return plan_.arrival; }
   bool answer_unwanted() const { return plan_.stop.token().answer_unwanted(); }
 
   // True once the job has ended; waits for that at most so long.

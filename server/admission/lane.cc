@@ -122,7 +122,12 @@ void Lane::Submit(std::shared_ptr<Job> job) {
   {
     const std::lock_guard lock(state_->mutex);
     if (!state_->refusing) {
-      state_->queue.push_back(std::move(job));
+      const auto later = std::upper_bound(
+          state_->queue.begin(), state_->queue.end(), job,
+          [](const std::shared_ptr<Job>& a, const std::shared_ptr<Job>& b) {
+            return a->arrival() < b->arrival();
+          });
+      state_->queue.insert(later, std::move(job));
       State::StandIn(state_);
       state_->changed.notify_one();
       return;

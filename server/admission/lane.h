@@ -1,4 +1,5 @@
-// Threads that take jobs in the order of their arrival.
+// Threads that take jobs in the order of their arrival, whenever they were
+// submitted: work that waited elsewhere first (for a factor) has its turn.
 //
 // Work that was abandoned (the caller is gone, the work cannot stop at once)
 // does not hold up the lane: another thread takes its place until it has ended.
