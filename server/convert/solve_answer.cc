@@ -57,6 +57,7 @@ void ReportToProto(const SolveReport& report, const SolveFacts& facts,
   proto->set_rank(report.rank);
   proto->set_rank_gap(report.rank_gap);
   proto->set_seed(facts.seed);
+  proto->set_factor_cache_hit(facts.factor_cache_hit);
   ToProto(facts.timing.queue, proto->mutable_queue_time());
   ToProto(facts.timing.compute, proto->mutable_compute_time());
   proto->set_log_smallest_ridge(report.log_smallest_ridge);

@@ -18,6 +18,8 @@ namespace steelyard::server {
 struct SolveFacts {
   std::uint64_t seed = 0;
   Timing timing;
+  // The factor of a stored matrix was there already.
+  bool factor_cache_hit = false;
 };
 
 // Fill `response`, or RESPONSE_TOO_LARGE (then it stays empty).

@@ -65,7 +65,8 @@ Solution FullSolution(Index rows, Index cols) {
 
 const SolveFacts kFacts{.seed = 42,
                         .timing = {std::chrono::nanoseconds(1'000'000'002),
-                                   std::chrono::nanoseconds(3'000'000'004)}};
+                                   std::chrono::nanoseconds(3'000'000'004)},
+                        .factor_cache_hit = true};
 
 std::string BytesOf(const Matrix<double>& matrix) {
   return std::string(reinterpret_cast<const char*>(matrix.data()),
@@ -106,6 +107,7 @@ TEST(SolveAnswerTest, EveryFieldIsFilled) {
   EXPECT_EQ(report.rank_gap(), 0.9);
   EXPECT_EQ(report.log_smallest_ridge(), -7.0);
   EXPECT_EQ(report.seed(), 42u);
+  EXPECT_TRUE(report.factor_cache_hit());
   EXPECT_EQ(report.queue_time().nanos(), 2);
   EXPECT_EQ(report.compute_time().seconds(), 3);
 }
