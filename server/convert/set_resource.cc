@@ -58,7 +58,10 @@ absl::StatusOr<SetRequest> SetRequestFromProto(
   // Seconds and nanoseconds apart: their sum of the extremes would overflow.
   const absl::Duration given =
       absl::Seconds(ttl.seconds()) + absl::Nanoseconds(ttl.nanos());
-  if (given <= absl::ZeroDuration() || given > kSetTtlMax) {
+  // Nanoseconds of another sign than the seconds', or a second and more of
+  // them, are no google.protobuf.Duration.
+  const bool valid = ttl.nanos() >= 0 && ttl.nanos() < 1'000'000'000;
+  if (!valid || given <= absl::ZeroDuration() || given > kSetTtlMax) {
     return OutOfRangeError(path + "ttl", absl::FormatDuration(given),
                            "it must be positive and at most 24h");
   }

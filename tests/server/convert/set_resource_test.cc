@@ -40,8 +40,8 @@ TEST(SetResourceTest, NameAndTimeAreChecked) {
   constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
   for (const auto& ttl :
        {DurationOf(0, 0), DurationOf(-1, 0), DurationOf(0, -5),
-        DurationOf(86400, 1), DurationOf(kMax, 999'999'999),
-        DurationOf(-kMax, -999'999'999)}) {
+        DurationOf(1, -5), DurationOf(0, 1'000'000'000), DurationOf(86400, 1),
+        DurationOf(kMax, 999'999'999), DurationOf(-kMax, -999'999'999)}) {
     const absl::Status status =
         SetRequestFromProto("keys", true, ttl, "open.").status();
     EXPECT_EQ(DetailOf(status)->reason, "FIELD_OUT_OF_RANGE");
