@@ -8,13 +8,18 @@
 #include "factor/gram.h"
 #include "factor/row_loader.h"
 #include "factor/triangle.h"
+#include "factor/whitened_gram.h"
 #include "linalg/cholesky.h"
 #include "linalg/stopped.h"
 #include "linalg/svd.h"
 #include "linalg/tall_skinny_qr.h"
+#include "linalg/triangular.h"
 
 namespace steelyard {
 namespace {
+
+// Up to here the R of a Gram is near enough to be repaired: N4.
+constexpr double kRepairConditionMax = 5e7;
 
 // Bytes for lists, strings and alignment, whatever the shape.
 constexpr double kSmallThings = 65536.0;
@@ -74,6 +79,52 @@ std::vector<double> RidgeDiagonal(const ColumnScales& scales, double ridge) {
   return diagonal;
 }
 
+// R := chol(X'X) R, X = [A; ridge] R^-1, which leaves of the error of R what
+// X'X has of its own, a few u, and that of X: |dX| <= d u |A||R^-1|, relative
+// u kappa as from Householder. `inverse` to the right of A R: |R S - I| is
+// d u |R||S|, so that what S lacks counts u kappa, too. False: R was not near
+// enough for that.
+absl::StatusOr<bool> Repair(const ScaledProblem& problem,
+                            const ComputeContext& context, Factor& factor) {
+  const Index d = problem.d();
+  absl::StatusOr<Matrix<double>> s = UpperInverse(factor.r, context);
+  if (!s.ok()) return s.status();
+  absl::StatusOr<Matrix<double>> gram = WhitenedGram(problem.rows, *s, context);
+  if (!gram.ok()) return gram.status();
+  if (!problem.ridge_diagonal.empty()) {
+    for (Index i = 0; i < d; ++i) {
+      const double l = problem.ridge_diagonal[static_cast<std::size_t>(i)];
+      for (Index j = i; j < d; ++j) (*s)(i, j) *= l;
+    }
+    const absl::StatusOr<Matrix<double>> below =
+        UpperGram(RowLoader(std::as_const(*s).view(), {}), context);
+    if (!below.ok()) return below.status();
+    for (Index i = 0; i < gram->size(); ++i) {
+      gram->data()[i] += below->data()[i];
+    }
+  }
+  const absl::StatusOr<CholeskyOutcome> outcome =
+      CholeskyInPlace(gram->data(), d, d, context);
+  if (!outcome.ok()) return outcome.status();
+  if (!outcome->positive_definite) return false;
+  Matrix<double> r(d, d);
+  absl::Status done =
+      MultiplyUpper(BlockOf(std::as_const(*gram)),
+                    BlockOf(std::as_const(factor.r)), BlockOf(r), context);
+  if (!done.ok()) return done;
+  // Products with zeros below the diagonal may be -0.
+  for (Index i = 0; i < d; ++i) std::fill_n(r.row(i), i, 0.0);
+  factor.r = std::move(r);
+  factor.method = FactorMethod::kRepaired;
+  absl::StrAppend(&factor.description, ", repaired by chol(X'X), X = A R0^-1");
+  factor.singular_values.clear();
+  done = MeasureTriangle(problem.n(), context, factor);
+  if (!done.ok()) return done;
+  done = AddCondition(context, factor);
+  if (!done.ok()) return done;
+  return true;
+}
+
 // The first step of the ladder, from A'A of the scaled matrix; false: R is not
 // good enough (or not there).
 absl::StatusOr<bool> TryGram(const ScaledProblem& problem, Matrix<double> gram,
@@ -97,10 +148,17 @@ absl::StatusOr<bool> TryGram(const ScaledProblem& problem, Matrix<double> gram,
     return s;
   const bool forced = options.method == FactorMethod::kGram;
   if (!forced && !options.gram_condition_max.has_value() &&
+      options.grade == FactorGrade::kLadder &&
       factor.delta > options.delta_max) {
     return false;
   }
   if (absl::Status s = AddCondition(context, factor); !s.ok()) return s;
+  if (options.grade == FactorGrade::kQr) {
+    if (factor.condition > kRepairConditionMax || !GramLooksSound(factor)) {
+      return false;
+    }
+    return Repair(problem, context, factor);
+  }
   if (forced || !options.gram_condition_max.has_value()) return true;
   return factor.condition <= *options.gram_condition_max &&
          GramLooksSound(factor);
@@ -238,11 +296,12 @@ absl::Status AddSvd(Factor* factor, const ComputeContext& context) {
 }
 
 Cost CostOfFactor(Index n, Index d, int workers) {
-  const Cost gram = CostOfGram(n, d, workers);
+  const Cost gram = CostOfWhitenedGram(n, d, workers);
   const Cost qr = CostOfTallSkinnyQr(n, d, workers);
   const Cost svd = CostOfRightSvd(d);
   const double columns = Real(d);
-  const double r_and_v = 16.0 * columns * columns;
+  // R, V; R^-1 and X'X of a repair.
+  const double r_and_v = 32.0 * columns * columns;
   // R^-1, some columns on each worker; vectors of the condition estimate.
   const double tasks = std::min(workers, static_cast<int>(d / 256 + 1));
   const double inverse = 8.0 * (256.0 * tasks + 16.0) * columns;

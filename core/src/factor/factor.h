@@ -5,9 +5,9 @@
 //   column c of the scaled matrix is column c of A times 2^-exponents[c].
 //
 // METHOD  The ladder of N1: compensated Gram in at most 64 slots + Cholesky
-// while
-//   its certified error allows it, else tall-skinny Householder QR; the SVD of
-//   R decides the numerical rank.
+//   while its certified error allows it, else tall-skinny Householder QR; the
+//   SVD of R decides the numerical rank. Where R is to be as good as that of a
+//   QR, that of the Gram is repaired: X = A R0^-1, R = chol(X'X) R0.
 //
 // SOURCE  NUMERICS N1, N4 (guard). Higham, Accuracy and Stability, ch. 10, 19.
 #pragma once
@@ -30,6 +30,18 @@ enum class FactorMethod {
   kGram,  // Gram and Cholesky
   kQr,    // blocked tall-skinny Householder QR
   kSvd,   // QR, with singular values and vectors
+  // chol(X'X) R0, X = A R0^-1, where R0 is of a Gram. As good as kQr.
+  kRepaired,
+};
+
+// How good R must be.
+enum class FactorGrade {
+  // As `method`, delta_max and gram_condition_max say.
+  kLadder,
+  // f of N4 as of a QR, about u kappa: then R alone solves the even powers. The
+  // Gram is R0 up to kappa 5e7, and repaired; else Householder. delta_max and
+  // gram_condition_max are not looked at.
+  kQr,
 };
 
 // A column whose entries are all zero has exponent 0.
@@ -64,6 +76,8 @@ struct FactorOptions {
   // nothing; a Gram whose smallest eigenvalues are noise is refused all the
   // same. Unset: delta_max decides.
   std::optional<double> gram_condition_max = std::nullopt;
+  // Only where `method` is unset or kGram.
+  FactorGrade grade = FactorGrade::kLadder;
   // l: R of [A; sqrt(l) I], l in the units of the unscaled A'A.
   double ridge = 0.0;
 };
@@ -74,7 +88,7 @@ struct Factor {
   ColumnScales scales;
   // d x d upper triangular, zero below. Not truncated at the rank.
   Matrix<double> r;
-  FactorMethod method = FactorMethod::kGram;  // how R was made: kGram or kQr
+  FactorMethod method = FactorMethod::kGram;  // how R was made, never kSvd
   std::string description;                    // in words, with sizes
   // Singular values of R, descending; d of them. Empty when the norms of R and
   // R^-1 prove full rank and d > 32: then AddSvd computes them.
@@ -100,8 +114,9 @@ struct Factor {
   double inverse_frobenius_norm = 0.0;
 };
 
-// SHAPES   a: n x d. COST 2 n d^2 flops (QR: 4 n d^2). RANDOM none.
-// ERRORS   Cancelled, DeadlineExceeded and, when the stop reason wants the best
+// SHAPES   a: n x d. COST 2 n d^2 flops (QR: 4 n d^2; repair: 6 n d^2). RANDOM
+// none. ERRORS   Cancelled, DeadlineExceeded and, when the stop reason wants
+// the best
 //          answer (time limit, draining), Aborted: the caller then has no R.
 absl::StatusOr<Factor> FactorMatrix(const AnyMatrixView& a,
                                     const ColumnScales& scales,

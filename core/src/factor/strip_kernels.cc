@@ -296,28 +296,74 @@ HWY_INLINE void AddTriangle(Tile<T, kRows, kStrips>& tile, const T* a,
   }
 }
 
-// Rows of K times strips j .. j + kStrips - 1 of B.
+// tile := rows of K that begin at `k`, `whole` strips of them, times strips
+// j .. j + kStrips - 1 of B.
+template <typename T, int kStrips>
+HWY_INLINE void Product(const T* k, Index k_strip, StripBlock<const T> b,
+                        Index j, Index whole, bool upper,
+                        Tile<T, kTileRows, kStrips>& tile) {
+  constexpr Index kWidth = kStripColumns<T>;
+  const Index b_strip = b.pitch();
+  tile.Clear();
+  const T* right = b.strip(j);
+  for (Index s = 0; s < whole; ++s) {
+    tile.template Add<0>(k, kWidth, 1, right, b_strip, kWidth);
+    k += k_strip;
+    right += kWidth * kWidth;
+  }
+  if (upper) AddTriangle<0>(tile, k, k_strip, right, b_strip);
+}
+
 template <typename T, int kStrips>
 void NormColumns(StripBlock<const T> k, StripBlock<const T> b, Index j,
                  bool upper, T* sums, Prefetch& prefetch) {
   constexpr Index kWidth = kStripColumns<T>;
-  const Index a_strip = k.pitch();
-  const Index b_strip = b.pitch();
   const Index whole = upper ? j : k.strips;
   for (Index i = 0; i < k.rows; i += kTileRows) {
     prefetch.Some();
     Tile<T, kTileRows, kStrips> tile;
-    tile.Clear();
-    const T* a = k.data + i * kWidth;
-    const T* right = b.strip(j);
-    for (Index s = 0; s < whole; ++s) {
-      tile.template Add<0>(a, kWidth, 1, right, b_strip, kWidth);
-      a += a_strip;
-      right += kWidth * kWidth;
-    }
-    if (upper) AddTriangle<0>(tile, a, a_strip, right, b_strip);
+    Product(k.data + i * kWidth, k.pitch(), b, j, whole, upper, tile);
     AddSquaresOf(tile, sums + i * kWidth);
   }
+}
+
+// The same with B upper triangular, kept.
+template <int kStrips>
+void ProductColumns(StripBlock<const double> k, StripBlock<const double> b,
+                    Index j, StripBlock<double> out, Prefetch& prefetch) {
+  constexpr Index kWidth = kStripColumns<double>;
+  constexpr int kPer = kStripVectors<double>;
+  using TileType = Tile<double, kTileRows, kStrips>;
+  for (Index i = 0; i < k.rows; i += kTileRows) {
+    prefetch.Some();
+    TileType tile;
+    Product(k.data + i * kWidth, k.pitch(), b, j, j, true, tile);
+    for (Index row = 0; row < kTileRows; ++row) {
+      for (int v = 0; v < TileType::kVectors; ++v) {
+        hn::Store(tile.sum[row * TileType::kVectors + v], Tag<double>(),
+                  out.strip(j + v / kPer) + (i + row) * kWidth +
+                      v % kPer * TileType::kLanes);
+      }
+    }
+  }
+}
+
+void MultiplyStripsT(StripBlock<const double> k, StripBlock<const double> b,
+                     Index first, Index last, StripBlock<double> out,
+                     ReadNext next) {
+  const Index columns = (last - first + kTileStrips - 1) / kTileStrips;
+  Prefetch prefetch(next, columns * (k.rows / kTileRows));
+  Index j = first;
+  for (; j + kTileStrips <= last; j += kTileStrips) {
+    ProductColumns<kTileStrips>(k, b, j, out, prefetch);
+  }
+  if constexpr (kTileStrips > 2) {
+    if (j + 2 <= last) {
+      ProductColumns<2>(k, b, j, out, prefetch);
+      j += 2;
+    }
+  }
+  if (j < last) ProductColumns<1>(k, b, j, out, prefetch);
 }
 
 template <typename T>
@@ -414,6 +460,7 @@ HWY_EXPORT(AddGramT);
 HWY_EXPORT(NormsDouble);
 HWY_EXPORT(NormsFloat);
 HWY_EXPORT(RowSquaresT);
+HWY_EXPORT(MultiplyStripsT);
 
 #define STEELYARD_PACK(name, In)                                        \
   HWY_EXPORT(name##Double);                                             \
@@ -447,6 +494,12 @@ STEELYARD_PACK(PackBFloat, BFloat16)
 void AddGram(StripBlock<const double> a, StripBlock<const double> b, bool upper,
              Block<double> hi, Block<double> lo, ReadNext next) {
   HWY_DYNAMIC_DISPATCH(AddGramT)(a, b, upper, hi, lo, next);
+}
+
+void MultiplyStrips(StripBlock<const double> k, StripBlock<const double> b,
+                    Index first, Index last, StripBlock<double> out,
+                    ReadNext next) {
+  HWY_DYNAMIC_DISPATCH(MultiplyStripsT)(k, b, first, last, out, next);
 }
 
 void RowNorms(StripBlock<const double> k, StripBlock<const double> b,

@@ -89,6 +89,14 @@ struct ReadNext {
 void AddGram(StripBlock<const double> a, StripBlock<const double> b, bool upper,
              Block<double> hi, Block<double> lo, ReadNext next = {});
 
+// Strips [first, last) of `out` := those of K B, B upper triangular: what lies
+// below its diagonal is zero, and is not all read. B is as in RowNorms; `out`
+// has at least as many rows as K, and only so many are written.
+// |error| <= gamma_depth |K||B|, depth = rows of B.
+void MultiplyStrips(StripBlock<const double> k, StripBlock<const double> b,
+                    Index first, Index last, StripBlock<double> out,
+                    ReadNext next = {});
+
 // norms[i] := squared norm of row i of K B for the first `count` rows of K,
 // columns of B in strips before `first` left out. B has as many rows as K has
 // columns (k.strips whole strips). With `upper`, B is upper triangular: what

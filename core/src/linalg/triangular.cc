@@ -174,4 +174,14 @@ absl::StatusOr<double> InverseFrobeniusNorm(Block<const double> r,
   return std::sqrt(total);
 }
 
+absl::StatusOr<Matrix<double>> UpperInverse(const Matrix<double>& r,
+                                            const ComputeContext& context) {
+  Matrix<double> s(r.cols(), r.cols());
+  for (Index i = 0; i < s.cols(); ++i) s(i, i) = 1.0;
+  // R S = I
+  const absl::Status status = SolveUpper(BlockOf(r), BlockOf(s), context);
+  if (!status.ok()) return status;
+  return s;
+}
+
 }  // namespace steelyard

@@ -36,4 +36,10 @@ absl::Status MultiplyUpper(Operand<double> r, Block<const double> b,
 absl::StatusOr<double> InverseFrobeniusNorm(Block<const double> r,
                                             const ComputeContext& context);
 
+// S with |R S - I| <= gamma_d |R||S|: R without a zero on its diagonal, column
+// by column.
+// COST  n^3 flops.
+absl::StatusOr<Matrix<double>> UpperInverse(const Matrix<double>& r,
+                                            const ComputeContext& context);
+
 }  // namespace steelyard

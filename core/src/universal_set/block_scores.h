@@ -17,17 +17,13 @@
 #include "factor/factor.h"
 #include "factor/row_loader.h"
 #include "factor/strip_kernels.h"
+#include "linalg/triangular.h"
 #include "parallel/scratch_pool.h"
 #include "steelyard/compute_context.h"
 #include "steelyard/cost.h"
 #include "steelyard/matrix.h"
 
 namespace steelyard {
-
-// S with |R S - I| <= gamma_d |R||S|: R of full rank, column by column.
-// COST  d^3 flops. ERRORS Cancelled, DeadlineExceeded, Aborted.
-absl::StatusOr<Matrix<double>> UpperInverse(const Matrix<double>& r,
-                                            const ComputeContext& context);
 
 class BlockScorer {
  public:

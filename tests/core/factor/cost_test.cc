@@ -39,6 +39,11 @@ TEST_P(FactorCostTest, BoundsWhatIsAllocatedAndNotByFar) {
       EXPECT_LE(bytes, cost.bytes) << static_cast<int>(method) << ", " << count;
       most = std::max(most, bytes);
     }
+    const test::AllocationPeak repair;
+    ASSERT_TRUE(
+        FactorMatrix(a.view(), *scales, {.grade = FactorGrade::kQr}, context)
+            .ok());
+    EXPECT_LE(static_cast<double>(repair.bytes()), cost.bytes) << count;
     // Tiny shapes: the flat 64 KiB for strings, lists and alignment rule.
     EXPECT_GE(4.0 * most + 4.0 * 65536.0, cost.bytes);
   }

@@ -89,6 +89,59 @@ TYPED_TEST(FactorTypedTest, ConditionIsThatOfTheScaledMatrix) {
   }
 }
 
+TYPED_TEST(FactorTypedTest, QrGradeIsCertifiedAsAQrAndBoundsTheTrueError) {
+  const double ridge = 1e-9;
+  for (const double l : {0.0, ridge}) {
+    for (const double cond : {1.0, 1e3, 1e5, 3e6, 1e8, 1e12}) {
+      const auto a = KeysWithSpectrum<TypeParam>(
+          {.rows = 700, .columns = 12, .cond = cond, .seed = {23}});
+
+      const auto factor =
+          ScanAndFactor(a.view(), {.grade = FactorGrade::kQr, .ridge = l});
+
+      ASSERT_TRUE(factor.ok()) << factor.status();
+      ExpectUpperWithPositiveDiagonal(factor->r);
+      EXPECT_EQ(factor->rank, 12);
+      EXPECT_NE(factor->method, FactorMethod::kGram);
+      if (cond <= 3e6) {
+        EXPECT_EQ(factor->method, FactorMethod::kRepaired);
+      }
+      EXPECT_LE(factor->gram_error, test::HouseholderBound(12, 4.0 * cond));
+      // With the rows of the ridge, as numbers of their own.
+      StoredMatrix<double> whole(712, 12);
+      for (Index i = 0; i < 700; ++i) {
+        for (Index j = 0; j < 12; ++j) whole.Set(i, j, a(i, j));
+      }
+      for (Index j = 0; j < 12; ++j) whole.Set(700 + j, j, std::sqrt(l));
+      const auto error = static_cast<double>(test::LongDoubleGramError(
+          whole.view(), factor->scales.exponents, factor->r));
+      EXPECT_LE(error, factor->gram_error + test::OracleBound(12, cond))
+          << factor->description << ", cond " << cond << ", ridge " << l;
+    }
+  }
+}
+
+TEST(FactorLadderTest, QrGradeIsKeptWhereTheGramFails) {
+  // Wide, rank deficient, equal and zero rows.
+  auto a = KeysWithSpectrum<double>(
+      {.rows = 300, .columns = 8, .cond = 10.0, .seed = {24}});
+  for (Index i = 0; i < 300; ++i) {
+    for (Index j = 0; j < 8; ++j) {
+      if (j == 5) a.Set(i, j, a(i, 2) + a(i, 3));
+      if (i % 3 == 1) a.Set(i, j, a(i - 1, j));
+      if (i % 3 == 2) a.Set(i, j, 0.0);
+    }
+  }
+  const auto deficient = ScanAndFactor(a.view(), {.grade = FactorGrade::kQr});
+  ASSERT_TRUE(deficient.ok());
+  EXPECT_EQ(deficient->rank, 7);
+  EXPECT_EQ(deficient->method, FactorMethod::kQr);
+  const Matrix<double> wide = test::NormalMatrix(5, 9, {25});
+  const auto few = ScanAndFactor(wide.view(), {.grade = FactorGrade::kQr});
+  ASSERT_TRUE(few.ok());
+  EXPECT_EQ(few->rank, 5);
+}
+
 TEST(FactorLadderTest, MethodFollowsTheCondition) {
   for (const double cond : {1.0, 1e3}) {
     const auto a = KeysWithSpectrum<double>(
@@ -148,6 +201,21 @@ TEST(FactorBitsTest, DoNotDependOnTheWorkers) {
         EXPECT_EQ(one->delta, many->delta);
         EXPECT_EQ(one->condition, many->condition);
       }
+    }
+  }
+}
+
+TEST(FactorBitsTest, ARepairDoesNotDependOnTheWorkers) {
+  for (const Index d : {24, 530}) {
+    const Matrix<double> normal = test::NormalMatrix(2 * d + 700, d, {26});
+    const auto one =
+        ScanAndFactor(normal.view(), {.grade = FactorGrade::kQr}, 1);
+    ASSERT_TRUE(one.ok());
+    EXPECT_EQ(one->method, FactorMethod::kRepaired);
+    for (const int count : {2, 4}) {
+      const auto many =
+          ScanAndFactor(normal.view(), {.grade = FactorGrade::kQr}, count);
+      EXPECT_TRUE(SameBits(one->r, many->r)) << count << " workers";
     }
   }
 }
@@ -214,8 +282,7 @@ TEST(ScanAndFactorTest, NamesTheFirstNumberThatIsNotFinite) {
     for (Index i = 0; i < 600; ++i) a.Set(i, i % 4, 1.0);
     a.Set(599, 0, bad);
     a.Set(511, 2, bad);
-    const auto wanted =
-        ScanColumns(a.view(), "keys", {workers}, 1000).status();
+    const auto wanted = ScanColumns(a.view(), "keys", {workers}, 1000).status();
     ASSERT_EQ(wanted.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(
         ScanAndFactorMatrix(a.view(), "keys", {}, {workers}, 1000).status(),

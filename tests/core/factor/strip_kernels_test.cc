@@ -103,6 +103,46 @@ TYPED_TEST(StripKernelsTest, PackingScalesAndFillsUpWithZeros) {
   });
 }
 
+TEST(MultiplyStripsTest, EntriesAreWithinTheBoundOfAPlainProduct) {
+  OnEveryTarget([] {
+    for (const Index d : {1, 8, 13, 24, 31, 48, 65}) {
+      const Index rows = d % 2 == 0 ? 16 : 11;
+      const Matrix<double> k = test::NormalMatrix(rows, d, {81});
+      Matrix<double> b = test::NormalMatrix(d, d, {82});
+      for (Index i = 0; i < d; ++i) {
+        for (Index j = 0; j < i; ++j) b(i, j) = 0.0;
+      }
+      Strips<double> right(StripsFor<double>(d) * kStripColumns<double>, d);
+      PackStrips(static_cast<const double*>(b.data()), d, Ones(d).data(), d, d,
+                 right.block);
+      const Strips<double> left(k.view(), Ones(d));
+      // More rows than K has: those stay as they are.
+      Strips<double> out(40, d);
+      const Index first = right.block.strips / 3;
+      MultiplyStrips(left.block, right.block, first, right.block.strips,
+                     out.block);
+      for (Index i = 0; i < 40; ++i) {
+        for (Index j = 0; j < d; ++j) {
+          if (i >= left.block.rows || j < first * kStripColumns<double>) {
+            EXPECT_EQ(out(i, j), -7.0);
+            continue;
+          }
+          long double sum = 0.0L;
+          long double size = 0.0L;
+          for (Index c = 0; i < rows && c < d; ++c) {
+            const long double term =
+                static_cast<long double>(k(i, c)) * b(c, j);
+            sum += term;
+            size += std::abs(term);
+          }
+          EXPECT_NEAR(static_cast<double>(out(i, j) - sum), 0.0,
+                      test::Gamma(d) * static_cast<double>(size));
+        }
+      }
+    }
+  });
+}
+
 TYPED_TEST(StripKernelsTest, RowNormsAreWithinTheBoundOfAPlainProduct) {
   OnEveryTarget([] {
     for (const Index d : {1, 3, 8, 13, 16, 24, 25, 31, 48, 65}) {
