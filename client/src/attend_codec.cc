@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "error_codec.h"
 #include "heavy_codec.h"
+#include "matrix_codec.h"
 #include "score_function_codec.h"
 #include "tensor_codec.h"
 
@@ -51,12 +52,12 @@ absl::Status ToProto(const AttendInputs& inputs, const AttendOptions& options,
   request->set_max_response_bytes(limits.response_bytes_max);
   if (inputs.keys.has_value()) {
     absl::Status status =
-        ToProto(*inputs.keys, "keys.dense", limits.request_bytes_max,
-                request->mutable_keys()->mutable_dense());
+        ToProto(*inputs.keys, "keys", limits.request_bytes_max,
+                request->mutable_keys());
     if (!status.ok()) return status;
   }
-  return ToProto(inputs.values, "values.dense", limits.request_bytes_max,
-                 request->mutable_values()->mutable_dense());
+  return ToProto(inputs.values, "values", limits.request_bytes_max,
+                 request->mutable_values());
 }
 
 absl::StatusOr<Attention> FromProto(const v1::AttendResponse& response) {

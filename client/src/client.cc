@@ -28,7 +28,8 @@ absl::StatusOr<Client> Client::OverChannel(
   return Client(*std::move(connection));
 }
 
-absl::StatusOr<Solution> Client::Solve(const TensorView& a, const TensorView& b,
+absl::StatusOr<Solution> Client::Solve(const MatrixSource& a,
+                                       const DenseSource& b,
                                        const Problem& problem,
                                        const SolveOptions& options,
                                        const CallOptions& call) const {
@@ -44,7 +45,7 @@ absl::StatusOr<Solution> Client::Solve(const TensorView& a, const TensorView& b,
 }
 
 absl::StatusOr<Solution> Client::StreamSolve(
-    const TensorView& a, const TensorView& b, const Problem& problem,
+    const MatrixSource& a, const DenseSource& b, const Problem& problem,
     const SolveOptions& options, const ProgressCallback& on_progress,
     const CallOptions& call) const {
   v1::SolveRequest request;

@@ -85,7 +85,7 @@ absl::StatusOr<HeavyScores> GatherRows(const Connection& connection,
 
 }  // namespace
 
-absl::StatusOr<HeavyScores> Client::QueryHeavy(const TensorView& keys,
+absl::StatusOr<HeavyScores> Client::QueryHeavy(const DenseSource& keys,
                                                const TensorView& queries,
                                                const HeavyOptions& options,
                                                const CallOptions& call) const {
@@ -100,7 +100,7 @@ absl::StatusOr<HeavyScores> Client::QueryHeavy(const KeptSet& set,
 }
 
 absl::StatusOr<PackedHeavyScores> Client::QueryHeavyPacked(
-    const TensorView& keys, const TensorView& queries,
+    const DenseSource& keys, const TensorView& queries,
     const HeavyOptions& options, const CallOptions& call) const {
   return HeavyArrays(*connection_, keys, queries, options, call);
 }
@@ -112,7 +112,7 @@ absl::StatusOr<PackedHeavyScores> Client::QueryHeavyPacked(
 }
 
 absl::StatusOr<HeavyScores> Client::StreamQueryHeavy(
-    const TensorView& keys, const TensorView& queries,
+    const DenseSource& keys, const TensorView& queries,
     const HeavyOptions& options, const CallOptions& call) const {
   return GatherRows(*connection_, keys, queries, options, call);
 }
@@ -123,7 +123,7 @@ absl::StatusOr<HeavyScores> Client::StreamQueryHeavy(
   return GatherRows(*connection_, set, queries, options, call);
 }
 
-absl::Status Client::StreamQueryHeavy(const TensorView& keys,
+absl::Status Client::StreamQueryHeavy(const DenseSource& keys,
                                       const QueryBlocks& blocks,
                                       const HeavyOptions& options,
                                       const HeavyBlockCallback& on_block,
@@ -155,12 +155,36 @@ absl::StatusOr<Attention> Client::Attend(const AttendInputs& inputs,
   return FromProto(response);
 }
 
+absl::StatusOr<std::int64_t> Client::RowsOf(const DenseSource& source,
+                                            const CallOptions& call) const {
+  std::vector<std::int64_t> shape;
+  if (const TensorView* dense = source.dense()) {
+    for (int axis = 0; axis < dense->rank() && axis < 3; ++axis) {
+      shape.push_back(dense->extent(axis));
+    }
+  } else {
+    const auto info = GetMatrix(source.stored()->name, call);
+    if (!info.ok()) return info.status();
+    const auto* layout = std::get_if<DenseLayout>(&info->layout);
+    if (layout != nullptr) shape = layout->shape;
+  }
+  // Other shapes are refused before or where the call arrives.
+  return shape.size() < 2 ? 0 : shape[shape.size() - 2];
+}
+
 absl::StatusOr<Attention> Client::StreamAttend(const AttendInputs& inputs,
                                                const AttendOptions& options,
                                                const CallOptions& call) const {
   AttendOptions opening = options;
+  std::int64_t value_rows = 0;
+  if (NeedsPositions(options)) {
+    const auto rows = RowsOf(inputs.values, call);
+    if (!rows.ok()) return rows.status();
+    value_rows = *rows;
+  }
   // A block does not know at which query of all it begins.
-  const std::vector<std::int64_t> positions = PositionsOrLast(inputs, options);
+  const std::vector<std::int64_t> positions =
+      PositionsOrLast(inputs, options, value_rows);
   opening.positions.clear();
   const QueryCutter cutter(inputs.queries, positions);
   Attention whole;

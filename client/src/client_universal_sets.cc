@@ -73,7 +73,7 @@ class MergeRequests {
 }  // namespace
 
 absl::StatusOr<UniversalSets> Client::FindUniversalSet(
-    const TensorView& keys, const UniversalSetOptions& options,
+    const DenseSource& keys, const UniversalSetOptions& options,
     const CallOptions& call) const {
   v1::FindUniversalSetRequest request;
   absl::Status status =
@@ -86,7 +86,7 @@ absl::StatusOr<UniversalSets> Client::FindUniversalSet(
 }
 
 absl::StatusOr<UniversalSets> Client::StreamFindUniversalSet(
-    const TensorView& keys, const UniversalSetOptions& options,
+    const DenseSource& keys, const UniversalSetOptions& options,
     const ProgressCallback& on_progress, const CallOptions& call) const {
   v1::FindUniversalSetRequest request;
   absl::Status status =

@@ -17,6 +17,7 @@
 #include "error_codec.h"
 #include "options_check.h"
 #include "retry.h"
+#include "steelyard/v1/matrix_service.grpc.pb.h"
 #include "steelyard/v1/regression_service.grpc.pb.h"
 #include "steelyard/v1/server_service.grpc.pb.h"
 #include "steelyard/v1/universal_set_service.grpc.pb.h"
@@ -142,11 +143,13 @@ struct Connection::Stubs {
   explicit Stubs(std::shared_ptr<grpc::ChannelInterface> channel)
       : universal_set(channel),
         regression(channel),
+        matrix(channel),
         server(channel),
         health(std::move(channel)) {}
 
   v1::UniversalSetService::Stub universal_set;
   v1::RegressionService::Stub regression;
+  v1::MatrixService::Stub matrix;
   v1::ServerService::Stub server;
   grpc::TemplatedGenericStub<HealthRequest, HealthResponse> health;
 };
@@ -320,24 +323,29 @@ absl::Status Connection::ExportState(
              });
 }
 
+template <typename Writer, typename Request>
+absl::Status Connection::WriteAll(grpc::ClientContext* context, Writer* writer,
+                                  const RequestSource<Request>& next) {
+  Request request;
+  absl::StatusOr<bool> given = next(&request);
+  while (given.ok() && *given && writer->Write(request)) {
+    given = next(&request);
+  }
+  if (!given.ok()) context->TryCancel();
+  writer->WritesDone();
+  absl::Status ended = FromGrpc(writer->Finish());
+  return given.ok() ? ended : given.status();
+}
+
 absl::Status Connection::MergeStates(
     const std::function<RequestSource<v1::MergeStatesRequest>(int attempt)>&
         source_of,
     const CallOptions& call, v1::MergeStatesResponse* response) const {
   return Run(call, options_.deadlines.merge_states, 0,
              [&](grpc::ClientContext* context, int number) {
-               const auto next = source_of(number);
                const auto writer =
                    stubs_->universal_set.MergeStates(context, response);
-               v1::MergeStatesRequest request;
-               absl::StatusOr<bool> given = next(&request);
-               while (given.ok() && *given && writer->Write(request)) {
-                 given = next(&request);
-               }
-               if (!given.ok()) context->TryCancel();
-               writer->WritesDone();
-               absl::Status ended = FromGrpc(writer->Finish());
-               return given.ok() ? ended : given.status();
+               return WriteAll(context, writer.get(), source_of(number));
              });
 }
 
@@ -434,6 +442,65 @@ absl::Status Connection::DeleteUniversalSet(
                return FromGrpc(stubs_->universal_set.DeleteUniversalSet(
                    context, request, &nothing));
              });
+}
+
+absl::Status Connection::GetMatrix(const v1::GetMatrixRequest& request,
+                                   const CallOptions& call,
+                                   v1::Matrix* matrix) const {
+  return Run(
+      call, options_.deadlines.matrix_registry, request.ByteSizeLong(),
+      [&](grpc::ClientContext* context, int /*number*/) {
+        return FromGrpc(stubs_->matrix.GetMatrix(context, request, matrix));
+      });
+}
+
+absl::Status Connection::ListMatrices(
+    const v1::ListMatricesRequest& request, const CallOptions& call,
+    v1::ListMatricesResponse* response) const {
+  return Run(call, options_.deadlines.matrix_registry, request.ByteSizeLong(),
+             [&](grpc::ClientContext* context, int /*number*/) {
+               return FromGrpc(
+                   stubs_->matrix.ListMatrices(context, request, response));
+             });
+}
+
+absl::Status Connection::DeleteMatrix(const v1::DeleteMatrixRequest& request,
+                                      const CallOptions& call) const {
+  google::protobuf::Empty nothing;
+  return Run(call, options_.deadlines.matrix_registry, request.ByteSizeLong(),
+             [&](grpc::ClientContext* context, int /*number*/) {
+               return FromGrpc(
+                   stubs_->matrix.DeleteMatrix(context, request, &nothing));
+             });
+}
+
+absl::Status Connection::GetUploadStatus(
+    const v1::GetUploadStatusRequest& request, const CallOptions& call,
+    v1::UploadStatus* status) const {
+  return Run(call, options_.deadlines.matrix_registry, request.ByteSizeLong(),
+             [&](grpc::ClientContext* context, int /*number*/) {
+               return FromGrpc(
+                   stubs_->matrix.GetUploadStatus(context, request, status));
+             });
+}
+
+absl::Status Connection::TryGetUploadStatus(
+    const v1::GetUploadStatusRequest& request, const CallOptions& call,
+    const Deadline& deadline, v1::UploadStatus* status) const {
+  grpc::ClientContext context;
+  Prepare(call.request_id, deadline, &context);
+  const std::stop_callback cancel(call.stop, [&] { context.TryCancel(); });
+  return FromGrpc(stubs_->matrix.GetUploadStatus(&context, request, status));
+}
+
+absl::Status Connection::TryUploadMatrix(
+    const RequestSource<v1::UploadMatrixRequest>& next, const CallOptions& call,
+    const Deadline& deadline, v1::Matrix* matrix) const {
+  grpc::ClientContext context;
+  Prepare(call.request_id, deadline, &context);
+  const std::stop_callback cancel(call.stop, [&] { context.TryCancel(); });
+  const auto writer = stubs_->matrix.UploadMatrix(&context, matrix);
+  return WriteAll(&context, writer.get(), next);
 }
 
 absl::Status Connection::GetServerInfo(const CallOptions& call,

@@ -11,6 +11,7 @@
 #include "message_stream.h"
 #include "retry.h"
 #include "steelyard/client/options.h"
+#include "steelyard/v1/matrix_service.pb.h"
 #include "steelyard/v1/regression_service.pb.h"
 #include "steelyard/v1/server_service.pb.h"
 #include "steelyard/v1/universal_set_service.pb.h"
@@ -54,6 +55,17 @@ class Connection {
                                  v1::ListUniversalSetsResponse* response) const;
   absl::Status DeleteUniversalSet(const v1::DeleteUniversalSetRequest& request,
                                   const CallOptions& call) const;
+
+  absl::Status GetMatrix(const v1::GetMatrixRequest& request,
+                         const CallOptions& call, v1::Matrix* matrix) const;
+  absl::Status ListMatrices(const v1::ListMatricesRequest& request,
+                            const CallOptions& call,
+                            v1::ListMatricesResponse* response) const;
+  absl::Status DeleteMatrix(const v1::DeleteMatrixRequest& request,
+                            const CallOptions& call) const;
+  absl::Status GetUploadStatus(const v1::GetUploadStatusRequest& request,
+                               const CallOptions& call,
+                               v1::UploadStatus* status) const;
 
   // Calls that are answered by a stream. One consumer an attempt: each is given
   // the messages of its stream, and may end the call with an error of its own,
@@ -102,6 +114,17 @@ class Connection {
   std::unique_ptr<KeyMessages> StreamKeys(const CallOptions& call,
                                           const Deadline& deadline) const;
 
+  // One attempt each at a part of an upload, under the deadline of all of it;
+  // `call` is Checked. `next` gives the requests; an error of it ends the call.
+  absl::Status TryGetUploadStatus(const v1::GetUploadStatusRequest& request,
+                                  const CallOptions& call,
+                                  const Deadline& deadline,
+                                  v1::UploadStatus* status) const;
+  absl::Status TryUploadMatrix(
+      const RequestSource<v1::UploadMatrixRequest>& next,
+      const CallOptions& call, const Deadline& deadline,
+      v1::Matrix* matrix) const;
+
   // Options of the call in range; request_id filled in where it is empty.
   absl::StatusOr<CallOptions> Checked(const CallOptions& call,
                                       Seconds default_deadline) const;
@@ -117,6 +140,11 @@ class Connection {
 
   Connection(std::shared_ptr<grpc::ChannelInterface> channel,
              const ClientOptions& options);
+
+  // Writes all that `next` gives; the answer is where the writer was told.
+  template <typename Writer, typename Request>
+  static absl::Status WriteAll(grpc::ClientContext* context, Writer* writer,
+                               const RequestSource<Request>& next);
 
   template <typename Reader, typename Message>
   static absl::Status ReadAll(grpc::ClientContext* context, Reader* reader,

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "error_codec.h"
+#include "matrix_codec.h"
 #include "score_function_codec.h"
 #include "tensor_codec.h"
 
@@ -57,9 +58,8 @@ absl::Status ToProto(const KeySource& source, const HeavyOptions& options,
     request->mutable_universal_set()->set_name(SetName(set->name));
     return absl::OkStatus();
   }
-  return ToProto(std::get<TensorView>(source), "keys.dense",
-                 limits.request_bytes_max,
-                 request->mutable_keys()->mutable_dense());
+  return ToProto(std::get<DenseSource>(source), "keys",
+                 limits.request_bytes_max, request->mutable_keys());
 }
 
 HeavyRow FromProto(const v1::HeavyRow& wire) {

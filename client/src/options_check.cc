@@ -21,7 +21,7 @@ absl::Status ValidateBytes(const std::string& field, std::int64_t bytes) {
 }
 
 absl::Status Validate(const DefaultDeadlines& deadlines) {
-  const std::array<std::pair<const char*, Seconds>, 15> all = {{
+  const std::array<std::pair<const char*, Seconds>, 17> all = {{
       {"deadlines.find_universal_set", deadlines.find_universal_set},
       {"deadlines.stream_find_universal_set",
        deadlines.stream_find_universal_set},
@@ -34,6 +34,8 @@ absl::Status Validate(const DefaultDeadlines& deadlines) {
       {"deadlines.export_state", deadlines.export_state},
       {"deadlines.merge_states", deadlines.merge_states},
       {"deadlines.stream_keys", deadlines.stream_keys},
+      {"deadlines.upload_matrix", deadlines.upload_matrix},
+      {"deadlines.matrix_registry", deadlines.matrix_registry},
       {"deadlines.solve", deadlines.solve},
       {"deadlines.stream_solve", deadlines.stream_solve},
       {"deadlines.get_server_info", deadlines.get_server_info},

@@ -193,23 +193,25 @@ absl::Status ConverseAttend(const Connection& connection,
                                  });
 }
 
+bool NeedsPositions(const AttendOptions& options) {
+  return options.positions.empty() &&
+         (options.causal ||
+          !std::holds_alternative<NoLocalKeys>(options.local));
+}
+
 std::vector<std::int64_t> PositionsOrLast(const AttendInputs& inputs,
-                                          const AttendOptions& options) {
-  const bool matters =
-      options.causal || !std::holds_alternative<NoLocalKeys>(options.local);
+                                          const AttendOptions& options,
+                                          std::int64_t value_rows) {
   const TensorView& queries = inputs.queries;
-  const TensorView& values = inputs.values;
-  if (!options.positions.empty() || !matters || queries.rank() < 2 ||
-      queries.rank() > 3 || values.rank() < 2 || values.rank() > 3) {
+  if (!NeedsPositions(options) || queries.rank() < 2 || queries.rank() > 3) {
     return options.positions;
   }
   const std::int64_t m = queries.extent(queries.rank() - 2);
-  const std::int64_t n = values.extent(values.rank() - 2);
   // What is not filled is refused before it is sent.
-  if (m < 1 || m > queries.available() || n < m) return {};
+  if (m < 1 || m > queries.available() || value_rows < m) return {};
   std::vector<std::int64_t> positions(static_cast<std::size_t>(m));
   for (std::int64_t i = 0; i < m; ++i) {
-    positions[static_cast<std::size_t>(i)] = n - m + i;
+    positions[static_cast<std::size_t>(i)] = value_rows - m + i;
   }
   return positions;
 }

@@ -27,9 +27,13 @@ absl::Status ConverseAttend(const Connection& connection,
                             const AttentionBlockCallback& on_block,
                             const CallOptions& call);
 
-// The positions that the options give; else n - m + i where it matters where a
-// query stands; else none.
+// It matters where a query stands, and the options do not say.
+bool NeedsPositions(const AttendOptions& options);
+
+// The positions that the options give; where they are needed, n - m + i, n the
+// rows of the values; else none.
 std::vector<std::int64_t> PositionsOrLast(const AttendInputs& inputs,
-                                          const AttendOptions& options);
+                                          const AttendOptions& options,
+                                          std::int64_t value_rows);
 
 }  // namespace steelyard::client

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "error_codec.h"
+#include "matrix_codec.h"
 #include "tensor_codec.h"
 
 namespace steelyard::client {
@@ -25,8 +26,30 @@ v1::Method ToProto(Method method) {
       return v1::METHOD_CHOLESKY;
     case Method::kConjugateGradient:
       return v1::METHOD_CONJUGATE_GRADIENT;
+    case Method::kSketch:
+      return v1::METHOD_SKETCH;
+    case Method::kSketchPublished:
+      return v1::METHOD_SKETCH_PUBLISHED;
+    case Method::kSeries:
+      return v1::METHOD_SERIES;
   }
   return v1::METHOD_UNSPECIFIED;
+}
+
+v1::SketchKind ToProto(SketchKind kind) {
+  switch (kind) {
+    case SketchKind::kAutomatic:
+      return v1::SKETCH_KIND_UNSPECIFIED;
+    case SketchKind::kGaussian:
+      return v1::SKETCH_KIND_GAUSSIAN;
+    case SketchKind::kSrht:
+      return v1::SKETCH_KIND_SRHT;
+    case SketchKind::kCountSketch:
+      return v1::SKETCH_KIND_COUNT_SKETCH;
+    case SketchKind::kSparseSign:
+      return v1::SKETCH_KIND_SPARSE_SIGN;
+  }
+  return v1::SKETCH_KIND_UNSPECIFIED;
 }
 
 v1::KernelNormalization ToProto(KernelNormalization normalization) {
@@ -70,8 +93,9 @@ struct ProblemWriter {
   void operator()(const LeftGramPower& problem) const {
     request->mutable_left_gram_power()->set_exponent(problem.exponent);
   }
-  void operator()(const MatrixExponential&) const {
-    request->mutable_matrix_exponential();
+  void operator()(const MatrixExponential& problem) const {
+    v1::MatrixExponential* exponential = request->mutable_matrix_exponential();
+    if (problem.terms.has_value()) exponential->set_terms(*problem.terms);
   }
   void operator()(const AttentionKernel& problem) const {
     v1::AttentionKernel* kernel = request->mutable_attention_kernel();
@@ -102,6 +126,7 @@ SolveReport FromProto(const v1::SolveReport& wire) {
   report.rank = wire.rank();
   report.rank_gap = wire.rank_gap();
   report.seed = wire.seed();
+  report.factor_cache_hit = wire.factor_cache_hit();
   report.log_smallest_ridge = wire.log_smallest_ridge();
   report.queue_time = SecondsFromProto(wire.queue_time());
   report.compute_time = SecondsFromProto(wire.compute_time());
@@ -119,6 +144,13 @@ absl::Status OptionsToProto(const SolveOptions& options,
   if (options.seed.has_value()) request->set_seed(*options.seed);
   if (options.ridge.has_value()) request->set_ridge(*options.ridge);
   request->set_method(ToProto(options.method));
+  if (options.sketch.has_value()) {
+    v1::Sketch* sketch = request->mutable_sketch();
+    sketch->set_kind(ToProto(options.sketch->kind));
+    if (options.sketch->rows.has_value()) {
+      sketch->set_rows(*options.sketch->rows);
+    }
+  }
   request->set_extended_output(options.extended_output);
   if (!options.time_limit.has_value()) return absl::OkStatus();
   if (!(*options.time_limit > Seconds(0.0))) {
@@ -134,16 +166,20 @@ absl::Status OptionsToProto(const SolveOptions& options,
 
 }  // namespace
 
-absl::Status ToProto(const TensorView& a, const TensorView& b,
+absl::Status ToProto(const MatrixSource& a, const DenseSource& b,
                      const Problem& problem, const SolveOptions& options,
                      const ClientOptions& limits, v1::SolveRequest* request) {
   absl::Status status = OptionsToProto(options, request);
   if (!status.ok()) return status;
   std::visit(ProblemWriter{request}, problem);
-  status = ToProto(a, "a.dense", limits.request_bytes_max,
-                   request->mutable_a()->mutable_dense());
+  status = ToProto(a, "a", limits.request_bytes_max, request->mutable_a());
   if (!status.ok()) return status;
-  return ToProto(b, "b", limits.request_bytes_max, request->mutable_b());
+  if (const StoredMatrix* stored = b.stored()) {
+    request->set_b_matrix(MatrixName(stored->name));
+    return absl::OkStatus();
+  }
+  return ToProto(*b.dense(), "b", limits.request_bytes_max,
+                 request->mutable_b());
 }
 
 absl::StatusOr<Solution> FromProto(const v1::SolveResponse& response) {

@@ -3,17 +3,17 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "steelyard/client/matrix_source.h"
 #include "steelyard/client/options.h"
 #include "steelyard/client/regression.h"
-#include "steelyard/client/tensor_view.h"
 #include "steelyard/v1/progress.pb.h"
 #include "steelyard/v1/regression_service.pb.h"
 
 namespace steelyard::client {
 
 // `max_response_bytes` is left unset.
-// ERRORS  those of a tensor (tensor_codec.h). InvalidArgument: time_limit <= 0.
-absl::Status ToProto(const TensorView& a, const TensorView& b,
+// ERRORS  those of a source (matrix_codec.h). InvalidArgument: time_limit <= 0.
+absl::Status ToProto(const MatrixSource& a, const DenseSource& b,
                      const Problem& problem, const SolveOptions& options,
                      const ClientOptions& limits, v1::SolveRequest* request);
 

@@ -20,14 +20,6 @@ SetState FromProto(v1::UniversalSetInfo::State state) {
   }
 }
 
-std::chrono::system_clock::time_point FromProto(
-    const google::protobuf::Timestamp& time) {
-  return std::chrono::system_clock::time_point(
-      std::chrono::duration_cast<std::chrono::system_clock::duration>(
-          std::chrono::seconds(time.seconds()) +
-          std::chrono::nanoseconds(time.nanos())));
-}
-
 }  // namespace
 
 SetInfo FromProto(const v1::UniversalSetInfo& wire) {
@@ -41,8 +33,8 @@ SetInfo FromProto(const v1::UniversalSetInfo& wire) {
   info.function = FromProto(wire.function());
   info.causal = wire.causal();
   info.size_bytes = wire.size_bytes();
-  info.create_time = FromProto(wire.create_time());
-  info.expire_time = FromProto(wire.expire_time());
+  info.create_time = TimeFromProto(wire.create_time());
+  info.expire_time = TimeFromProto(wire.expire_time());
   return info;
 }
 

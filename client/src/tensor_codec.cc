@@ -34,38 +34,6 @@ std::string ShapeInWords(const TensorView& view) {
   return words;
 }
 
-// How many bytes the tensor has.
-absl::StatusOr<std::int64_t> CheckedBytes(const TensorView& view,
-                                          const std::string& field) {
-  const std::string shape = absl::StrCat(field, ".shape");
-  if (view.rank() < 1 || view.rank() > 3) {
-    return Invalid("WRONG_SHAPE", shape,
-                   absl::StrCat(shape, " has no 1 to 3 extents"));
-  }
-  std::int64_t bytes = BytesOf(view.type());
-  for (int axis = 0; axis < view.rank(); ++axis) {
-    const std::int64_t extent = view.extent(axis);
-    if (extent < 1) {
-      const std::string at = absl::StrCat(shape, "[", axis, "]");
-      return Invalid("FIELD_OUT_OF_RANGE", at,
-                     absl::StrCat(at, " is ", extent, "; it must be >= 1"));
-    }
-    if (__builtin_mul_overflow(bytes, extent, &bytes)) {
-      return Invalid("SHAPE_OVERFLOW", shape,
-                     absl::StrCat(shape, " ", ShapeInWords(view),
-                                  " has more bytes than 2^63 - 1"));
-    }
-  }
-  const std::int64_t numbers = bytes / BytesOf(view.type());
-  if (numbers != view.available()) {
-    return Invalid(
-        "WRONG_SIZE", field,
-        absl::StrCat(field, " has ", view.available(), " numbers; its shape ",
-                     ShapeInWords(view), " needs ", numbers));
-  }
-  return bytes;
-}
-
 // A view of one to three extents as heads x rows x columns.
 struct Layout {
   std::array<std::int64_t, 3> extents{1, 1, 1};
@@ -192,6 +160,65 @@ absl::StatusOr<std::vector<T>> VectorFromProto(const v1::Tensor& tensor,
 
 }  // namespace
 
+absl::StatusOr<std::int64_t> CheckedBytes(const TensorView& view,
+                                          const std::string& field) {
+  const std::string shape = absl::StrCat(field, ".shape");
+  if (view.rank() < 1 || view.rank() > 3) {
+    return Invalid("WRONG_SHAPE", shape,
+                   absl::StrCat(shape, " has no 1 to 3 extents"));
+  }
+  std::int64_t bytes = BytesOf(view.type());
+  for (int axis = 0; axis < view.rank(); ++axis) {
+    const std::int64_t extent = view.extent(axis);
+    if (extent < 1) {
+      const std::string at = absl::StrCat(shape, "[", axis, "]");
+      return Invalid("FIELD_OUT_OF_RANGE", at,
+                     absl::StrCat(at, " is ", extent, "; it must be >= 1"));
+    }
+    if (__builtin_mul_overflow(bytes, extent, &bytes)) {
+      return Invalid("SHAPE_OVERFLOW", shape,
+                     absl::StrCat(shape, " ", ShapeInWords(view),
+                                  " has more bytes than 2^63 - 1"));
+    }
+  }
+  const std::int64_t numbers = bytes / BytesOf(view.type());
+  if (numbers != view.available()) {
+    return Invalid(
+        "WRONG_SIZE", field,
+        absl::StrCat(field, " has ", view.available(), " numbers; its shape ",
+                     ShapeInWords(view), " needs ", numbers));
+  }
+  return bytes;
+}
+
+absl::Status CheckBytesMax(std::int64_t bytes, const std::string& field,
+                           std::int64_t bytes_max) {
+  if (bytes <= bytes_max) return absl::OkStatus();
+  return LocalError(absl::StatusCode::kResourceExhausted,
+                    absl::StrCat(field, " has ", bytes,
+                                 " bytes; request_bytes_max is ", bytes_max),
+                    {.reason = "LIMIT_EXCEEDED",
+                     .field = field,
+                     .metadata = {{"limit", "request_bytes_max"},
+                                  {"value", absl::StrCat(bytes)},
+                                  {"max", absl::StrCat(bytes_max)}}});
+}
+
+std::optional<ScalarType> ScalarTypeOf(v1::DType dtype) {
+  switch (dtype) {
+    case v1::DTYPE_FLOAT64:
+      return ScalarType::kFloat64;
+    case v1::DTYPE_FLOAT32:
+      return ScalarType::kFloat32;
+    case v1::DTYPE_FLOAT16:
+      return ScalarType::kFloat16;
+    case v1::DTYPE_BFLOAT16:
+      return ScalarType::kBFloat16;
+    default:
+      return std::nullopt;
+  }
+}
+
 v1::DType DTypeOf(ScalarType type) {
   switch (type) {
     case ScalarType::kFloat64:
@@ -245,16 +272,8 @@ absl::Status ToProto(const TensorView& view, const std::string& field,
                      std::int64_t bytes_max, v1::Tensor* tensor) {
   const absl::StatusOr<std::int64_t> bytes = CheckedBytes(view, field);
   if (!bytes.ok()) return bytes.status();
-  if (*bytes > bytes_max) {
-    return LocalError(absl::StatusCode::kResourceExhausted,
-                      absl::StrCat(field, " has ", *bytes,
-                                   " bytes; request_bytes_max is ", bytes_max),
-                      {.reason = "LIMIT_EXCEEDED",
-                       .field = field,
-                       .metadata = {{"limit", "request_bytes_max"},
-                                    {"value", absl::StrCat(*bytes)},
-                                    {"max", absl::StrCat(bytes_max)}}});
-  }
+  absl::Status fits = CheckBytesMax(*bytes, field, bytes_max);
+  if (!fits.ok()) return fits;
   tensor->set_dtype(DTypeOf(view.type()));
   tensor->clear_shape();
   for (int axis = 0; axis < view.rank(); ++axis) {
@@ -309,6 +328,14 @@ absl::StatusOr<RowMajorMatrix> MatrixFromProto(const v1::Tensor& tensor,
 Seconds SecondsFromProto(const google::protobuf::Duration& duration) {
   return Seconds(static_cast<double>(duration.seconds()) +
                  1e-9 * duration.nanos());
+}
+
+std::chrono::system_clock::time_point TimeFromProto(
+    const google::protobuf::Timestamp& time) {
+  return std::chrono::system_clock::time_point(
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(
+          std::chrono::seconds(time.seconds()) +
+          std::chrono::nanoseconds(time.nanos())));
 }
 
 google::protobuf::Duration DurationToProto(Seconds seconds) {

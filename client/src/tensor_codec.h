@@ -1,13 +1,16 @@
-// Tensors between the caller's memory and the wire.
+// Tensors, and times, between the caller's memory and the wire.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "google/protobuf/duration.pb.h"
+#include "google/protobuf/timestamp.pb.h"
 #include "steelyard/client/options.h"
 #include "steelyard/client/regression.h"
 #include "steelyard/client/tensor_view.h"
@@ -24,6 +27,18 @@ namespace steelyard::client {
 //   ResourceExhausted LIMIT_EXCEEDED: more than `bytes_max` bytes.
 absl::Status ToProto(const TensorView& view, const std::string& field,
                      std::int64_t bytes_max, v1::Tensor* tensor);
+
+// How many bytes the tensor has.
+// ERRORS  as above, but for the limit.
+absl::StatusOr<std::int64_t> CheckedBytes(const TensorView& view,
+                                          const std::string& field);
+
+// ResourceExhausted LIMIT_EXCEEDED where `bytes` are more than `bytes_max`.
+absl::Status CheckBytesMax(std::int64_t bytes, const std::string& field,
+                           std::int64_t bytes_max);
+
+// Those of `dtype`; nullopt: no float type.
+std::optional<ScalarType> ScalarTypeOf(v1::DType dtype);
 
 // n (then one column) or n x k FLOAT64 of an answer. `name` is for messages.
 // ERRORS  Internal: any other tensor.
@@ -45,6 +60,9 @@ absl::StatusOr<std::vector<std::int64_t>> IntegersFromProto(
 v1::DType DTypeOf(ScalarType type);
 
 Seconds SecondsFromProto(const google::protobuf::Duration& duration);
+
+std::chrono::system_clock::time_point TimeFromProto(
+    const google::protobuf::Timestamp& time);
 
 // Rounded up to a nanosecond; the longest duration of the wire where it is
 // longer, or infinite.

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "matrix_codec.h"
 #include "score_function_codec.h"
 #include "tensor_codec.h"
 
@@ -29,7 +30,8 @@ v1::Selection ToProto(Selection selection) {
 
 }  // namespace
 
-absl::Status ToProto(const TensorView& keys, const UniversalSetOptions& options,
+absl::Status ToProto(const DenseSource& keys,
+                     const UniversalSetOptions& options,
                      const ClientOptions& limits,
                      v1::FindUniversalSetRequest* request) {
   if (options.epsilon.has_value()) request->set_epsilon(*options.epsilon);
@@ -49,8 +51,8 @@ absl::Status ToProto(const TensorView& keys, const UniversalSetOptions& options,
                                      options.lengths.end());
   if (options.seed.has_value()) request->set_seed(*options.seed);
   request->set_max_response_bytes(limits.response_bytes_max);
-  return ToProto(keys, "keys.dense", limits.request_bytes_max,
-                 request->mutable_keys()->mutable_dense());
+  return ToProto(keys, "keys", limits.request_bytes_max,
+                 request->mutable_keys());
 }
 
 UniversalSet FromProto(const v1::UniversalSet& wire) {

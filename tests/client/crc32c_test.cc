@@ -36,5 +36,19 @@ TEST(Crc32cTest, IsTheOneBitByBitAtEveryLength) {
   }
 }
 
+TEST(Crc32cTest, PiecesJoinToTheWhole) {
+  std::string bytes;
+  for (int i = 0; i < 5000; ++i) bytes.push_back(static_cast<char>(i * 31 + 1));
+  for (const std::size_t piece : {1, 7, 64, 1000, 4999, 5000}) {
+    JoinedCrc32c joined;
+    for (std::size_t at = 0; at < bytes.size(); at += piece) {
+      const std::string part = bytes.substr(at, piece);
+      joined.Add(Crc32c(part), static_cast<std::int64_t>(part.size()));
+    }
+    EXPECT_EQ(joined.value(), Crc32c(bytes)) << piece;
+  }
+  EXPECT_EQ(JoinedCrc32c().value(), Crc32c(""));
+}
+
 }  // namespace
 }  // namespace steelyard::client

@@ -197,12 +197,14 @@ TEST(QueryConversationTest, PositionsCountFromTheLastKeyWhereTheyMatter) {
   const Eigen::MatrixXf values = Eigen::MatrixXf::Zero(5, 2);
   const Eigen::MatrixXf queries = Eigen::MatrixXf::Zero(3, 2);
   const AttendInputs inputs{.values = values, .queries = queries};
-  EXPECT_THAT(PositionsOrLast(inputs, {}), testing::IsEmpty());
-  EXPECT_THAT(PositionsOrLast(inputs, {.causal = true}), ElementsAre(2, 3, 4));
-  EXPECT_THAT(PositionsOrLast(inputs, {.local = Window{1}}),
+  EXPECT_THAT(PositionsOrLast(inputs, {}, 5), testing::IsEmpty());
+  EXPECT_THAT(PositionsOrLast(inputs, {.causal = true}, 5),
               ElementsAre(2, 3, 4));
-  EXPECT_THAT(PositionsOrLast(inputs, {.causal = true, .positions = {0, 1, 2}}),
-              ElementsAre(0, 1, 2));
+  EXPECT_THAT(PositionsOrLast(inputs, {.local = Window{1}}, 5),
+              ElementsAre(2, 3, 4));
+  EXPECT_THAT(
+      PositionsOrLast(inputs, {.causal = true, .positions = {0, 1, 2}}, 5),
+      ElementsAre(0, 1, 2));
 }
 
 }  // namespace

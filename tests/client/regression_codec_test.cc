@@ -36,9 +36,9 @@ std::string Describe(const SolveReport& report) {
   Print(report.forward_error, out);
   Print(report.componentwise_error, out);
   out << report.condition_estimate << " " << report.rank << " "
-      << report.rank_gap << " " << report.seed << " "
-      << report.log_smallest_ridge << " " << report.queue_time.count() << " "
-      << report.compute_time.count();
+      << report.rank_gap << " " << report.seed << " " << report.factor_cache_hit
+      << " " << report.log_smallest_ridge << " " << report.queue_time.count()
+      << " " << report.compute_time.count();
   return out.str();
 }
 
@@ -147,7 +147,8 @@ TEST(RegressionCodecTest, EveryFieldOfTheRequestIsSet) {
       RequestFor(GramPower{3}, {.tolerance = 1e-6,
                                 .max_iterations = 7,
                                 .seed = 5,
-                                .method = Method::kQr,
+                                .method = Method::kSketch,
+                                .sketch = SketchOptions{SketchKind::kSrht, 9},
                                 .ridge = 0.5,
                                 .extended_output = true,
                                 .time_limit = 1500ms});
@@ -159,7 +160,9 @@ TEST(RegressionCodecTest, EveryFieldOfTheRequestIsSet) {
   EXPECT_EQ(request.tolerance(), 1e-6);
   EXPECT_EQ(request.max_iterations(), 7);
   EXPECT_EQ(request.seed(), 5U);
-  EXPECT_EQ(request.method(), v1::METHOD_QR);
+  EXPECT_EQ(request.method(), v1::METHOD_SKETCH);
+  EXPECT_EQ(request.sketch().kind(), v1::SKETCH_KIND_SRHT);
+  EXPECT_EQ(request.sketch().rows(), 9);
   EXPECT_EQ(request.ridge(), 0.5);
   EXPECT_TRUE(request.extended_output());
   EXPECT_EQ(request.time_limit().seconds(), 1);
@@ -174,13 +177,19 @@ TEST(RegressionCodecTest, WhatIsUnsetStaysUnset) {
   EXPECT_FALSE(request.has_seed());
   EXPECT_FALSE(request.has_ridge());
   EXPECT_FALSE(request.has_time_limit());
+  EXPECT_FALSE(request.has_sketch());
   EXPECT_EQ(request.method(), v1::METHOD_UNSPECIFIED);
 }
 
 TEST(RegressionCodecTest, EachProblemHasItsAlternative) {
   EXPECT_EQ(RequestFor(GramPower{}).gram_power().exponent(), 1);
   EXPECT_EQ(RequestFor(LeftGramPower{4}).left_gram_power().exponent(), 4);
-  EXPECT_TRUE(RequestFor(MatrixExponential{}).has_matrix_exponential());
+  const v1::SolveRequest exponential = RequestFor(MatrixExponential{});
+  EXPECT_TRUE(exponential.has_matrix_exponential());
+  EXPECT_FALSE(exponential.matrix_exponential().has_terms());
+  EXPECT_EQ(
+      RequestFor(MatrixExponential{.terms = 12}).matrix_exponential().terms(),
+      12);
   const v1::SolveRequest kernel = RequestFor(AttentionKernel{
       .scale = 0.25, .normalization = KernelNormalization::kSoftmaxRows});
   EXPECT_EQ(kernel.attention_kernel().scale(), 0.25);
@@ -202,8 +211,22 @@ TEST(RegressionCodecTest, EnumsCoverTheWire) {
         std::pair{Method::kQr, v1::METHOD_QR},
         std::pair{Method::kSvd, v1::METHOD_SVD},
         std::pair{Method::kCholesky, v1::METHOD_CHOLESKY},
-        std::pair{Method::kConjugateGradient, v1::METHOD_CONJUGATE_GRADIENT}}) {
+        std::pair{Method::kConjugateGradient, v1::METHOD_CONJUGATE_GRADIENT},
+        std::pair{Method::kSketch, v1::METHOD_SKETCH},
+        std::pair{Method::kSketchPublished, v1::METHOD_SKETCH_PUBLISHED},
+        std::pair{Method::kSeries, v1::METHOD_SERIES}}) {
     EXPECT_EQ(RequestFor(GramPower{}, {.method = ours}).method(), wire);
+  }
+  for (const auto& [ours, wire] :
+       {std::pair{SketchKind::kAutomatic, v1::SKETCH_KIND_UNSPECIFIED},
+        std::pair{SketchKind::kGaussian, v1::SKETCH_KIND_GAUSSIAN},
+        std::pair{SketchKind::kSrht, v1::SKETCH_KIND_SRHT},
+        std::pair{SketchKind::kCountSketch, v1::SKETCH_KIND_COUNT_SKETCH},
+        std::pair{SketchKind::kSparseSign, v1::SKETCH_KIND_SPARSE_SIGN}}) {
+    EXPECT_EQ(RequestFor(GramPower{}, {.sketch = SketchOptions{.kind = ours}})
+                  .sketch()
+                  .kind(),
+              wire);
   }
   for (const auto& [ours, wire] :
        {std::pair{KernelNormalization::kNone, v1::KERNEL_NORMALIZATION_NONE},

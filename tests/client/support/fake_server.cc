@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "steelyard/v1/error_details.pb.h"
+#include "steelyard/v1/matrix_service.grpc.pb.h"
 #include "steelyard/v1/regression_service.grpc.pb.h"
 #include "steelyard/v1/server_service.grpc.pb.h"
 #include "steelyard/v1/universal_set_service.grpc.pb.h"
@@ -55,6 +56,16 @@ grpc::Status AnswerByStream(const Handler& handler, const FakeCall& call,
   return ToGrpc(handler(call, *request, [writer](const Message& message) {
     return writer->Write(message);
   }));
+}
+
+template <typename Handler, typename Request, typename Response>
+grpc::Status AnswerReader(const Handler& handler, const FakeCall& call,
+                          grpc::ServerReader<Request>* reader,
+                          Response* response) {
+  if (!handler) return grpc::Status(grpc::UNIMPLEMENTED, "no handler");
+  return ToGrpc(handler(
+      call, [reader](Request* request) { return reader->Read(request); },
+      response));
 }
 
 template <typename Request, typename Response>
@@ -151,6 +162,7 @@ FakeReply Refusal(int code, const std::string& message,
 
 class FakeServer::Services : public v1::UniversalSetService::Service,
                              public v1::RegressionService::Service,
+                             public v1::MatrixService::Service,
                              public v1::ServerService::Service {
  public:
   explicit Services(FakeHandlers handlers) : handlers_(std::move(handlers)) {}
@@ -249,15 +261,38 @@ class FakeServer::Services : public v1::UniversalSetService::Service,
   grpc::Status MergeStates(grpc::ServerContext* context,
                            grpc::ServerReader<v1::MergeStatesRequest>* reader,
                            v1::MergeStatesResponse* response) override {
-    if (!handlers_.merge_states) {
-      return grpc::Status(grpc::UNIMPLEMENTED, "no handler");
-    }
-    return ToGrpc(handlers_.merge_states(
-        Describe(context, &calls_),
-        [reader](v1::MergeStatesRequest* request) {
-          return reader->Read(request);
-        },
-        response));
+    return AnswerReader(handlers_.merge_states, Describe(context, &calls_),
+                        reader, response);
+  }
+  grpc::Status UploadMatrix(grpc::ServerContext* context,
+                            grpc::ServerReader<v1::UploadMatrixRequest>* reader,
+                            v1::Matrix* matrix) override {
+    return AnswerReader(handlers_.upload_matrix, Describe(context, &calls_),
+                        reader, matrix);
+  }
+  grpc::Status GetUploadStatus(grpc::ServerContext* context,
+                               const v1::GetUploadStatusRequest* request,
+                               v1::UploadStatus* status) override {
+    return Answer(handlers_.get_upload_status, Describe(context, &calls_),
+                  request, status);
+  }
+  grpc::Status GetMatrix(grpc::ServerContext* context,
+                         const v1::GetMatrixRequest* request,
+                         v1::Matrix* matrix) override {
+    return Answer(handlers_.get_matrix, Describe(context, &calls_), request,
+                  matrix);
+  }
+  grpc::Status ListMatrices(grpc::ServerContext* context,
+                            const v1::ListMatricesRequest* request,
+                            v1::ListMatricesResponse* response) override {
+    return Answer(handlers_.list_matrices, Describe(context, &calls_), request,
+                  response);
+  }
+  grpc::Status DeleteMatrix(grpc::ServerContext* context,
+                            const v1::DeleteMatrixRequest* request,
+                            google::protobuf::Empty* response) override {
+    return Answer(handlers_.delete_matrix, Describe(context, &calls_), request,
+                  response);
   }
 
   Health health;
@@ -279,6 +314,8 @@ FakeServer::FakeServer(FakeHandlers handlers, const std::optional<FakeTls>& tls)
       static_cast<v1::UniversalSetService::Service*>(services_.get()));
   builder.RegisterService(
       static_cast<v1::RegressionService::Service*>(services_.get()));
+  builder.RegisterService(
+      static_cast<v1::MatrixService::Service*>(services_.get()));
   builder.RegisterService(
       static_cast<v1::ServerService::Service*>(services_.get()));
   builder.RegisterService(&services_->health);

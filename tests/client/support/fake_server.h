@@ -14,6 +14,7 @@
 #include <string>
 
 #include "steelyard/client/options.h"
+#include "steelyard/v1/matrix_service.pb.h"
 #include "steelyard/v1/regression_service.pb.h"
 #include "steelyard/v1/server_service.pb.h"
 #include "steelyard/v1/universal_set_service.pb.h"
@@ -84,6 +85,18 @@ struct FakeHandlers {
       const FakeCall&, const std::function<bool(v1::MergeStatesRequest*)>& read,
       v1::MergeStatesResponse*)>
       merge_states = {};
+  // `read` gives the requests.
+  std::function<FakeReply(
+      const FakeCall&,
+      const std::function<bool(v1::UploadMatrixRequest*)>& read, v1::Matrix*)>
+      upload_matrix = {};
+  FakeHandler<v1::GetUploadStatusRequest, v1::UploadStatus> get_upload_status =
+      {};
+  FakeHandler<v1::GetMatrixRequest, v1::Matrix> get_matrix = {};
+  FakeHandler<v1::ListMatricesRequest, v1::ListMatricesResponse> list_matrices =
+      {};
+  FakeHandler<v1::DeleteMatrixRequest, google::protobuf::Empty> delete_matrix =
+      {};
   FakeDuplexHandler<v1::StreamKeysRequest, v1::StreamKeysResponse> stream_keys =
       {};
   FakeDuplexHandler<v1::StreamQueryHeavyRequest, v1::StreamQueryHeavyResponse>

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "steelyard/client/matrix_source.h"
 #include "steelyard/client/options.h"
 #include "steelyard/client/regression.h"
 #include "steelyard/client/score_function.h"
@@ -19,9 +20,9 @@ namespace steelyard::client {
 // What is attended to, and by whom.
 struct AttendInputs {
   // n x d or H x n x d. Needed unless the set alone is attended.
-  std::optional<TensorView> keys = std::nullopt;
+  std::optional<DenseSource> keys = std::nullopt;
   // n x e or H x n x e.
-  TensorView values;
+  DenseSource values;
   // m x d or G x m x d, G a multiple of H.
   TensorView queries;
   // "universalSets/{id}" or the id alone. Empty: the set is found from `keys`

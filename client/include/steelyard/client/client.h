@@ -10,7 +10,7 @@
 //
 // THREADS  A Client may be used from any number of threads at once. A copy is
 //   cheap and shares the connection.
-// MEMORY   A call copies its matrices once, into the request.
+// MEMORY   A call copies its matrices once, into the request; an upload not.
 // ERRORS   Those of the server, documented at its RPCs, and
 //   InvalidArgument: a shape that the numbers do not fill; a CallOptions field
 //     out of range. DetailOf(status)->field names it.
@@ -35,6 +35,8 @@
 #include "steelyard/client/error_detail.h"
 #include "steelyard/client/heavy_scores.h"
 #include "steelyard/client/key_stream.h"
+#include "steelyard/client/matrices.h"
+#include "steelyard/client/matrix_source.h"
 #include "steelyard/client/options.h"
 #include "steelyard/client/regression.h"
 #include "steelyard/client/score_function.h"
@@ -73,13 +75,13 @@ class Client {
   // SHAPES  keys: n x d, or H x n x d.
   // COST    2 n d^2 flops a head, in the server.
   absl::StatusOr<UniversalSets> FindUniversalSet(
-      const TensorView& keys, const UniversalSetOptions& options,
+      const DenseSource& keys, const UniversalSetOptions& options,
       const CallOptions& call = {}) const;
 
   // The same with progress and without a limit on the answer. `on_progress` may
   // be empty.
   absl::StatusOr<UniversalSets> StreamFindUniversalSet(
-      const TensorView& keys, const UniversalSetOptions& options,
+      const DenseSource& keys, const UniversalSetOptions& options,
       const ProgressCallback& on_progress, const CallOptions& call = {}) const;
 
   // For each query, every key whose score is >= epsilon, and no other.
@@ -88,7 +90,7 @@ class Client {
   //         multiple of H. Query head g reads key head floor(g H / G).
   // COST    that of FindUniversalSet (nothing with a kept set), then
   //         d (d + |U|) flops a query.
-  absl::StatusOr<HeavyScores> QueryHeavy(const TensorView& keys,
+  absl::StatusOr<HeavyScores> QueryHeavy(const DenseSource& keys,
                                          const TensorView& queries,
                                          const HeavyOptions& options,
                                          const CallOptions& call = {}) const;
@@ -98,7 +100,7 @@ class Client {
                                          const CallOptions& call = {}) const;
   // The same in arrays.
   absl::StatusOr<PackedHeavyScores> QueryHeavyPacked(
-      const TensorView& keys, const TensorView& queries,
+      const DenseSource& keys, const TensorView& queries,
       const HeavyOptions& options, const CallOptions& call = {}) const;
   absl::StatusOr<PackedHeavyScores> QueryHeavyPacked(
       const KeptSet& set, const TensorView& queries,
@@ -108,13 +110,13 @@ class Client {
   // sent in blocks of at most 1 MiB, and answered while the next are sent. When
   // the connection breaks, it goes on with the first unanswered block.
   absl::StatusOr<HeavyScores> StreamQueryHeavy(
-      const TensorView& keys, const TensorView& queries,
+      const DenseSource& keys, const TensorView& queries,
       const HeavyOptions& options, const CallOptions& call = {}) const;
   absl::StatusOr<HeavyScores> StreamQueryHeavy(
       const KeptSet& set, const TensorView& queries,
       const HeavyOptions& options, const CallOptions& call = {}) const;
   // The same for blocks of the caller, as they come.
-  absl::Status StreamQueryHeavy(const TensorView& keys,
+  absl::Status StreamQueryHeavy(const DenseSource& keys,
                                 const QueryBlocks& blocks,
                                 const HeavyOptions& options,
                                 const HeavyBlockCallback& on_block,
@@ -184,17 +186,57 @@ class Client {
                                       const Keeping& keep,
                                       const CallOptions& call = {}) const;
 
+  // Stores a matrix under a name; durable when this returns. What an upload
+  // that broke off has left there is not sent again, also when the connection
+  // breaks under this call, and when an earlier program began it: the same
+  // matrix, the same id.
+  //
+  // SHAPES  n x d, H x n x d; a vector of n is stored as n x 1.
+  // COST    two passes over the bytes: checksum, then the upload.
+  // MEMORY  a chunk. No copy of the matrix is made.
+  // ERRORS  AlreadyExists: the name is another matrix's, or another upload's
+  //   that is not complete: DeleteMatrix first. The same matrix, complete, is
+  //   no error. InvalidArgument NOT_FINITE, with its index. ResourceExhausted
+  //   DISK_FULL. Aborted TAKEN_OVER: a newer upload of it has gone on.
+  absl::StatusOr<UploadedMatrix> UploadMatrix(
+      const std::string& matrix_id, const TensorView& matrix,
+      const UploadOptions& options = {}, const CallOptions& call = {}) const;
+  absl::StatusOr<UploadedMatrix> UploadMatrix(
+      const std::string& matrix_id, const CsrView& matrix,
+      const UploadOptions& options = {}, const CallOptions& call = {}) const;
+  absl::StatusOr<UploadedMatrix> UploadMatrix(
+      const std::string& matrix_id, const MatrixFeed& feed,
+      const UploadOptions& options = {}, const CallOptions& call = {}) const;
+
+  // Of an upload, also a complete one. ERRORS  NotFound.
+  absl::StatusOr<UploadStatus> GetUploadStatus(
+      const std::string& name, const CallOptions& call = {}) const;
+  // ERRORS  NotFound: no complete matrix of that name.
+  absl::StatusOr<MatrixInfo> GetMatrix(const std::string& name,
+                                       const CallOptions& call = {}) const;
+  // Complete ones, by name, ascending: all of them, or one page of at most
+  // page_size (0: 100; at most 1000), the first where page_token is empty.
+  absl::StatusOr<std::vector<MatrixInfo>> ListMatrices(
+      const CallOptions& call = {}) const;
+  absl::StatusOr<MatrixPage> ListMatricesPage(
+      std::int32_t page_size, const std::string& page_token,
+      const CallOptions& call = {}) const;
+  // Also drops an unfinished upload. Calls that run on it go on.
+  absl::Status DeleteMatrix(const std::string& name,
+                            const CallOptions& call = {}) const;
+
   // min |M x - b|.
   //
   // SHAPES  a: n x d; b: rows(M), or rows(M) x k.
-  absl::StatusOr<Solution> Solve(const TensorView& a, const TensorView& b,
+  absl::StatusOr<Solution> Solve(const MatrixSource& a, const DenseSource& b,
                                  const Problem& problem,
                                  const SolveOptions& options = {},
                                  const CallOptions& call = {}) const;
 
   // The same, with progress, and with no limit on the size of the answer.
   // `on_progress` may be empty.
-  absl::StatusOr<Solution> StreamSolve(const TensorView& a, const TensorView& b,
+  absl::StatusOr<Solution> StreamSolve(const MatrixSource& a,
+                                       const DenseSource& b,
                                        const Problem& problem,
                                        const SolveOptions& options,
                                        const ProgressCallback& on_progress,
@@ -212,6 +254,10 @@ class Client {
 
  private:
   explicit Client(std::shared_ptr<const Connection> connection);
+
+  // Of a matrix or of each head; 0: it is none.
+  absl::StatusOr<std::int64_t> RowsOf(const DenseSource& source,
+                                      const CallOptions& call) const;
 
   std::shared_ptr<const Connection> connection_;
 };

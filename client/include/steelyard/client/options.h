@@ -79,6 +79,10 @@ struct DefaultDeadlines {
   Seconds merge_states{3600.0};
   // Of a whole KeyStream, from its opening to its end.
   Seconds stream_keys = kNoDeadline;
+  // Of the whole upload, the checksum and every resumption included.
+  Seconds upload_matrix{3600.0};
+  // Get, List, Delete, GetUploadStatus.
+  Seconds matrix_registry{10.0};
   Seconds solve{300.0};
   Seconds stream_solve{3600.0};
   Seconds get_server_info{5.0};

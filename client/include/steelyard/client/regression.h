@@ -3,16 +3,14 @@
 //
 // A is n x d; b has one column or k.
 //
-//   Problem              M               rows of b  rows of x  ridge l > 0
-//   means GramPower{j}         (A'A)^j         d          d          (A'A + l
-//   I)^j x = b LeftGramPower{j}     A (A'A)^j       n          d          z =
-//   argmin |Az-b|^2
-//                                                              + l |z|^2, then
-//                                                              (A'A + l I)^j x
-//                                                              = z
-//   MatrixExponential{}  e^(A'A)         d          d          refused
-//   AttentionKernel{s}   K = exp(s AA')  n          n          see
-//   normalization
+//   Problem              M              rows of b, x  ridge l > 0
+//   GramPower{j}         (A'A)^j        d, d          (A'A + l I)^j x = b
+//   LeftGramPower{j}     A (A'A)^j      n, d          least squares with l, then
+//                                                     (A'A + l I)^j x = z
+//   MatrixExponential{}  e^(A'A)        d, d          refused
+//   AttentionKernel{s}   K = exp(s AA') n, n          see normalization
+//
+// A sparse A is taken by all but the kernel.
 #pragma once
 
 #include <Eigen/Core>
@@ -38,7 +36,11 @@ struct LeftGramPower {
 };
 
 // e^(A'A) x = b.
-struct MatrixExponential {};
+struct MatrixExponential {
+  // Method::kSeries only: how many terms of the series are added. >= 1. Unset:
+  // as many as the tolerance takes, at most max_iterations.
+  std::optional<std::int32_t> terms = std::nullopt;
+};
 
 // Which matrix the ridge is added to. G = D^-1 K D^-1 has a unit diagonal.
 enum class KernelNormalization {
@@ -63,6 +65,32 @@ enum class Method {
   kSvd,                // Truncated, minimum norm.
   kCholesky,           // Kernel: dense.
   kConjugateGradient,  // Kernel: matrix-free.
+  // Powers: sketch A, precondition with the QR of the sketch, backward stable.
+  kSketch,
+  // Powers: the algorithm of arXiv 2308.14304 as written. To look at: kSketch is
+  // as fast and reaches a smaller error.
+  kSketchPublished,
+  // MatrixExponential term by term. To look at: its error grows like
+  // e^(s_1^2 + s_d^2), s the singular values of A.
+  kSeries,
+};
+
+enum class SketchKind {
+  kAutomatic,  // Chosen by the server, and told in SolveReport::method.
+  kGaussian,   // Independent normal entries: the best, the dearest.
+  kSrht,       // Subsampled randomised Hadamard transform. Dense A only.
+  kCountSketch,  // One entry a row of A, +1 or -1.
+  kSparseSign,   // 8 entries a row of A, each +-1/sqrt(8).
+};
+
+// Of kSketch and kSketchPublished, and of kAutomatic where the server sketches;
+// refused with other methods.
+struct SketchOptions {
+  SketchKind kind = SketchKind::kAutomatic;
+
+  // Rows of the sketch, in [d, n]. More: a better preconditioner, a dearer QR.
+  // Unset: chosen by the server, 4 d to 12 d.
+  std::optional<std::int64_t> rows = std::nullopt;
 };
 
 struct SolveOptions {
@@ -78,6 +106,8 @@ struct SolveOptions {
   std::optional<std::uint64_t> seed = std::nullopt;
 
   Method method = Method::kAutomatic;
+
+  std::optional<SketchOptions> sketch = std::nullopt;
 
   // l of the table above, >= 0, finite. Unset: 0.
   std::optional<double> ridge = std::nullopt;
@@ -131,6 +161,8 @@ struct SolveReport {
   std::int64_t rank = 0;            // Numerical; below d, x has minimum norm.
   double rank_gap = 0.0;            // sigma_(rank+1) / sigma_rank; 0: full.
   std::uint64_t seed = 0;
+  // The factor of a stored matrix was there: this call did not compute it.
+  bool factor_cache_hit = false;
   // Natural logarithm of the smallest ridge that makes the problem solvable.
   // AttentionKernel with kIllConditioned only.
   double log_smallest_ridge = 0.0;
