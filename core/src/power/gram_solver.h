@@ -21,6 +21,10 @@ namespace steelyard {
 
 class GramSolver {
  public:
+  virtual ~GramSolver() = default;
+  GramSolver(GramSolver&&) = default;
+  GramSolver& operator=(GramSolver&&) = default;
+
   // `factor` must outlive the solver.
   // ERRORS  Cancelled, DeadlineExceeded, Aborted here and below: the stop
   // token.
@@ -39,20 +43,24 @@ class GramSolver {
   double row_space_error() const { return row_space_error_; }
 
   // w -> z. COST 2 d^2 k.
-  absl::Status Solve(Matrix<double>& block,
-                     const ComputeContext& context) const;
-  // z -> R z, and z -> G z = R'(R z).
-  absl::Status MultiplyRoot(Matrix<double>& block,
-                            const ComputeContext& context) const;
-  absl::Status MultiplyGram(Matrix<double>& block,
-                            const ComputeContext& context) const;
+  virtual absl::Status Solve(Matrix<double>& block,
+                             const ComputeContext& context) const;
+  // z -> R z, and z -> G z = R'(R z). Of R z only the length is asked:
+  // a solver without an R of A returns another vector as long as A_s z.
+  virtual absl::Status MultiplyRoot(Matrix<double>& block,
+                                    const ComputeContext& context) const;
+  virtual absl::Status MultiplyGram(Matrix<double>& block,
+                                    const ComputeContext& context) const;
   // w = S^-1 c -> S^-1 B B'c: the part of c in the row space of A. The
   // identity for full rank.
   absl::Status Project(ScaledBlock& block, const ComputeContext& context) const;
 
- private:
-  explicit GramSolver(const Factor& factor) : factor_(&factor) {}
+ protected:
+  // Of full rank, whatever `factor` says.
+  explicit GramSolver(const Factor& factor)
+      : factor_(&factor), rank_(factor.r.cols()) {}
 
+ private:
   absl::Status Truncate(const ComputeContext& context);
 
   const Factor* factor_;
