@@ -205,6 +205,7 @@ absl::Status MatrixStore::State::Adopt(const CatalogRow& row,
     const FileNames names = FileNamesOf(row.id, row.number);
     if (found.count(names.part) == 0) {
       if (found.count(names.matrix) == 0) {
+        files->Remove(directory.PathOf(names.marks));
         // On a full disk the row stays, for the next start or the next upload
         // of the id.
         catalog->Remove(row.number).IgnoreError();

@@ -14,7 +14,7 @@
 namespace steelyard::server {
 namespace {
 
-// A mark stays once so many bytes stand behind the one before it.
+// A mark stays when it ends so many bytes behind the last one that does.
 constexpr std::int64_t kMarkBytes = std::int64_t{1} << 20;
 
 // Dirty pages that wait before the disk is set to work on them: large enough
@@ -64,7 +64,7 @@ absl::StatusOr<UploadFile> UploadFile::Resume(const Place& place) {
 absl::Status UploadFile::Allocate() {
   int result = place_.files->Allocate(part_.get(), place_.total);
   if (result == 0) {
-    const std::int64_t marks = place_.total / kMarkBytes + 2;
+    const std::int64_t marks = 2 * (place_.total / kMarkBytes + 2);
     result = place_.files->Allocate(
         marks_.get(), marks * static_cast<std::int64_t>(sizeof(Mark)));
   }
@@ -72,15 +72,21 @@ absl::Status UploadFile::Allocate() {
                      : FileError(-result, "making room for", place_.name);
 }
 
-UploadFile::Mark UploadFile::ReadMark(FileSystem& files, int file,
-                                      std::int64_t index) {
+std::vector<UploadFile::Slot> UploadFile::ReadMarks(FileSystem& files,
+                                                    int file) {
   constexpr std::int64_t kSize = sizeof(Mark);
-  Mark mark;
-  if (ReadAll(files, file, &mark, kSize, index * kSize) != kSize ||
-      mark.own_crc32c != Crc32c(Bytes(&mark, offsetof(Mark, own_crc32c)))) {
-    return {};
+  std::vector<Slot> slots;
+  for (std::int64_t index = 0;; ++index) {
+    Mark mark;
+    if (ReadAll(files, file, &mark, kSize, index * kSize) != kSize) break;
+    if (mark.own_crc32c == Crc32c(Bytes(&mark, offsetof(Mark, own_crc32c)))) {
+      slots.push_back({index, mark});
+    }
   }
-  return mark;
+  std::sort(slots.begin(), slots.end(), [](const Slot& a, const Slot& b) {
+    return a.mark.end < b.mark.end;
+  });
+  return slots;
 }
 
 UploadFile::Time UploadFile::LastTime(FileSystem& files,
@@ -88,46 +94,38 @@ UploadFile::Time UploadFile::LastTime(FileSystem& files,
                                       Time otherwise) {
   const OwnedFile file(files.Open(marks, O_RDONLY));
   if (!file) return otherwise;
-  const std::int64_t count =
-      SizeOfFile(file.get()) / static_cast<std::int64_t>(sizeof(Mark));
-  const Mark mark = ReadMark(files, file.get(), count - 1);
-  if (count < 1 || mark.end == 0) return otherwise;
-  return std::max(otherwise, Time(std::chrono::microseconds(mark.time_us)));
+  Time last = otherwise;
+  for (const Slot& slot : ReadMarks(files, file.get())) {
+    last = std::max(last, Time(std::chrono::microseconds(slot.mark.time_us)));
+  }
+  return last;
 }
 
-// Follows the marks from the first one as long as each stands for bytes that
-// are there and have its checksum.
+// A mark that does not hold says nothing about later ones: it may be left of a
+// time when other bytes were there.
 absl::Status UploadFile::CompareWithMarks() {
   std::vector<char> buffer(static_cast<std::size_t>(kReadBytes));
-  std::int64_t previous_end = 0;
-  for (std::int64_t index = 0;; ++index) {
-    const Mark mark = ReadMark(*place_.files, marks_.get(), index);
-    if (mark.end <= committed_ || mark.end > place_.total) break;
-    std::uint32_t crc = crc32c_;
-    std::int64_t at = committed_;
-    while (at < mark.end) {
-      const std::int64_t wanted = std::min(kReadBytes, mark.end - at);
+  std::uint32_t crc = 0;
+  std::int64_t at = 0;
+  for (const Slot& slot : ReadMarks(*place_.files, marks_.get())) {
+    if (slot.mark.end > place_.total) break;
+    while (at < slot.mark.end) {
+      const std::int64_t wanted = std::min(kReadBytes, slot.mark.end - at);
       const std::int64_t count =
           ReadAll(*place_.files, part_.get(), buffer.data(), wanted, at);
       if (count < 0) {
         return FileError(static_cast<int>(-count), "reading", place_.name);
       }
+      if (count < wanted) return absl::OkStatus();
       crc = ExtendCrc32c(crc,
                          Bytes(buffer.data(), static_cast<std::size_t>(count)));
       at += count;
-      if (count < wanted) break;
     }
-    if (at != mark.end || crc != mark.crc32c) break;
-    previous_end = committed_;
-    committed_ = mark.end;
+    if (crc != slot.mark.crc32c) continue;
+    committed_ = at;
     crc32c_ = crc;
-    next_mark_ = index + 1;
-  }
-  last_kept_end_ = committed_;
-  // The last mark goes on growing if it is still short.
-  if (next_mark_ > 0 && committed_ - previous_end < kMarkBytes) {
-    --next_mark_;
-    last_kept_end_ = previous_end;
+    last_slot_ = kept_slot_ = slot.index;
+    kept_end_ = at;
   }
   return absl::OkStatus();
 }
@@ -135,6 +133,11 @@ absl::Status UploadFile::CompareWithMarks() {
 absl::Status UploadFile::PutMark(Time now, std::int64_t end,
                                  std::uint32_t crc32c) {
   constexpr std::int64_t kSize = sizeof(Mark);
+  if (committed_ - kept_end_ >= kMarkBytes) {
+    kept_slot_ = last_slot_;
+    kept_end_ = committed_;
+  }
+  const std::int64_t slot = kept_slot_ + (last_slot_ == kept_slot_ + 1 ? 2 : 1);
   Mark mark;
   mark.end = end;
   mark.time_us = std::chrono::duration_cast<std::chrono::microseconds>(
@@ -143,12 +146,9 @@ absl::Status UploadFile::PutMark(Time now, std::int64_t end,
   mark.crc32c = crc32c;
   mark.own_crc32c = Crc32c(Bytes(&mark, offsetof(Mark, own_crc32c)));
   const int error =
-      WriteAll(*place_.files, marks_.get(), &mark, kSize, next_mark_ * kSize);
+      WriteAll(*place_.files, marks_.get(), &mark, kSize, slot * kSize);
   if (error != 0) return FileError(error, "marking", place_.name);
-  if (end - last_kept_end_ >= kMarkBytes) {
-    ++next_mark_;
-    last_kept_end_ = end;
-  }
+  last_slot_ = slot;
   return absl::OkStatus();
 }
 
@@ -185,8 +185,9 @@ void UploadFile::Restart() {
   place_.files->Truncate(marks_.get(), 0);
   committed_ = 0;
   crc32c_ = 0;
-  next_mark_ = 0;
-  last_kept_end_ = 0;
+  last_slot_ = -1;
+  kept_slot_ = -1;
+  kept_end_ = 0;
   written_ = 0;
 }
 

@@ -1,14 +1,15 @@
 // The bytes of an upload that is not finished, and proof of how many there are.
 //
 // Beside the bytes lie marks: after each Append, how far it came and the CRC32C
-// of all bytes up to there. Resume reads the bytes, compares them mark by mark
-// and goes on behind the last mark that holds. So what it says it has is there:
-// after a kill all of it, and when the power went what had reached the disk; a
-// stretch that did not (zeros, an earlier length) does not have its checksum.
-// Marks need no fsync for that. They also carry the time of the last Append.
+// of all bytes up to there. Resume reads the bytes and goes on behind the last
+// mark that holds. So what it says it has is there: after a kill all of it, and
+// when the power went what had reached the disk; a stretch that did not (zeros,
+// an earlier length) does not have its checksum. Marks need no fsync for that.
+// They also carry the time of the last Append.
 //
-// A mark is overwritten by the next one until it stands for a MiB, so marks
-// take 32 bytes a MiB.
+// A mark stays when it ends a MiB. The others take turns in the two slots
+// behind the last one that stays, so that the newest is never the one that is
+// being overwritten: marks take at most 64 bytes a MiB.
 //
 // Not safe from several threads.
 #pragma once
@@ -17,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -77,7 +79,12 @@ class UploadFile {
 
   UploadFile(const Place& place, OwnedFile part, OwnedFile marks);
   static absl::StatusOr<UploadFile> OpenFiles(const Place& place, int flags);
-  static Mark ReadMark(FileSystem& files, int file, std::int64_t index);
+  struct Slot {
+    std::int64_t index = 0;
+    Mark mark;
+  };
+  // Whole ones, by their end.
+  static std::vector<Slot> ReadMarks(FileSystem& files, int file);
   absl::Status Allocate();
   absl::Status CompareWithMarks();
   absl::Status PutMark(Time now, std::int64_t end, std::uint32_t crc32c);
@@ -87,9 +94,10 @@ class UploadFile {
   OwnedFile marks_;
   std::int64_t committed_ = 0;
   std::uint32_t crc32c_ = 0;
-  std::int64_t next_mark_ = 0;
-  std::int64_t last_kept_end_ = 0;  // of the mark before next_mark_
-  std::int64_t written_ = 0;        // StartWriting came so far
+  std::int64_t last_slot_ = -1;  // of the newest mark
+  std::int64_t kept_slot_ = -1;  // of the last one that stays
+  std::int64_t kept_end_ = 0;
+  std::int64_t written_ = 0;  // StartWriting came so far
 };
 
 }  // namespace steelyard::server

@@ -83,8 +83,8 @@ TEST_F(UploadFileTest, WhateverTheChunksWhatCameIsThere) {
       ExpectBytesOf(again);
       EXPECT_EQ(UploadFile::LastTime(files_, marks_, {}), now_ - seconds(1));
     }
-    // 32 bytes a MiB and one that grows, however small the chunks.
-    EXPECT_LE(std::filesystem::file_size(marks_), 6u * 32);
+    // Of 4 MiB and of six beginnings, however small the chunks.
+    EXPECT_LE(std::filesystem::file_size(marks_), (4u + 6u) * 64u);
   }
 }
 
@@ -123,21 +123,49 @@ TEST_F(UploadFileTest, AShorterFileIsNoLongerThanItIs) {
   ExpectBytesOf(Resumed());
 }
 
-TEST_F(UploadFileTest, DamagedMarksLowerTheClaimAndNothingElse) {
+TEST_F(UploadFileTest, ADamagedMarkCostsItsOwnStretchAtMost) {
   UploadFile written = Created();
   AppendTo(written, 4 * kMiB, kMiB);
   std::string marks(std::filesystem::file_size(marks_), '\0');
   std::ifstream(marks_, std::ios::binary)
       .read(marks.data(), static_cast<std::streamsize>(marks.size()));
+  ASSERT_EQ(marks.size(), 4u * 32);
   for (std::size_t at = 0; at < marks.size(); ++at) {
     std::string damaged = marks;
     damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
     std::ofstream(marks_, std::ios::binary) << damaged;
-    EXPECT_EQ(Resumed().committed(), static_cast<std::int64_t>(at / 32) * kMiB);
+    EXPECT_EQ(Resumed().committed(), (at < 3 * 32 ? 4 : 3) * kMiB);
   }
   std::filesystem::remove(marks_);
   EXPECT_EQ(Resumed().committed(), 0);
   EXPECT_EQ(UploadFile::LastTime(files_, marks_, now_), now_);
+}
+
+// The newest mark is not the one that is overwritten: a write that is cut in
+// the middle takes nothing that was acknowledged.
+TEST_F(UploadFileTest, ATornMarkTakesNothingThatWasAcknowledged) {
+  UploadFile file = Created();
+  for (std::int64_t end = 50'000; end < 4 * kMiB; end += 50'000) {
+    const auto before = std::filesystem::file_size(marks_);
+    std::string old(before, '\0');
+    std::ifstream(marks_, std::ios::binary)
+        .read(old.data(), static_cast<std::streamsize>(before));
+    const std::int64_t acknowledged = file.committed();
+    AppendTo(file, end, 50'000);
+    std::string now(std::filesystem::file_size(marks_), '\0');
+    std::ifstream(marks_, std::ios::binary)
+        .read(now.data(), static_cast<std::streamsize>(now.size()));
+    // Where the new mark begins, and the first half of it over the old bytes.
+    std::size_t at = 0;
+    while (at < old.size() && old[at] == now[at]) ++at;
+    at = at / 32 * 32;
+    std::string torn = old;
+    torn.resize(std::max(torn.size(), at + 16));
+    torn.replace(at, 16, now.substr(at, 16));
+    std::ofstream(marks_, std::ios::binary) << torn;
+    EXPECT_EQ(Resumed().committed(), acknowledged) << end;
+    std::ofstream(marks_, std::ios::binary) << now;
+  }
 }
 
 // A mark of another upload's bytes says nothing about these.
