@@ -7,46 +7,13 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "linalg/double_double-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace steelyard {
 namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
-
-// product + error = a b exactly; `error` also takes a b_low.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V ProductError(D d, V a, V b, V b_low, V product) {
-#if HWY_NATIVE_FMA
-  (void)d;
-  return hn::MulAdd(a, b_low, hn::MulSub(a, b, product));
-#else
-  // Dekker: halves of 26 bits, whose products are exact. Operands are scaled to
-  // norms near 1, so that 2^27 + 1 times them cannot overflow.
-  const V split = hn::Set(d, 134217729.0);
-  const V a_big = hn::Mul(split, a);
-  const V b_big = hn::Mul(split, b);
-  const V a1 = hn::Sub(a_big, hn::Sub(a_big, a));
-  const V b1 = hn::Sub(b_big, hn::Sub(b_big, b));
-  const V a2 = hn::Sub(a, a1);
-  const V b2 = hn::Sub(b, b1);
-  V error = hn::Sub(hn::Mul(a1, b1), product);
-  error = hn::Add(error, hn::Mul(a1, b2));
-  error = hn::Add(error, hn::Mul(a2, b1));
-  error = hn::Add(error, hn::Mul(a2, b2));
-  return hn::Add(error, hn::Mul(a, b_low));
-#endif
-}
-
-// sum += term exactly; what is lost goes, with `error`, to `rest`.
-template <class V>
-HWY_INLINE void AddTerm(V term, V error, V& sum, V& rest) {
-  const V total = hn::Add(sum, term);
-  const V part = hn::Sub(total, sum);
-  const V lost =
-      hn::Add(hn::Sub(sum, hn::Sub(total, part)), hn::Sub(term, part));
-  sum = total;
-  rest = hn::Add(rest, hn::Add(lost, error));
-}
 
 // Rows that run side by side: enough chains to hide the latency of AddTerm.
 constexpr Index kRows = 4;
