@@ -2,9 +2,12 @@
 
 #include <cmath>
 #include <utility>
+#include <variant>
 
 #include "power/largest_singular_value.h"
 #include "power/matrix_exponential.h"
+#include "sparse/csr_factor.h"
+#include "sparse/csr_scan.h"
 
 namespace steelyard {
 namespace {
@@ -12,15 +15,16 @@ namespace {
 // Condition number up to which refinement with the true A repairs a Gram: N1.
 constexpr double kGramConditionMax = 1e7;
 
-// A as core's dense kernels read it.
-absl::StatusOr<AnyMatrixView> DenseOf(const DenseOrCsr& a) {
-  if (const auto* const dense = std::get_if<AnyMatrixView>(&a)) return *dense;
-  return absl::UnimplementedError("sparse matrices");
+absl::StatusOr<Factor> FactorOf(const DenseOrCsr& a, const ColumnScales& scales,
+                                const FactorOptions& options,
+                                const ComputeContext& context) {
+  if (const auto* const csr = std::get_if<AnyCsrView>(&a)) {
+    return FactorCsr(*csr, scales, options, context);
+  }
+  return FactorMatrix(std::get<AnyMatrixView>(a), scales, options, context);
 }
 
-std::int64_t BytesOf(const Matrix<double>& matrix) {
-  return 8 * matrix.size();
-}
+std::int64_t BytesOf(const Matrix<double>& matrix) { return 8 * matrix.size(); }
 
 std::int64_t BytesOf(const std::vector<double>& numbers) {
   return static_cast<std::int64_t>(8 * numbers.capacity());
@@ -45,9 +49,10 @@ std::int64_t PowerFactor::bytes() const {
 absl::StatusOr<ColumnScales> ScanMatrix(const DenseOrCsr& a,
                                         std::string_view field,
                                         const ComputeContext& context) {
-  const absl::StatusOr<AnyMatrixView> dense = DenseOf(a);
-  if (!dense.ok()) return dense.status();
-  return ScanColumns(*dense, field, context);
+  if (const auto* const csr = std::get_if<AnyCsrView>(&a)) {
+    return ScanColumns(*csr, field, context);
+  }
+  return ScanColumns(std::get<AnyMatrixView>(a), field, context);
 }
 
 std::optional<FactorMethod> FactorMethodOf(std::optional<PowerMethod> method) {
@@ -73,16 +78,13 @@ absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
   made->sketch = options.sketch;
   made->seed = options.seed;
   const bool exponential = options.family == PowerFamily::kMatrixExponential;
-  const absl::StatusOr<AnyMatrixView> dense = DenseOf(a);
-  if (!dense.ok()) return dense.status();
-  absl::StatusOr<Factor> factor =
-      FactorMatrix(*dense, scales,
-                   {.method = exponential ? FactorMethodOfExponential(
-                                                scales, options.method)
-                                          : FactorMethodOf(options.method),
-                    .gram_condition_max = kGramConditionMax,
-                    .ridge = options.ridge},
-                   context);
+  absl::StatusOr<Factor> factor = FactorOf(
+      a, scales,
+      {.method = exponential ? FactorMethodOfExponential(scales, options.method)
+                             : FactorMethodOf(options.method),
+       .gram_condition_max = kGramConditionMax,
+       .ridge = options.ridge},
+      context);
   if (!factor.ok()) return factor.status();
   made->factor = *std::move(factor);
   if (exponential) {

@@ -9,6 +9,7 @@
 #include "linalg/double_double.h"
 #include "linalg/double_double_rows.h"
 #include "linalg/stopped.h"
+#include "power/csr_pass.h"
 
 namespace steelyard {
 namespace {
@@ -248,8 +249,8 @@ std::vector<int> ColumnSlice::Exponents() const {
 absl::StatusOr<PassResult> ResidualPass(const PassInput& input,
                                         Precision precision,
                                         const ComputeContext& context) {
-  if (!std::holds_alternative<AnyMatrixView>(input.a.view)) {
-    return absl::UnimplementedError("sparse matrices");
+  if (std::holds_alternative<AnyCsrView>(input.a.view)) {
+    return CsrResidualPass(input, precision, context);
   }
   return Pass(input, precision).Run(context);
 }
