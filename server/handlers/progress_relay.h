@@ -25,13 +25,14 @@ class ProgressRelay {
 
   explicit ProgressRelay(Clock::time_point arrival) : arrival_(arrival) {}
 
-  // Any thread. Returns at once.
+  // Any thread. Returns at once. Phases "queue" and "wait" are no work yet.
   void Update(const ProgressUpdate& update, Clock::time_point now);
 
   struct Message {
     ProgressUpdate update;  // its phase lives until the next Due
     std::chrono::nanoseconds elapsed{0};
-    // From the speed so far; unset: unknown.
+    // From the speed since the first that was heard of the work, which may have
+    // been under way (others' factor); unset: unknown.
     std::optional<std::chrono::nanoseconds> time_left;
   };
   // The transport thread: what to send now, if anything. The first call is due
@@ -44,7 +45,12 @@ class ProgressRelay {
   std::mutex mutex_;
   std::string phase_ = "queue";
   ProgressUpdate newest_;
-  std::optional<Clock::time_point> work_began_;
+  // The first that was heard of the work: a call may join it midway.
+  struct Mark {
+    Clock::time_point time;
+    double fraction = 0.0;
+  };
+  std::optional<Mark> work_began_;
   bool changed_ = false;
 
   // The transport thread's own.

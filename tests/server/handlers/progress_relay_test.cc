@@ -68,6 +68,28 @@ TEST(ProgressRelayTest, TimeLeftFollowsFromTheSpeedOfTheWork) {
   EXPECT_EQ(*message->time_left, seconds(6));
 }
 
+TEST(ProgressRelayTest, WhoJoinsMidwayKnowsTheSpeedOfWhatItSaw) {
+  ProgressRelay relay(kStart);
+  relay.Update({.phase = "wait"}, kStart);
+  EXPECT_EQ(relay.Due(kStart)->update.phase, "wait");
+  relay.Update({.phase = "factor", .fraction = 0.5}, kStart + seconds(10));
+  const auto joined = relay.Due(kStart + seconds(10));
+  EXPECT_EQ(joined->update.fraction, 0.5);
+  EXPECT_FALSE(joined->time_left.has_value());
+  // A quarter in two seconds: the last quarter takes two.
+  relay.Update({.phase = "iterate", .fraction = 0.75}, kStart + seconds(12));
+  EXPECT_EQ(relay.Due(kStart + seconds(12))->time_left, seconds(2));
+}
+
+TEST(ProgressRelayTest, WaitingIsNoWork) {
+  ProgressRelay relay(kStart);
+  relay.Update({.phase = "wait"}, kStart);
+  relay.Update({.phase = "queue"}, kStart + seconds(5));
+  relay.Update({.phase = "scan", .fraction = 0.0}, kStart + seconds(10));
+  relay.Update({.phase = "iterate", .fraction = 0.5}, kStart + seconds(11));
+  EXPECT_EQ(relay.Due(kStart + seconds(11))->time_left, seconds(1));
+}
+
 TEST(ProgressRelayTest, ThePhaseOutlivesTheTextItCameFrom) {
   ProgressRelay relay(kStart);
   {
