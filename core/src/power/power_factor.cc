@@ -15,10 +15,17 @@ namespace {
 // Condition number up to which refinement with the true A repairs a Gram: N1.
 constexpr double kGramConditionMax = 1e7;
 
+// `asked`: the method of the regression. Where the family wants the grade of a
+// QR, sparse A have a cheaper way to it.
 absl::StatusOr<Factor> FactorOf(const DenseOrCsr& a, const ColumnScales& scales,
-                                const FactorOptions& options,
+                                FactorOptions options,
+                                std::optional<PowerMethod> asked,
                                 const ComputeContext& context) {
   if (const auto* const csr = std::get_if<AnyCsrView>(&a)) {
+    if (options.method == FactorMethod::kQr && asked != PowerMethod::kQr) {
+      options.method.reset();
+      options.grade = FactorGrade::kQr;
+    }
     return FactorCsr(*csr, scales, options, context);
   }
   return FactorMatrix(std::get<AnyMatrixView>(a), scales, options, context);
@@ -84,7 +91,7 @@ absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
                              : FactorMethodOf(options.method),
        .gram_condition_max = kGramConditionMax,
        .ridge = options.ridge},
-      context);
+      options.method, context);
   if (!factor.ok()) return factor.status();
   made->factor = *std::move(factor);
   if (exponential) {

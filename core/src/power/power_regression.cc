@@ -4,11 +4,10 @@
 #include <memory>
 #include <utility>
 
-#include "factor/factor.h"
 #include "linalg/svd.h"
 #include "power/phase_progress.h"
 #include "power/power_factor.h"
-#include "power/residual_pass.h"
+#include "power/power_shape.h"
 #include "power/together.h"
 
 namespace steelyard {
@@ -38,22 +37,24 @@ absl::StatusOr<Solution> SolvePowerRegression(
 
 Cost CostOfPowerRegression(const PowerShape& shape,
                            const PowerRegressionOptions& options, int workers) {
-  const auto [n, d, k, nonzeros] = shape;
+  const Index d = shape.d;
+  const Index k = shape.k;
   const auto real = [](Index i) { return static_cast<double>(i); };
   const Index slice = std::min(k, SliceColumns());
   const bool exponential = options.family == PowerFamily::kMatrixExponential;
   const double levels = exponential ? 1.0 : options.exponent + 1.0;
-  Cost cost = CostOfFactor(n, d, workers);
+  Cost cost = CostOfFactor(shape, workers);
   // One more SVD (minimum norm, exponential) with its operands.
   cost.bytes += CostOfRightSvd(d).bytes + 48.0 * real(d) * real(d);
   cost.flops += 2.0 * CostOfRightSvd(d).flops;
   // z as hi + lo, rho, and the blocks that a certificate works with.
   cost.bytes += 8.0 * real(d) * real(slice) * (3.0 * levels + 16.0);
-  cost.bytes += BytesOfPass(n, d, slice, workers);
+  cost.bytes += BytesOfPass(shape, slice, workers);
   // x, x_low, exponents, report.
   cost.bytes += (8.0 + 8.0 + 8.0) * real(d) * real(k) + 128.0 * real(k);
-  // A level: some 3 plain passes and 2 in double-double (40 n d k each).
-  cost.flops += levels * real(k) * real(d) * (100.0 * real(n) + 40.0 * real(d));
+  // A level: some 3 plain passes and 2 in double-double (40 an entry each).
+  cost.flops +=
+      levels * real(k) * (100.0 * EntriesOf(shape) + 40.0 * real(d) * real(d));
   cost.bytes += 65536.0;
   return cost;
 }

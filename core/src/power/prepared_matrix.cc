@@ -2,11 +2,10 @@
 
 #include <algorithm>
 
-#include "factor/factor.h"
 #include "linalg/svd.h"
 #include "power/phase_progress.h"
 #include "power/power_factor.h"
-#include "power/residual_pass.h"
+#include "power/power_shape.h"
 #include "power/together.h"
 
 namespace steelyard {
@@ -74,7 +73,7 @@ std::vector<absl::StatusOr<Solution>> SolveTogether(
 Cost CostOfPreparing(const PowerShape& shape,
                      const PowerRegressionOptions& options, int workers) {
   const auto d = static_cast<double>(shape.d);
-  Cost cost = CostOfFactor(shape.n, shape.d, workers);
+  Cost cost = CostOfFactor(shape, workers);
   // One more SVD (minimum norm, exponential) with its operands, and what is
   // kept of it.
   cost += CostOfRightSvd(shape.d);
@@ -85,20 +84,18 @@ Cost CostOfPreparing(const PowerShape& shape,
 
 Cost CostOfSolvingTogether(const PowerShape& shape,
                            const PowerRegressionOptions& options, int workers) {
-  const auto n = static_cast<double>(shape.n);
   const auto d = static_cast<double>(shape.d);
   const auto k = static_cast<double>(shape.k);
   const Index slice = std::min(shape.k, SliceColumns());
-  const double levels =
-      IsExponential(options) ? 1.0 : options.exponent + 1.0;
+  const double levels = IsExponential(options) ? 1.0 : options.exponent + 1.0;
   Cost cost;
   // z as hi + lo, rho, and the blocks that a certificate works with.
   cost.bytes = 8.0 * d * static_cast<double>(slice) * (3.0 * levels + 24.0);
-  cost.bytes += BytesOfPass(shape.n, shape.d, slice, workers);
+  cost.bytes += BytesOfPass(shape, slice, workers);
   // x, x_low, exponents, report; the same of what is put together.
   cost.bytes += 40.0 * d * k + 2048.0 * k + 65536.0;
-  // A level: some 3 plain passes and 2 in double-double (40 n d k each).
-  cost.flops = levels * k * d * (100.0 * n + 40.0 * d);
+  // A level: some 3 plain passes and 2 in double-double (40 an entry each).
+  cost.flops = levels * k * (100.0 * EntriesOf(shape) + 40.0 * d * d);
   return cost;
 }
 

@@ -1,0 +1,19 @@
+// What a power regression costs by the extents of A, dense or sparse.
+#pragma once
+
+#include "steelyard/cost.h"
+#include "steelyard/power_regression.h"
+
+namespace steelyard {
+
+// Of the scan and of the way to R, whichever the ladder takes; one SVD of R and
+// the Factor itself included.
+Cost CostOfFactor(const PowerShape& shape, int workers);
+
+// Memory of ResidualPass with k columns.
+double BytesOfPass(const PowerShape& shape, Index k, int workers);
+
+// Entries that a pass over A reads.
+double EntriesOf(const PowerShape& shape);
+
+}  // namespace steelyard
