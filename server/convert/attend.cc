@@ -29,24 +29,29 @@ Index FewestRows(const AttendTerms& terms) {
 }
 
 absl::StatusOr<TensorInput> ValuesFromProto(const v1::AttendRequest& request,
-                                            const Limits& limits) {
+                                            const Limits& limits,
+                                            const MatrixLookup& matrices) {
   if (!request.has_values()) {
     return FieldRequiredError("values", "it holds the values");
   }
   return TensorFromProto(request.values(), "values",
-                         {.cols_max = limits.columns_max}, limits);
+                         {.cols_max = limits.columns_max}, limits, matrices);
 }
 
 // `extent` 0: heads; 1: rows.
-absl::Status Differs(const TensorInput& tensor, const std::string& field,
-                     int extent, const std::string& rule) {
+absl::Status Differs(const TensorInput& tensor, int extent,
+                     const std::string& rule) {
   if (extent == 0 && tensor.extents() == 2) {
-    return WrongShapeError(field + ".shape", "is one head", rule);
+    return WrongShapeError(tensor.PathOfShape(), "is one head", rule);
   }
   const int at = tensor.extents() - 2 + (extent == 0 ? -1 : 0);
+  const Index given = extent == 0 ? tensor.heads() : tensor.rows();
   return WrongShapeError(
-      absl::StrCat(field, ".shape[", at, "]"),
-      absl::StrCat("is ", extent == 0 ? tensor.heads() : tensor.rows()), rule);
+      tensor.PathOfExtent(at),
+      tensor.stored() == nullptr
+          ? absl::StrCat("is ", given)
+          : absl::StrCat("has ", given, extent == 0 ? " heads" : " rows"),
+      rule);
 }
 
 absl::StatusOr<StorageType> OutputType(v1::DType dtype, StorageType values) {
@@ -157,11 +162,12 @@ Cost CostOfCore(const AttendProblem& problem, int workers) {
 class AttendTermsReader {
  public:
   AttendTermsReader(const v1::AttendRequest& request, const SetFacts* set,
-                    const Limits& limits)
-      : request_(request), set_(set), limits_(limits) {}
+                    const Limits& limits, const MatrixLookup& matrices)
+      : request_(request), set_(set), limits_(limits), matrices_(matrices) {}
 
   absl::StatusOr<AttendTerms> Read() {
-    absl::StatusOr<TensorInput> values = ValuesFromProto(request_, limits_);
+    absl::StatusOr<TensorInput> values =
+        ValuesFromProto(request_, limits_, matrices_);
     if (!values.ok()) return values.status();
     AttendTerms terms(*std::move(values));
     for (const auto read :
@@ -183,7 +189,7 @@ class AttendTermsReader {
           "keys", "they are needed unless universal_set alone is attended");
     }
     absl::StatusOr<TensorInput> keys =
-        KeysFromProto(true, request_.keys(), limits_);
+        KeysFromProto(true, request_.keys(), limits_, matrices_);
     if (!keys.ok()) return keys.status();
     terms->keys_ = *std::move(keys);
     return absl::OkStatus();
@@ -198,7 +204,7 @@ class AttendTermsReader {
       const std::string rule =
           absl::StrCat("the set has ", set_->heads, " heads");
       if (values.heads() != set_->heads) {
-        return Differs(values, "values.dense", 0, rule);
+        return Differs(values, 0, rule);
       }
     }
     terms->shape_.rows = values.rows();
@@ -206,18 +212,20 @@ class AttendTermsReader {
     const TensorInput& keys = *terms->keys_;
     if (set_ != nullptr && keys.cols() != set_->columns) {
       return WrongShapeError(
-          absl::StrCat("keys.dense.shape[", keys.extents() - 1, "]"),
-          absl::StrCat("is ", keys.cols()),
+          keys.PathOfExtent(keys.extents() - 1),
+          keys.stored() == nullptr
+              ? absl::StrCat("is ", keys.cols())
+              : absl::StrCat("has ", keys.cols(), " columns"),
           absl::StrCat("the set has keys of ", set_->columns, " columns"));
     }
     terms->shape_.heads = keys.heads();
     terms->shape_.columns = keys.cols();
     if (values.heads() != keys.heads()) {
-      return Differs(values, "values.dense", 0,
+      return Differs(values, 0,
                      absl::StrCat("keys have ", keys.heads(), " heads"));
     }
     if (values.rows() != keys.rows()) {
-      return Differs(values, "values.dense", 1,
+      return Differs(values, 1,
                      absl::StrCat("keys have ", keys.rows(), " rows"));
     }
     return absl::OkStatus();
@@ -337,6 +345,7 @@ class AttendTermsReader {
   const v1::AttendRequest& request_;
   const SetFacts* const set_;
   const Limits& limits_;
+  const MatrixLookup& matrices_;
 };
 
 std::optional<UniversalSetOptions> AttendTerms::search() const {
@@ -351,6 +360,12 @@ std::optional<UniversalSetOptions> AttendTerms::search() const {
   return search;
 }
 
+absl::Status AttendTerms::Load(const StopToken& stop) const {
+  absl::Status loaded = values_.Load(stop);
+  if (loaded.ok() && keys_.has_value()) loaded = keys_->Load(stop);
+  return loaded;
+}
+
 AttendOptions AttendProblem::options() const {
   AttendOptions options = terms_.options();
   options.positions = rows_.positions;
@@ -358,10 +373,10 @@ AttendOptions AttendProblem::options() const {
 }
 
 absl::StatusOr<AttendProblem> AttendProblemFromProto(
-    const v1::AttendRequest& request, const SetFacts* set,
-    const Limits& limits) {
+    const v1::AttendRequest& request, const SetFacts* set, const Limits& limits,
+    const MatrixLookup& matrices) {
   absl::StatusOr<AttendTerms> terms =
-      AttendTermsReader(request, set, limits).Read();
+      AttendTermsReader(request, set, limits, matrices).Read();
   if (!terms.ok()) return terms.status();
   absl::StatusOr<QueryRows> rows =
       RowsFromProto(request.has_queries() ? &request.queries() : nullptr,
@@ -371,14 +386,14 @@ absl::StatusOr<AttendProblem> AttendProblemFromProto(
 }
 
 absl::StatusOr<AttendTerms> AttendOpenFromProto(
-    const v1::AttendRequest& request, const SetFacts* set,
-    const Limits& limits) {
+    const v1::AttendRequest& request, const SetFacts* set, const Limits& limits,
+    const MatrixLookup& matrices) {
   if (request.has_queries() || !request.positions().empty()) {
     return ConflictingFieldsError(
         request.has_queries() ? "queries" : "positions", "is set",
         "in a stream the queries come in blocks, after open");
   }
-  return AttendTermsReader(request, set, limits).Read();
+  return AttendTermsReader(request, set, limits, matrices).Read();
 }
 
 absl::StatusOr<AttendProblem> AttendBlockFromProto(const v1::QueryBlock& block,
@@ -438,11 +453,10 @@ absl::Status AtProtoPath(const absl::Status& status, const AttendTerms& terms) {
   const std::optional<ErrorDetail> detail = DetailOf(status);
   if (detail.has_value() && detail->reason == "WRONG_SHAPE") {
     // A set has another number of keys.
-    return WithField(status,
-                     terms.lengths().empty()
-                         ? absl::StrCat("values.dense.shape[",
-                                        terms.values().extents() - 2, "]")
-                         : "lengths");
+    return WithField(
+        status, terms.lengths().empty()
+                    ? terms.values().PathOfExtent(terms.values().extents() - 2)
+                    : "lengths");
   }
   const absl::Status at_values =
       AtTensor(status, "values", terms.values(), terms.lengths());

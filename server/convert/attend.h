@@ -28,6 +28,9 @@ class AttendTerms {
   // Unset: a set that the server holds is attended alone.
   const std::optional<TensorInput>& keys() const { return keys_; }
   const TensorInput& values() const { return values_; }
+  // Brings stored keys and values; part of the admitted work, before
+  // TensorMatrices.
+  absl::Status Load(const StopToken& stop) const;
   // Of keys and values.
   const Lengths& lengths() const { return lengths_; }
   const KeyShape& shape() const { return shape_; }
@@ -70,7 +73,7 @@ class AttendProblem {
  private:
   friend absl::StatusOr<AttendProblem> AttendProblemFromProto(
       const v1::AttendRequest& request, const SetFacts* set,
-      const Limits& limits);
+      const Limits& limits, const MatrixLookup& matrices);
   friend absl::StatusOr<AttendProblem> AttendBlockFromProto(
       const v1::QueryBlock& block, const AttendTerms& terms,
       const Limits& limits);
@@ -82,14 +85,15 @@ class AttendProblem {
 };
 
 // `set`: what the set that the request names tells; null: it names none.
+// `matrices`: empty where the server keeps none.
 absl::StatusOr<AttendProblem> AttendProblemFromProto(
-    const v1::AttendRequest& request, const SetFacts* set,
-    const Limits& limits);
+    const v1::AttendRequest& request, const SetFacts* set, const Limits& limits,
+    const MatrixLookup& matrices = {});
 
 // The first message of a stream: without queries.
 absl::StatusOr<AttendTerms> AttendOpenFromProto(
-    const v1::AttendRequest& request, const SetFacts* set,
-    const Limits& limits);
+    const v1::AttendRequest& request, const SetFacts* set, const Limits& limits,
+    const MatrixLookup& matrices = {});
 absl::StatusOr<AttendProblem> AttendBlockFromProto(const v1::QueryBlock& block,
                                                    const AttendTerms& terms,
                                                    const Limits& limits);

@@ -53,9 +53,13 @@ HeavyOptions HeavyProblem::options() const {
   return options;
 }
 
+absl::Status HeavyTerms::Load(const StopToken& stop) const {
+  return keys_.has_value() ? keys_->Load(stop) : absl::OkStatus();
+}
+
 absl::StatusOr<HeavyTerms> HeavyTermsFromProto(
     const v1::QueryHeavyRequest& request, const SetFacts* set,
-    const Limits& limits) {
+    const Limits& limits, const MatrixLookup& matrices) {
   HeavyTerms terms;
   absl::StatusOr<ScoreFunction> function = Power{2.0};
   if (set != nullptr) {
@@ -69,7 +73,7 @@ absl::StatusOr<HeavyTerms> HeavyTermsFromProto(
     function = FunctionOfSet(request.has_function(), request.function(), *set);
   } else {
     absl::StatusOr<TensorInput> keys =
-        KeysFromProto(request.has_keys(), request.keys(), limits);
+        KeysFromProto(request.has_keys(), request.keys(), limits, matrices);
     if (!keys.ok()) return keys.status();
     const absl::StatusOr<Lengths> lengths =
         LengthsFromProto(request.lengths(), *keys);
@@ -102,8 +106,9 @@ absl::StatusOr<HeavyTerms> HeavyTermsFromProto(
 
 absl::StatusOr<HeavyProblem> HeavyProblemFromProto(
     const v1::QueryHeavyRequest& request, const SetFacts* set,
-    const Limits& limits) {
-  absl::StatusOr<HeavyTerms> terms = HeavyTermsFromProto(request, set, limits);
+    const Limits& limits, const MatrixLookup& matrices) {
+  absl::StatusOr<HeavyTerms> terms =
+      HeavyTermsFromProto(request, set, limits, matrices);
   if (!terms.ok()) return terms.status();
   absl::StatusOr<QueryRows> rows = QueryRowsFromProto(
       request.has_queries() ? &request.queries() : nullptr, request.positions(),
@@ -114,13 +119,13 @@ absl::StatusOr<HeavyProblem> HeavyProblemFromProto(
 
 absl::StatusOr<HeavyTerms> HeavyOpenFromProto(
     const v1::QueryHeavyRequest& request, const SetFacts* set,
-    const Limits& limits) {
+    const Limits& limits, const MatrixLookup& matrices) {
   if (request.has_queries() || !request.positions().empty()) {
     return ConflictingFieldsError(
         request.has_queries() ? "queries" : "positions", "is set",
         "in a stream the queries come in blocks, after open");
   }
-  return HeavyTermsFromProto(request, set, limits);
+  return HeavyTermsFromProto(request, set, limits, matrices);
 }
 
 absl::StatusOr<HeavyProblem> HeavyBlockFromProto(const v1::QueryBlock& block,

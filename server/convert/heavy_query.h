@@ -27,6 +27,8 @@ class HeavyTerms {
  public:
   // Unset: a set that the server holds.
   const std::optional<TensorInput>& keys() const { return keys_; }
+  // Brings stored keys; part of the admitted work, before TensorMatrices.
+  absl::Status Load(const StopToken& stop) const;
   const Lengths& lengths() const { return lengths_; }
   const KeyShape& shape() const { return shape_; }
   // Without positions.
@@ -41,7 +43,7 @@ class HeavyTerms {
  private:
   friend absl::StatusOr<HeavyTerms> HeavyTermsFromProto(
       const v1::QueryHeavyRequest& request, const SetFacts* set,
-      const Limits& limits);
+      const Limits& limits, const MatrixLookup& matrices);
 
   std::optional<TensorInput> keys_;
   Lengths lengths_;
@@ -62,7 +64,7 @@ class HeavyProblem {
  private:
   friend absl::StatusOr<HeavyProblem> HeavyProblemFromProto(
       const v1::QueryHeavyRequest& request, const SetFacts* set,
-      const Limits& limits);
+      const Limits& limits, const MatrixLookup& matrices);
   friend absl::StatusOr<HeavyProblem> HeavyBlockFromProto(
       const v1::QueryBlock& block, const HeavyTerms& terms,
       const Limits& limits);
@@ -74,17 +76,18 @@ class HeavyProblem {
 };
 
 // `set`: what the set that the request names tells; null: it names none.
+// `matrices`: empty where the server keeps none.
 absl::StatusOr<HeavyTerms> HeavyTermsFromProto(
     const v1::QueryHeavyRequest& request, const SetFacts* set,
-    const Limits& limits);
+    const Limits& limits, const MatrixLookup& matrices = {});
 absl::StatusOr<HeavyProblem> HeavyProblemFromProto(
     const v1::QueryHeavyRequest& request, const SetFacts* set,
-    const Limits& limits);
+    const Limits& limits, const MatrixLookup& matrices = {});
 
 // The first message of a stream: without queries.
 absl::StatusOr<HeavyTerms> HeavyOpenFromProto(
     const v1::QueryHeavyRequest& request, const SetFacts* set,
-    const Limits& limits);
+    const Limits& limits, const MatrixLookup& matrices = {});
 absl::StatusOr<HeavyProblem> HeavyBlockFromProto(const v1::QueryBlock& block,
                                                  const HeavyTerms& terms,
                                                  const Limits& limits);

@@ -27,10 +27,11 @@ Index RowInTensor(Index row, const TensorInput& tensor,
 
 absl::StatusOr<TensorInput> KeysFromProto(bool given,
                                           const v1::MatrixInput& keys,
-                                          const Limits& limits) {
+                                          const Limits& limits,
+                                          const MatrixLookup& matrices) {
   if (!given) return FieldRequiredError("keys", "it holds the keys");
-  return TensorFromProto(keys, "keys", {.cols_max = limits.columns_max},
-                         limits);
+  return TensorFromProto(keys, "keys", {.cols_max = limits.columns_max}, limits,
+                         matrices);
 }
 
 absl::StatusOr<Lengths> LengthsFromProto(

@@ -21,7 +21,8 @@ using Lengths = std::vector<Index>;
 // TensorFromProto.
 absl::StatusOr<TensorInput> KeysFromProto(bool given,
                                           const v1::MatrixInput& keys,
-                                          const Limits& limits);
+                                          const Limits& limits,
+                                          const MatrixLookup& matrices = {});
 
 // The field `lengths`: empty, or one a head of `keys`, each in [1, n].
 // ERRORS  WRONG_SHAPE, FIELD_OUT_OF_RANGE.

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
+#include "server/convert/key_heads.h"
 #include "server/convert/response_size.h"
 #include "server/errors/errors.h"
 #include "steelyard/status.h"
@@ -37,12 +39,107 @@ absl::StatusOr<PowerMethod> PowerMethodOf(v1::Method method) {
       return PowerMethod::kQr;
     case v1::METHOD_SVD:
       return PowerMethod::kSvd;
+    case v1::METHOD_SKETCH:
+      return PowerMethod::kSketch;
+    case v1::METHOD_SKETCH_PUBLISHED:
+      return PowerMethod::kSketchPublished;
     default:
       return ConflictingFieldsError(
           "method", absl::StrCat("is ", v1::Method_Name(method)),
           "gram_power and left_gram_power take METHOD_GRAM, METHOD_QR, "
-          "METHOD_SVD or none");
+          "METHOD_SVD, METHOD_SKETCH, METHOD_SKETCH_PUBLISHED or none");
   }
+}
+
+absl::StatusOr<PowerMethod> ExponentialMethodOf(v1::Method method) {
+  switch (method) {
+    case v1::METHOD_SVD:
+      return PowerMethod::kSvd;
+    case v1::METHOD_SERIES:
+      return PowerMethod::kSeries;
+    default:
+      return ConflictingFieldsError(
+          "method", absl::StrCat("is ", v1::Method_Name(method)),
+          "matrix_exponential takes METHOD_SVD, METHOD_SERIES or none");
+  }
+}
+
+absl::StatusOr<std::optional<SketchKind>> SketchKindOf(
+    const v1::Sketch& sketch) {
+  switch (sketch.kind()) {
+    case v1::SKETCH_KIND_UNSPECIFIED:
+      return std::nullopt;
+    case v1::SKETCH_KIND_GAUSSIAN:
+      return SketchKind::kGaussian;
+    case v1::SKETCH_KIND_SRHT:
+      return SketchKind::kSrht;
+    case v1::SKETCH_KIND_COUNT_SKETCH:
+      return SketchKind::kCountSketch;
+    case v1::SKETCH_KIND_SPARSE_SIGN:
+      return SketchKind::kSparseSign;
+    default:
+      return UnknownEnumError("sketch.kind", static_cast<int>(sketch.kind()),
+                              "SketchKind");
+  }
+}
+
+// Of methods that sketch, and where the server chooses the method.
+absl::Status CheckSketchBelongs(const v1::SolveRequest& request) {
+  const char* const rule =
+      "a sketch is of METHOD_SKETCH, METHOD_SKETCH_PUBLISHED or no method, of "
+      "gram_power and left_gram_power";
+  if (!request.has_gram_power() && !request.has_left_gram_power()) {
+    return ConflictingFieldsError("sketch", "is set", rule);
+  }
+  switch (request.method()) {
+    case v1::METHOD_UNSPECIFIED:
+    case v1::METHOD_SKETCH:
+    case v1::METHOD_SKETCH_PUBLISHED:
+      return absl::OkStatus();
+    default:
+      return ConflictingFieldsError(
+          "sketch",
+          absl::StrCat("is set beside ", v1::Method_Name(request.method())),
+          rule);
+  }
+}
+
+absl::StatusOr<SketchOptions> SketchOf(const v1::SolveRequest& request,
+                                       const MatrixInput& a) {
+  SketchOptions options;
+  if (!request.has_sketch()) return options;
+  if (absl::Status belongs = CheckSketchBelongs(request); !belongs.ok()) {
+    return belongs;
+  }
+  const v1::Sketch& sketch = request.sketch();
+  const auto kind = SketchKindOf(sketch);
+  if (!kind.ok()) return kind.status();
+  options.kind = *kind;
+  if (options.kind == SketchKind::kSrht && a.nonzeros().has_value()) {
+    return ConflictingFieldsError("sketch.kind", "is SKETCH_KIND_SRHT",
+                                  "it takes a dense matrix, and a is CSR");
+  }
+  if (sketch.has_rows()) {
+    if (sketch.rows() < a.cols() || sketch.rows() > a.rows()) {
+      return OutOfRangeError("sketch.rows", absl::StrCat(sketch.rows()),
+                             absl::StrCat("it must be in [d, n], and a is ",
+                                          a.rows(), " x ", a.cols()));
+    }
+    options.rows = sketch.rows();
+  }
+  return options;
+}
+
+// Of every random choice of requests that bring no seed: one a process, so that
+// what was computed for a matrix serves the next request, too.
+std::uint64_t SeedOfProcess() {
+  static const std::uint64_t seed =
+      absl::Uniform<std::uint64_t>(absl::BitGen());
+  return seed;
+}
+
+std::uint64_t SeedOf(const v1::SolveRequest& request) {
+  return request.has_seed() ? request.seed() : SeedOfProcess();
 }
 
 absl::StatusOr<KernelMethod> KernelMethodOf(v1::Method method) {
@@ -122,47 +219,73 @@ absl::Status CheckExponentialAlone(const v1::SolveRequest& request) {
         "extended_output", "is true",
         absl::StrCat(kFamily, " has no extended output"));
   }
-  if (request.method() != v1::METHOD_UNSPECIFIED &&
-      request.method() != v1::METHOD_SVD) {
-    return ConflictingFieldsError(
-        "method", absl::StrCat("is ", v1::Method_Name(request.method())),
-        absl::StrCat(kFamily, " takes METHOD_SVD or none"));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<int>> TermsOf(const v1::SolveRequest& request) {
+  constexpr char kField[] = "matrix_exponential.terms";
+  if (!request.matrix_exponential().has_terms()) return std::nullopt;
+  const int terms = request.matrix_exponential().terms();
+  if (request.method() != v1::METHOD_SERIES) {
+    return ConflictingFieldsError(kField, absl::StrCat("is ", terms),
+                                  "terms are of METHOD_SERIES");
   }
+  if (terms < 1) {
+    return OutOfRangeError(kField, absl::StrCat(terms), "it must be >= 1");
+  }
+  return terms;
+}
+
+// The family, its exponent or its terms.
+absl::Status SetFamily(const v1::SolveRequest& request, const Limits& limits,
+                       PowerRegressionOptions* options) {
+  if (request.has_matrix_exponential()) {
+    options->family = PowerFamily::kMatrixExponential;
+    if (absl::Status alone = CheckExponentialAlone(request); !alone.ok()) {
+      return alone;
+    }
+    const auto terms = TermsOf(request);
+    if (!terms.ok()) return terms.status();
+    options->terms = *terms;
+    return absl::OkStatus();
+  }
+  const bool even = request.has_gram_power();
+  options->family =
+      even ? PowerFamily::kGramPower : PowerFamily::kLeftGramPower;
+  const absl::StatusOr<int> exponent =
+      even ? ExponentOf("gram_power.exponent", request.gram_power().exponent(),
+                        1, limits)
+           : ExponentOf("left_gram_power.exponent",
+                        request.left_gram_power().exponent(), 0, limits);
+  if (!exponent.ok()) return exponent.status();
+  options->exponent = *exponent;
   return absl::OkStatus();
 }
 
 absl::StatusOr<PowerRegressionOptions> PowerOptionsOf(
     const v1::SolveRequest& request, const SharedOptions& shared,
-    const Limits& limits) {
+    const MatrixInput& a, const Limits& limits) {
   PowerRegressionOptions options;
   options.tolerance = shared.tolerance;
   options.max_iterations =
       shared.max_iterations.value_or(options.max_iterations);
   options.ridge = shared.ridge;
   options.extended_output = request.extended_output();
-  if (request.has_matrix_exponential()) {
-    options.family = PowerFamily::kMatrixExponential;
-    if (absl::Status alone = CheckExponentialAlone(request); !alone.ok()) {
-      return alone;
-    }
-  } else {
-    const bool even = request.has_gram_power();
-    options.family =
-        even ? PowerFamily::kGramPower : PowerFamily::kLeftGramPower;
-    const absl::StatusOr<int> exponent =
-        even ? ExponentOf("gram_power.exponent",
-                          request.gram_power().exponent(), 1, limits)
-             : ExponentOf("left_gram_power.exponent",
-                          request.left_gram_power().exponent(), 0, limits);
-    if (!exponent.ok()) return exponent.status();
-    options.exponent = *exponent;
+  options.seed = {SeedOf(request)};
+  if (absl::Status family = SetFamily(request, limits, &options);
+      !family.ok()) {
+    return family;
   }
   if (request.method() != v1::METHOD_UNSPECIFIED) {
     const absl::StatusOr<PowerMethod> method =
-        PowerMethodOf(request.method());
+        request.has_matrix_exponential() ? ExponentialMethodOf(request.method())
+                                         : PowerMethodOf(request.method());
     if (!method.ok()) return method.status();
     options.method = *method;
   }
+  const absl::StatusOr<SketchOptions> sketch = SketchOf(request, a);
+  if (!sketch.ok()) return sketch.status();
+  options.sketch = *sketch;
   return options;
 }
 
@@ -183,8 +306,24 @@ absl::StatusOr<KernelNormalization> NormalizationOf(
   }
 }
 
+absl::Status CheckKernelAlone(const v1::SolveRequest& request,
+                              const MatrixInput& a) {
+  if (a.csr() != nullptr) {
+    return ConflictingFieldsError(
+        a.csr()->path(),
+        a.stored() == nullptr ? "is set" : "names a CSR matrix",
+        "attention_kernel takes a dense matrix");
+  }
+  if (request.extended_output()) {
+    return ConflictingFieldsError("extended_output", "is true",
+                                  "attention_kernel has no extended output");
+  }
+  return request.has_sketch() ? CheckSketchBelongs(request) : absl::OkStatus();
+}
+
 absl::StatusOr<AttentionKernelOptions> KernelOptionsOf(
-    const v1::SolveRequest& request, const SharedOptions& shared) {
+    const v1::SolveRequest& request, const SharedOptions& shared,
+    const MatrixInput& a) {
   AttentionKernelOptions options;
   options.tolerance = shared.tolerance.value_or(options.tolerance);
   options.max_iterations =
@@ -203,9 +342,8 @@ absl::StatusOr<AttentionKernelOptions> KernelOptionsOf(
       NormalizationOf(kernel);
   if (!normalization.ok()) return normalization.status();
   options.normalization = *normalization;
-  if (request.extended_output()) {
-    return ConflictingFieldsError("extended_output", "is true",
-                                  "attention_kernel has no extended output");
+  if (absl::Status alone = CheckKernelAlone(request, a); !alone.ok()) {
+    return alone;
   }
   if (request.method() != v1::METHOD_UNSPECIFIED) {
     const absl::StatusOr<KernelMethod> method =
@@ -217,7 +355,8 @@ absl::StatusOr<AttentionKernelOptions> KernelOptionsOf(
 }
 
 absl::StatusOr<std::variant<PowerRegressionOptions, AttentionKernelOptions>>
-OptionsOf(const v1::SolveRequest& request, const Limits& limits) {
+OptionsOf(const v1::SolveRequest& request, const MatrixInput& a,
+          const Limits& limits) {
   const absl::StatusOr<SharedOptions> shared = SharedOptionsOf(request);
   if (!shared.ok()) return shared.status();
   const int method = static_cast<int>(request.method());
@@ -228,9 +367,9 @@ OptionsOf(const v1::SolveRequest& request, const Limits& limits) {
     case v1::SolveRequest::kGramPower:
     case v1::SolveRequest::kLeftGramPower:
     case v1::SolveRequest::kMatrixExponential:
-      return PowerOptionsOf(request, *shared, limits);
+      return PowerOptionsOf(request, *shared, a, limits);
     case v1::SolveRequest::kAttentionKernel:
-      return KernelOptionsOf(request, *shared);
+      return KernelOptionsOf(request, *shared, a);
     case v1::SolveRequest::PROBLEM_NOT_SET:
       break;
   }
@@ -239,27 +378,41 @@ OptionsOf(const v1::SolveRequest& request, const Limits& limits) {
       "gram_power, left_gram_power, matrix_exponential or attention_kernel");
 }
 
+absl::StatusOr<TensorInput> UncheckedRightHandSide(
+    const v1::SolveRequest& request, const Limits& limits,
+    const MatrixLookup& matrices) {
+  TensorRule rule{.extents_min = 1,
+                  .extents_max = 2,
+                  .cols_max = limits.right_hand_sides_max,
+                  .cols_limit = "right_hand_sides_max"};
+  switch (request.right_hand_side_case()) {
+    case v1::SolveRequest::kB:
+      return TensorFromProto(request.b(), "b", rule, limits);
+    case v1::SolveRequest::kBMatrix:
+      rule.extents_min = 2;
+      return StoredTensor(matrices, request.b_matrix(), "b_matrix", rule,
+                          limits);
+    case v1::SolveRequest::RIGHT_HAND_SIDE_NOT_SET:
+      break;
+  }
+  return FieldRequiredError("b", "it or b_matrix holds the right-hand sides");
+}
+
 // b has rows(M) rows: n for left_gram_power and attention_kernel, d otherwise.
 absl::StatusOr<TensorInput> RightHandSideFromProto(
-    const v1::SolveRequest& request, const TensorInput& a,
-    const Limits& limits) {
-  if (!request.has_b()) {
-    return FieldRequiredError("b", "it holds the right-hand sides");
-  }
+    const v1::SolveRequest& request, const MatrixInput& a, const Limits& limits,
+    const MatrixLookup& matrices) {
   absl::StatusOr<TensorInput> b =
-      TensorFromProto(request.b(), "b",
-                      {.extents_min = 1,
-                       .extents_max = 2,
-                       .cols_max = limits.right_hand_sides_max,
-                       .cols_limit = "right_hand_sides_max"},
-                      limits);
+      UncheckedRightHandSide(request, limits, matrices);
   if (!b.ok()) return b;
   const bool by_rows =
       request.has_left_gram_power() || request.has_attention_kernel();
   const Index required = by_rows ? a.rows() : a.cols();
   if (b->rows() != required) {
     return WrongShapeError(
-        "b.shape[0]", absl::StrCat("is ", b->rows()),
+        b->PathOfExtent(0),
+        b->stored() == nullptr ? absl::StrCat("is ", b->rows())
+                               : absl::StrCat("has ", b->rows(), " rows"),
         absl::StrCat("a has ", required, by_rows ? " rows" : " columns"));
   }
   return b;
@@ -316,20 +469,22 @@ bool SolveProblem::extended_output() const {
 }
 
 absl::StatusOr<SolveProblem> SolveProblemFromProto(
-    const v1::SolveRequest& request, const Limits& limits) {
+    const v1::SolveRequest& request, const Limits& limits,
+    const MatrixLookup& matrices) {
   if (!request.has_a()) return FieldRequiredError("a", "it holds the matrix");
-  absl::StatusOr<TensorInput> a = TensorFromProto(
+  absl::StatusOr<MatrixInput> a = MatrixFromProto(
       request.a(), "a", {.extents_max = 2, .cols_max = limits.columns_max},
-      limits);
+      limits, matrices);
   if (!a.ok()) return a.status();
-  const auto options = OptionsOf(request, limits);
+  const auto options = OptionsOf(request, *a, limits);
   if (!options.ok()) return options.status();
-  absl::StatusOr<TensorInput> b = RightHandSideFromProto(request, *a, limits);
+  absl::StatusOr<TensorInput> b =
+      RightHandSideFromProto(request, *a, limits, matrices);
   if (!b.ok()) return b.status();
 
   SolveProblem problem(*std::move(a), *std::move(b));
   problem.options_ = *options;
-  if (request.has_seed()) problem.seed_ = request.seed();
+  problem.seed_ = SeedOf(request);
   const auto time_limit = TimeLimitOf(request);
   if (!time_limit.ok()) return time_limit.status();
   problem.time_limit_ = *time_limit;
@@ -343,26 +498,30 @@ absl::StatusOr<SolveProblem> SolveProblemFromProto(
   return problem;
 }
 
+PowerShape ShapeOf(const SolveProblem& problem) {
+  return {.n = problem.a().rows(),
+          .d = problem.a().cols(),
+          .k = problem.right_hand_sides(),
+          .nonzeros = problem.a().nonzeros()};
+}
+
 Cost CostOf(const SolveProblem& problem, int workers) {
-  const Index n = problem.a().rows();
-  const Index d = problem.a().cols();
-  const Index k = problem.right_hand_sides();
+  const PowerShape shape = ShapeOf(problem);
   Cost cost =
       std::holds_alternative<AttentionKernelOptions>(problem.options())
           ? CostOfAttentionKernelRegression(
-                n, d, k, std::get<AttentionKernelOptions>(problem.options()),
-                workers)
+                shape.n, shape.d, shape.k,
+                std::get<AttentionKernelOptions>(problem.options()), workers)
           : CostOfPowerRegression(
-                {.n = n, .d = d, .k = k},
-                std::get<PowerRegressionOptions>(problem.options()),
+                shape, std::get<PowerRegressionOptions>(problem.options()),
                 workers);
   cost.bytes +=
       static_cast<double>(problem.a().copy_bytes() + problem.b().copy_bytes());
   // Message and wire form, each with x (8 bytes a number, 4 more where it needs
   // an exponent) and the report.
-  cost.bytes +=
-      2.0 * (12.0 * SolutionNumbers(problem) +
-             kReportEntryBytesMax * static_cast<double>(k) + kReportBytesMax);
+  cost.bytes += 2.0 * (12.0 * SolutionNumbers(problem) +
+                       kReportEntryBytesMax * static_cast<double>(shape.k) +
+                       kReportBytesMax);
   return cost;
 }
 
@@ -381,18 +540,7 @@ std::string DescriptionOf(const SolveProblem& problem) {
 
 absl::Status AtProtoPath(const absl::Status& status,
                          const SolveProblem& problem) {
-  const std::optional<ErrorDetail> detail = DetailOf(status);
-  if (!detail.has_value()) return status;
-  const auto entry = detail->metadata.find("index");
-  const std::string index =
-      entry == detail->metadata.end() ? "" : entry->second;
-  if (detail->field == "a") {
-    return WithField(status, problem.a().PathOfNumber(index));
-  }
-  if (detail->field == "b") {
-    return WithField(status, problem.b().PathOfNumber(index));
-  }
-  return status;
+  return AtTensor(problem.a().AtPath(status, "a"), "b", problem.b());
 }
 
 absl::Status CheckResponseSize(const SolveProblem& problem) {

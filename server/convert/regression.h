@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/convert/matrix_input.h"
 #include "server/convert/tensor_input.h"
 #include "server/limits/limits.h"
 #include "steelyard/attention_kernel_regression.h"
@@ -24,8 +25,8 @@ namespace steelyard::server {
 
 class SolveProblem {
  public:
-  // n x d.
-  const TensorInput& a() const { return a_; }
+  // n x d. Sparse for power regressions only.
+  const MatrixInput& a() const { return a_; }
   // rows(M) x k; extents() is 1 where it was given as a vector.
   const TensorInput& b() const { return b_; }
   // Which of the two says which family.
@@ -33,8 +34,8 @@ class SolveProblem {
       const {
     return options_;
   }
-  // Unset: the server chooses one and tells it in the report.
-  std::optional<std::uint64_t> seed() const { return seed_; }
+  // The caller's, or this process's: told in the report.
+  std::uint64_t seed() const { return seed_; }
   // Of the work, from its start. Unset: none.
   std::optional<std::chrono::nanoseconds> time_limit() const {
     return time_limit_;
@@ -49,20 +50,26 @@ class SolveProblem {
 
  private:
   friend absl::StatusOr<SolveProblem> SolveProblemFromProto(
-      const v1::SolveRequest& request, const Limits& limits);
-  SolveProblem(TensorInput a, TensorInput b)
+      const v1::SolveRequest& request, const Limits& limits,
+      const MatrixLookup& matrices);
+  SolveProblem(MatrixInput a, TensorInput b)
       : a_(std::move(a)), b_(std::move(b)) {}
 
-  TensorInput a_;
+  MatrixInput a_;
   TensorInput b_;
   std::variant<PowerRegressionOptions, AttentionKernelOptions> options_;
-  std::optional<std::uint64_t> seed_;
+  std::uint64_t seed_ = 0;
   std::optional<std::chrono::nanoseconds> time_limit_;
   std::int64_t max_response_bytes_ = 0;
 };
 
+// `matrices`: empty where the server keeps none.
 absl::StatusOr<SolveProblem> SolveProblemFromProto(
-    const v1::SolveRequest& request, const Limits& limits);
+    const v1::SolveRequest& request, const Limits& limits,
+    const MatrixLookup& matrices = {});
+
+// What core knows of the extents before it reads a number.
+PowerShape ShapeOf(const SolveProblem& problem);
 
 // Flops, and bytes beyond the request message: the work of core, aligned copies
 // of tensors, the answer's message and its wire form.

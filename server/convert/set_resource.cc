@@ -3,26 +3,15 @@
 #include <cstdint>
 #include <numeric>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
-#include "server/checksum/crc32c.h"
 #include "server/convert/score_function.h"
 #include "server/errors/errors.h"
 #include "server/sets/set_name.h"
 
 namespace steelyard::server {
 namespace {
-
-constexpr std::int32_t kPageSizeDefault = 100;
-constexpr std::int32_t kPageSizeMax = 1000;
-
-// A token is the last id of the page before and a checksum, so that a text that
-// nobody was given is told from one that was.
-std::string TokenOf(const std::string& id) {
-  return absl::StrCat(id, ".", absl::Hex(Crc32c(id), absl::kZeroPad8));
-}
 
 v1::UniversalSetInfo::State StateOf(SetState state) {
   switch (state) {
@@ -83,34 +72,13 @@ void ToProto(const SetInfo& info, v1::UniversalSetInfo* proto) {
   TimeToProto(info.expire_time, proto->mutable_expire_time());
 }
 
-absl::StatusOr<PageRequest> PageRequestFromProto(
-    const v1::ListUniversalSetsRequest& request) {
-  if (request.page_size() < 0 || request.page_size() > kPageSizeMax) {
-    return OutOfRangeError("page_size", absl::StrCat(request.page_size()),
-                           absl::StrCat("it must be in [0, ", kPageSizeMax,
-                                        "]; 0 means ", kPageSizeDefault));
-  }
-  PageRequest page;
-  page.size = static_cast<std::size_t>(
-      request.page_size() == 0 ? kPageSizeDefault : request.page_size());
-  const std::string& token = request.page_token();
-  if (token.empty()) return page;
-  page.after = token.substr(0, token.find('.'));
-  if (!CheckSetId(page.after, "page_token").ok() ||
-      token != TokenOf(page.after)) {
-    return OutOfRangeError("page_token", "not one that this server gave",
-                           "it must be the next_page_token of the page before");
-  }
-  return page;
-}
-
 void ToProto(const SetRegistry::Page& page,
              v1::ListUniversalSetsResponse* response) {
   for (const SetInfo& info : page.sets) ToProto(info, response->add_sets());
   if (!page.more) return;
   const absl::StatusOr<std::string> last =
       SetIdOf(page.sets.back().name, "name");
-  response->set_next_page_token(TokenOf(*last));
+  response->set_next_page_token(PageTokenOf(*last));
 }
 
 absl::StatusOr<std::vector<Index>> HeadsFromProto(

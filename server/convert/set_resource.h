@@ -1,12 +1,12 @@
 // What requests say about stored sets, and what is told of them.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "google/protobuf/duration.pb.h"
+#include "server/convert/page.h"
 #include "server/sets/set_registry.h"
 #include "steelyard/v1/universal_set_service.pb.h"
 
@@ -20,17 +20,6 @@ absl::StatusOr<SetRequest> SetRequestFromProto(
     const google::protobuf::Duration& ttl, const std::string& path);
 
 void ToProto(const SetInfo& info, v1::UniversalSetInfo* proto);
-
-// Where a page begins, and how long it may be.
-struct PageRequest {
-  std::string after;  // id of the set before it; empty: the first page
-  std::size_t size = 0;
-};
-
-// ERRORS  FIELD_OUT_OF_RANGE: page_size outside [0, 1000], a page_token that is
-//         not one of ours.
-absl::StatusOr<PageRequest> PageRequestFromProto(
-    const v1::ListUniversalSetsRequest& request);
 
 void ToProto(const SetRegistry::Page& page,
              v1::ListUniversalSetsResponse* response);

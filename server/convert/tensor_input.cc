@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/convert/stored_input.h"
 #include "server/errors/errors.h"
 
 namespace steelyard::server {
@@ -13,6 +14,8 @@ namespace {
 
 // Tensors are used in place, so memory must look like the wire.
 static_assert(std::endian::native == std::endian::little);
+
+constexpr char kDenseRule[] = "a dense matrix is taken here";
 
 std::string ShapeText(const v1::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.shape(), ", "), "]");
@@ -48,39 +51,20 @@ absl::Status CheckSource(const v1::Tensor& tensor, const std::string& path,
   return absl::OkStatus();
 }
 
-absl::StatusOr<StorageType> StorageTypeOf(const v1::Tensor& tensor,
+absl::StatusOr<StorageType> TypeOfNumbers(const v1::Tensor& tensor,
                                           const std::string& path) {
   const std::string field = path + ".dtype";
-  const int number = static_cast<int>(tensor.dtype());
-  if (!v1::DType_IsValid(number)) {
-    return UnknownEnumError(field, number, "DType");
+  const bool by_hand = tensor.values_size() > 0;
+  if (!by_hand || !v1::DType_IsValid(tensor.dtype())) {
+    return StorageTypeOf(tensor.dtype(), field);
   }
-  if (tensor.values_size() > 0) {
-    if (tensor.dtype() == v1::DTYPE_UNSPECIFIED ||
-        tensor.dtype() == v1::DTYPE_FLOAT64) {
-      return StorageType::kFloat64;
-    }
-    return WrongDtypeError(field,
-                           absl::StrCat("is ", v1::DType_Name(tensor.dtype())),
-                           "values are DTYPE_FLOAT64 or unspecified");
+  if (tensor.dtype() == v1::DTYPE_UNSPECIFIED ||
+      tensor.dtype() == v1::DTYPE_FLOAT64) {
+    return StorageType::kFloat64;
   }
-  switch (tensor.dtype()) {
-    case v1::DTYPE_FLOAT64:
-      return StorageType::kFloat64;
-    case v1::DTYPE_FLOAT32:
-      return StorageType::kFloat32;
-    case v1::DTYPE_FLOAT16:
-      return StorageType::kFloat16;
-    case v1::DTYPE_BFLOAT16:
-      return StorageType::kBFloat16;
-    case v1::DTYPE_INT64:
-      return WrongDtypeError(
-          field, "is DTYPE_INT64",
-          "inputs are FLOAT64, FLOAT32, FLOAT16 or BFLOAT16; INT64 is for "
-          "answers");
-    default:
-      return FieldRequiredError(field, "it says how data stores its numbers");
-  }
+  return WrongDtypeError(field,
+                         absl::StrCat("is ", v1::DType_Name(tensor.dtype())),
+                         "values are DTYPE_FLOAT64 or unspecified");
 }
 
 std::string ExtentsText(const TensorRule& rule) {
@@ -144,24 +128,26 @@ absl::Status CheckSize(const v1::Tensor& tensor, const std::string& path,
       absl::StrCat("shape ", shape, " of ", NameOf(type), " requires ", bytes));
 }
 
-absl::Status CheckLimits(const TensorInput::Layout& layout,
-                         const std::string& path, const TensorRule& rule,
+absl::Status CheckLimits(const TensorInput& tensor, const TensorRule& rule,
                          const Limits& limits) {
-  if (layout.heads > limits.heads_max) {
-    const std::string field = ExtentPath(path, 0);
-    return LimitExceededError({.field = field,
-                               .what = field,
-                               .limit = "heads_max",
-                               .value = double(layout.heads),
-                               .max = double(limits.heads_max)});
+  const bool stored = tensor.stored() != nullptr;
+  if (tensor.heads() > limits.heads_max) {
+    const std::string field = tensor.PathOfExtent(0);
+    return LimitExceededError(
+        {.field = field,
+         .what = stored ? "the number of heads of " + field : field,
+         .limit = "heads_max",
+         .value = double(tensor.heads()),
+         .max = double(limits.heads_max)});
   }
-  if (layout.cols > rule.cols_max) {
-    const std::string field = ExtentPath(path, layout.extents - 1);
-    return LimitExceededError({.field = field,
-                               .what = field,
-                               .limit = rule.cols_limit,
-                               .value = double(layout.cols),
-                               .max = double(rule.cols_max)});
+  if (tensor.cols() > rule.cols_max) {
+    const std::string field = tensor.PathOfExtent(tensor.extents() - 1);
+    return LimitExceededError(
+        {.field = field,
+         .what = stored ? "the number of columns of " + field : field,
+         .limit = rule.cols_limit,
+         .value = double(tensor.cols()),
+         .max = double(rule.cols_max)});
   }
   return absl::OkStatus();
 }
@@ -219,6 +205,29 @@ const char* NameOf(StorageType type) {
   return "FLOAT64";
 }
 
+absl::StatusOr<StorageType> StorageTypeOf(v1::DType dtype,
+                                          const std::string& field) {
+  switch (dtype) {
+    case v1::DTYPE_FLOAT64:
+      return StorageType::kFloat64;
+    case v1::DTYPE_FLOAT32:
+      return StorageType::kFloat32;
+    case v1::DTYPE_FLOAT16:
+      return StorageType::kFloat16;
+    case v1::DTYPE_BFLOAT16:
+      return StorageType::kBFloat16;
+    case v1::DTYPE_INT64:
+      return WrongDtypeError(
+          field, "is DTYPE_INT64",
+          "inputs are FLOAT64, FLOAT32, FLOAT16 or BFLOAT16; INT64 is for "
+          "answers");
+    case v1::DTYPE_UNSPECIFIED:
+      return FieldRequiredError(field, "it says how data stores its numbers");
+    default:
+      return UnknownEnumError(field, static_cast<int>(dtype), "DType");
+  }
+}
+
 TensorInput TensorInput::FromBytes(const Layout& layout, const void* numbers,
                                    const std::string& path) {
   TensorInput tensor;
@@ -232,7 +241,29 @@ TensorInput TensorInput::FromBytes(const Layout& layout, const void* numbers,
   return tensor;
 }
 
+TensorInput TensorInput::FromStored(std::shared_ptr<const StoredMatrix> matrix,
+                                    const std::string& path) {
+  const MatrixLayout& layout = matrix->info().layout;
+  TensorInput tensor = FromBytes({.type = layout.type,
+                                  .extents = layout.extents,
+                                  .heads = layout.heads,
+                                  .rows = layout.rows,
+                                  .cols = layout.cols},
+                                 nullptr, path);
+  tensor.stored_ = std::move(matrix);
+  return tensor;
+}
+
+absl::Status TensorInput::Load(const StopToken& stop) const {
+  return stored_ == nullptr ? absl::OkStatus() : stored_->Load(stop);
+}
+
+const void* TensorInput::numbers() const {
+  return stored_ == nullptr ? numbers_ : stored_->data();
+}
+
 bool TensorInput::aligned() const {
+  if (stored_ != nullptr) return true;
   // Each of the four types is aligned to its own size.
   return reinterpret_cast<std::uintptr_t>(numbers_) %
              static_cast<std::uintptr_t>(SizeOf(type_)) ==
@@ -245,16 +276,31 @@ std::int64_t TensorInput::bytes() const {
 
 std::int64_t TensorInput::copy_bytes() const { return aligned() ? 0 : bytes(); }
 
+std::int64_t TensorInput::message_bytes() const {
+  return stored_ == nullptr ? bytes() : 0;
+}
+
 std::string TensorInput::PathOfNumber(const std::string& index) const {
+  if (stored_ != nullptr) return path_;
   if (!in_values_) return path_ + ".data";
   return absl::StrCat(path_, ".values[", index, "]");
+}
+
+std::string TensorInput::PathOfShape() const {
+  return stored_ == nullptr ? path_ + ".shape" : path_;
+}
+
+std::string TensorInput::PathOfExtent(int extent) const {
+  return stored_ == nullptr ? ExtentPath(path_, extent) : path_;
 }
 
 std::string TensorInput::Description() const {
   std::string shape = absl::StrCat(rows_);
   if (extents_ >= 2) absl::StrAppend(&shape, "x", cols_);
   if (extents_ == 3) shape = absl::StrCat(heads_, "x", shape);
-  return absl::StrCat(shape, " ", NameOf(type_));
+  return absl::StrCat(
+      stored_ == nullptr ? "" : MatrixName(stored_->info().id) + " ", shape,
+      " ", NameOf(type_));
 }
 
 absl::StatusOr<TensorInput> TensorFromProto(const v1::Tensor& tensor,
@@ -265,7 +311,7 @@ absl::StatusOr<TensorInput> TensorFromProto(const v1::Tensor& tensor,
       !source.ok()) {
     return source;
   }
-  const absl::StatusOr<StorageType> type = StorageTypeOf(tensor, path);
+  const absl::StatusOr<StorageType> type = TypeOfNumbers(tensor, path);
   if (!type.ok()) return type.status();
   if (const absl::Status extents = CheckExtents(tensor, path, rule);
       !extents.ok()) {
@@ -273,8 +319,14 @@ absl::StatusOr<TensorInput> TensorFromProto(const v1::Tensor& tensor,
   }
   const absl::StatusOr<std::int64_t> bytes = BytesOf(tensor, path, *type);
   if (!bytes.ok()) return bytes.status();
-  const TensorInput::Layout layout = LayoutOf(tensor, *type);
-  if (const absl::Status bounds = CheckLimits(layout, path, rule, limits);
+  const bool in_values = tensor.values_size() > 0;
+  const void* const numbers =
+      in_values ? static_cast<const void*>(tensor.values().data())
+                : static_cast<const void*>(tensor.data().data());
+  TensorInput input =
+      TensorInput::FromBytes(LayoutOf(tensor, *type), numbers, path);
+  input.in_values_ = in_values;
+  if (const absl::Status bounds = CheckLimits(input, rule, limits);
       !bounds.ok()) {
     return bounds;
   }
@@ -282,37 +334,61 @@ absl::StatusOr<TensorInput> TensorFromProto(const v1::Tensor& tensor,
       !size.ok()) {
     return size;
   }
+  return input;
+}
 
-  const bool in_values = tensor.values_size() > 0;
-  const void* const numbers =
-      in_values ? static_cast<const void*>(tensor.values().data())
-                : static_cast<const void*>(tensor.data().data());
-  TensorInput input = TensorInput::FromBytes(layout, numbers, path);
-  input.in_values_ = in_values;
+absl::StatusOr<TensorInput> StoredTensor(const MatrixLookup& matrices,
+                                         const std::string& name,
+                                         const std::string& path,
+                                         const TensorRule& rule,
+                                         const Limits& limits) {
+  auto matrix = HeldMatrix(matrices, name, path);
+  if (!matrix.ok()) return matrix.status();
+  return StoredTensor(*std::move(matrix), path, rule, limits);
+}
+
+absl::StatusOr<TensorInput> StoredTensor(
+    std::shared_ptr<const StoredMatrix> matrix, const std::string& path,
+    const TensorRule& rule, const Limits& limits) {
+  const MatrixLayout& layout = matrix->info().layout;
+  if (layout.sparse) {
+    return ConflictingFieldsError(path, "names a CSR matrix", kDenseRule);
+  }
+  if (layout.extents < rule.extents_min || layout.extents > rule.extents_max) {
+    return WrongShapeError(
+        path, absl::StrCat("names a matrix of ", layout.extents, " extents"),
+        ExtentsText(rule));
+  }
+  TensorInput input = TensorInput::FromStored(std::move(matrix), path);
+  if (const absl::Status bounds = CheckLimits(input, rule, limits);
+      !bounds.ok()) {
+    return bounds;
+  }
   return input;
 }
 
 absl::StatusOr<TensorInput> TensorFromProto(const v1::MatrixInput& input,
                                             const std::string& name,
                                             const TensorRule& rule,
-                                            const Limits& limits) {
+                                            const Limits& limits,
+                                            const MatrixLookup& matrices) {
   switch (input.source_case()) {
     case v1::MatrixInput::kDense:
       return TensorFromProto(input.dense(), name + ".dense", rule, limits);
     case v1::MatrixInput::kCsr:
-      return ConflictingFieldsError(name + ".csr", "is set",
-                                    "a dense matrix is taken here");
+      return ConflictingFieldsError(name + ".csr", "is set", kDenseRule);
     case v1::MatrixInput::kMatrix:
-      return ConflictingFieldsError(name + ".matrix", "is set",
-                                    "a dense matrix is taken here");
+      return StoredTensor(matrices, input.matrix(), name + ".matrix", rule,
+                          limits);
     case v1::MatrixInput::SOURCE_NOT_SET:
       break;
   }
   return FieldRequiredError(name + ".dense", "it holds the matrix");
 }
 
-TensorMatrices::TensorMatrices(const TensorInput& tensor) {
-  const void* numbers = tensor.numbers_;
+TensorMatrices::TensorMatrices(const TensorInput& tensor)
+    : stored_(tensor.stored()) {
+  const void* numbers = tensor.numbers();
   if (!tensor.aligned()) {
     copy_.resize(static_cast<std::size_t>(tensor.bytes()));
     std::memcpy(copy_.data(), numbers, copy_.size());

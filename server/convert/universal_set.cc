@@ -165,9 +165,10 @@ absl::StatusOr<UniversalSetOptions> OptionsFromProto(
 }  // namespace
 
 absl::StatusOr<UniversalSetProblem> UniversalSetProblemFromProto(
-    const v1::FindUniversalSetRequest& request, const Limits& limits) {
+    const v1::FindUniversalSetRequest& request, const Limits& limits,
+    const MatrixLookup& matrices) {
   absl::StatusOr<TensorInput> keys =
-      KeysFromProto(request.has_keys(), request.keys(), limits);
+      KeysFromProto(request.has_keys(), request.keys(), limits, matrices);
   if (!keys.ok()) return keys.status();
   UniversalSetProblem problem(*std::move(keys));
 
@@ -216,9 +217,8 @@ std::vector<Index> KeyCounts(const UniversalSetProblem& problem) {
 
 Cost CostOf(const UniversalSetProblem& problem, int workers) {
   const TensorInput& keys = problem.keys();
-  Cost cost =
-      CostOfUniversalSet(keys.heads(), keys.rows(), keys.cols(),
-                         problem.options(), workers);
+  Cost cost = CostOfUniversalSet(keys.heads(), keys.rows(), keys.cols(),
+                                 problem.options(), workers);
   cost.bytes += static_cast<double>(keys.copy_bytes());
   const Index members =
       std::min(keys.rows(), problem.options().top_m.value_or(keys.rows()));

@@ -39,7 +39,8 @@ class UniversalSetProblem {
 
  private:
   friend absl::StatusOr<UniversalSetProblem> UniversalSetProblemFromProto(
-      const v1::FindUniversalSetRequest& request, const Limits& limits);
+      const v1::FindUniversalSetRequest& request, const Limits& limits,
+      const MatrixLookup& matrices);
   explicit UniversalSetProblem(TensorInput keys) : keys_(std::move(keys)) {}
 
   TensorInput keys_;
@@ -49,8 +50,10 @@ class UniversalSetProblem {
   std::int64_t max_response_bytes_ = 0;
 };
 
+// `matrices`: empty where the server keeps none.
 absl::StatusOr<UniversalSetProblem> UniversalSetProblemFromProto(
-    const v1::FindUniversalSetRequest& request, const Limits& limits);
+    const v1::FindUniversalSetRequest& request, const Limits& limits,
+    const MatrixLookup& matrices = {});
 
 // What is kept where the request asks for it.
 SetDescription SetDescriptionOf(const UniversalSetProblem& problem);

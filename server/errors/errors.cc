@@ -132,6 +132,16 @@ absl::Status SetExistsError(const std::string& name) {
       absl::StrCat(name, " is taken; choose another id or delete it first"));
 }
 
+absl::Status NoMatrixDirectoryError() {
+  return ErrorWithDetail(
+      absl::StatusCode::kResourceExhausted,
+      "this server keeps no matrices; start it with --matrix-directory",
+      {.reason = "LIMIT_EXCEEDED",
+       .field = "",
+       .metadata = {
+           {"limit", "matrix_directory"}, {"value", "1"}, {"max", "0"}}});
+}
+
 absl::Status SetFinishedError(const std::string& name) {
   return ErrorWithDetail(
       absl::StatusCode::kFailedPrecondition,

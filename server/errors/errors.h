@@ -99,6 +99,9 @@ absl::Status MatrixExistsError(const std::string& name,
 // make room first.
 absl::Status DiskFullError(const std::string& file);
 
+// LIMIT_EXCEEDED, limit matrix_directory: this server keeps no matrices.
+absl::Status NoMatrixDirectoryError();
+
 // LIMIT_EXCEEDED: `what` (a field path, or a quantity such as "the memory of
 // this request") is `value`; the server's limit `limit` is `max`. `field` may
 // be empty. Metadata: limit, value, max.

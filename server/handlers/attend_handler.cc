@@ -22,6 +22,8 @@ absl::StatusOr<std::vector<AttendedHead>> AttendTo(
     if (!heads.ok()) return heads.status();
     sets = *std::move(heads);
   }
+  absl::Status loaded = terms.Load(context.stop);
+  if (!loaded.ok()) return loaded;
   const TensorMatrices queries(problem.rows().queries);
   const TensorMatrices values(terms.values());
   std::optional<TensorMatrices> keys;
@@ -43,8 +45,8 @@ absl::Status AttendHandler::Handle(
   if (!id.ok()) return id.status();
   const auto used = UseSet(parts_.registry, *id);
   if (!used.ok()) return used.status();
-  const auto problem =
-      AttendProblemFromProto(*request, FactsOf(*used), parts_.limits);
+  const auto problem = AttendProblemFromProto(*request, FactsOf(*used),
+                                              parts_.limits, parts_.matrices);
   if (!problem.ok()) return problem.status();
   context.set_shape(DescriptionOf(*problem));
 

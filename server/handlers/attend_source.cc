@@ -7,16 +7,11 @@
 namespace steelyard::server {
 namespace {
 
-double BytesOf(const TensorInput& tensor) {
-  return static_cast<double>(tensor.heads()) *
-         static_cast<double>(tensor.rows()) *
-         static_cast<double>(tensor.cols()) *
-         static_cast<double>(SizeOf(tensor.type()));
-}
-
+// Of the message.
 double TensorBytes(const AttendTerms& terms) {
-  return BytesOf(terms.values()) +
-         (terms.keys().has_value() ? BytesOf(*terms.keys()) : 0.0);
+  std::int64_t bytes = terms.values().message_bytes();
+  if (terms.keys().has_value()) bytes += terms.keys()->message_bytes();
+  return static_cast<double>(bytes);
 }
 
 }  // namespace
@@ -35,7 +30,8 @@ AttendSource::Inputs::Inputs(std::shared_ptr<const void> owner,
 double AttendSource::Inputs::bytes() const {
   const bool in_place =
       values.in_place() && (!keys.has_value() || keys->in_place());
-  // The message, and at most a copy where numbers were misaligned.
+  // The message, and at most a copy where numbers were misaligned; what is
+  // stored is the store's.
   return (in_place ? 1.0 : 2.0) * tensor_bytes;
 }
 
@@ -48,6 +44,8 @@ absl::StatusOr<std::shared_ptr<const AttendSource>> AttendSource::Prepare(
     if (!heads.ok()) return heads.status();
     sets = *std::move(heads);
   }
+  absl::Status loaded = terms.Load(context.stop);
+  if (!loaded.ok()) return loaded;
   auto inputs = std::make_unique<const Inputs>(std::move(message), terms);
   absl::StatusOr<AttendKeys> keys = PrepareAttend(
       inputs->key_heads, sets, inputs->value_heads, terms.options(), context);

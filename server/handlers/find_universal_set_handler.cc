@@ -27,7 +27,8 @@ absl::Status FindUniversalSetHandler::Handle(
     RequestContext& context,
     std::shared_ptr<const v1::FindUniversalSetRequest> request,
     v1::FindUniversalSetResponse* response) const {
-  const auto problem = UniversalSetProblemFromProto(*request, parts_.limits);
+  const auto problem =
+      UniversalSetProblemFromProto(*request, parts_.limits, parts_.matrices);
   if (!problem.ok()) return problem.status();
   context.set_shape(DescriptionOf(*problem));
 
@@ -44,7 +45,8 @@ absl::Status StreamFindUniversalSetHandler::Handle(
     RequestContext& context,
     std::shared_ptr<const v1::FindUniversalSetRequest> request,
     absl::FunctionRef<bool(const v1::FindUniversalSetEvent&)> write) const {
-  const auto problem = UniversalSetProblemFromProto(*request, parts_.limits);
+  const auto problem =
+      UniversalSetProblemFromProto(*request, parts_.limits, parts_.matrices);
   if (!problem.ok()) return problem.status();
   context.set_shape(DescriptionOf(*problem));
 

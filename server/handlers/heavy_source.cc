@@ -41,12 +41,6 @@ bool NeedsPlainKeys(const HeavyTerms& terms) {
          !NeedsPages(terms);
 }
 
-double HeavySource::BytesOf(const TensorInput& keys) {
-  return static_cast<double>(keys.heads()) * static_cast<double>(keys.rows()) *
-         static_cast<double>(keys.cols()) *
-         static_cast<double>(SizeOf(keys.type()));
-}
-
 absl::StatusOr<std::shared_ptr<const HeavySource>> HeavySource::Prepare(
     std::shared_ptr<const void> message, const HeavyTerms& terms,
     const std::optional<UsedSet>& used, const ComputeContext& context) {
@@ -69,6 +63,8 @@ absl::StatusOr<std::shared_ptr<const HeavySource>> HeavySource::Prepare(
     }
     return make(*std::move(sets));
   }
+  absl::Status loaded = terms.Load(context.stop);
+  if (!loaded.ok()) return loaded;
   if (NeedsPlainKeys(terms)) {
     return make(std::make_shared<const PlainKeys>(std::move(message), terms));
   }
@@ -124,8 +120,7 @@ Cost HeavySource::CostOf(const HeavyProblem& problem, const Limits& limits,
 double HeavySource::bytes() const {
   if (const auto* const plain =
           std::get_if<std::shared_ptr<const PlainKeys>>(&keys_)) {
-    // The message, and a copy where the numbers were misaligned.
-    return ((*plain)->matrices.in_place() ? 1.0 : 2.0) * (*plain)->bytes;
+    return (*plain)->bytes;
   }
   double bytes = 0.0;
   if (const auto* const sets = std::get_if<std::vector<QueryableSet>>(&keys_)) {
@@ -146,8 +141,7 @@ Cost CostOfSource(const HeavyTerms& terms, int workers) {
   const TensorInput& keys = *terms.keys();
   Cost cost{.flops = 0.0, .bytes = static_cast<double>(keys.copy_bytes())};
   if (NeedsPlainKeys(terms)) {
-    cost.bytes += heads * static_cast<double>(keys.rows() * keys.cols()) *
-                  static_cast<double>(SizeOf(keys.type()));
+    cost.bytes += static_cast<double>(keys.message_bytes());
   } else if (NeedsPages(terms)) {
     cost += CostOfSoftmaxIndex(shape.heads, keys.rows(), keys.cols(), workers);
   } else {

@@ -48,17 +48,17 @@ class HeavySource {
         : message(std::move(owner)),
           matrices(*terms.keys()),
           heads(ValidRows(matrices, terms.lengths())),
-          bytes(BytesOf(*terms.keys())) {}
+          bytes(static_cast<double>(terms.keys()->message_bytes() +
+                                    terms.keys()->copy_bytes())) {}
     const std::shared_ptr<const void> message;
     const TensorMatrices matrices;
     const std::vector<AnyMatrixView> heads;
-    const double bytes;
+    const double bytes;  // the message, and a copy of what was misaligned
   };
   using Keys =
       std::variant<std::vector<QueryableSet>, std::vector<SoftmaxIndex>,
                    std::shared_ptr<const PlainKeys>>;
 
-  static double BytesOf(const TensorInput& keys);
   explicit HeavySource(Keys keys) : keys_(std::move(keys)) {}
 
   const Keys keys_;

@@ -86,11 +86,22 @@ double LeastFlopsOfBlock(const AttendProblem& problem) {
 }
 
 double LeastFlops(const SolveProblem& problem) {
-  if (std::holds_alternative<PowerRegressionOptions>(problem.options())) {
-    return FactorFlops(problem.a());
-  }
   const auto n = static_cast<double>(problem.a().rows());
-  return n * n * static_cast<double>(problem.a().cols());
+  const auto d = static_cast<double>(problem.a().cols());
+  if (!std::holds_alternative<PowerRegressionOptions>(problem.options())) {
+    return n * n * d;
+  }
+  // A factor may be there, which is then multiplied with each right-hand side.
+  if (problem.a().stored() != nullptr) {
+    return d * static_cast<double>(problem.right_hand_sides());
+  }
+  // Read, and a triangular factor of as few rows as carry the rank.
+  const double numbers = problem.a().nonzeros().has_value()
+                             ? static_cast<double>(*problem.a().nonzeros())
+                             : n * d;
+  const auto& options = std::get<PowerRegressionOptions>(problem.options());
+  if (options.method == PowerMethod::kSeries) return numbers;
+  return numbers + d * std::min(n, d) * std::min(n, d);
 }
 
 }  // namespace steelyard::server

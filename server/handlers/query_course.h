@@ -40,7 +40,8 @@ class QueryCourse {
     if (!id.ok()) return id.status();
     auto used = UseSet(parts_.registry, *id);
     if (!used.ok()) return used.status();
-    const auto terms = Kind::Terms(open, FactsOf(*used), parts_.limits);
+    const auto terms =
+        Kind::Terms(open, FactsOf(*used), parts_.limits, parts_.matrices);
     if (!terms.ok()) return terms.status();
     context.set_shape(DescriptionOf(*terms));
 

@@ -23,6 +23,8 @@ absl::StatusOr<std::vector<HeavyRow>> FindHeavy(
     return FindHeavyScores(absl::MakeConstSpan(*sets), queries.heads(),
                            problem.options(), context);
   }
+  absl::Status loaded = problem.terms().Load(context.stop);
+  if (!loaded.ok()) return loaded;
   const TensorMatrices keys(*problem.terms().keys());
   const std::vector<AnyMatrixView> heads =
       ValidRows(keys, problem.terms().lengths());
@@ -40,8 +42,8 @@ absl::Status QueryHeavyHandler::Handle(
   if (!id.ok()) return id.status();
   const auto used = UseSet(parts_.registry, *id);
   if (!used.ok()) return used.status();
-  const auto problem =
-      HeavyProblemFromProto(*request, FactsOf(*used), parts_.limits);
+  const auto problem = HeavyProblemFromProto(*request, FactsOf(*used),
+                                             parts_.limits, parts_.matrices);
   if (!problem.ok()) return problem.status();
   context.set_shape(DescriptionOf(*problem));
 

@@ -11,7 +11,7 @@ namespace steelyard::server {
 absl::Status SolveHandler::Handle(
     RequestContext& context, std::shared_ptr<const v1::SolveRequest> request,
     v1::SolveResponse* response) const {
-  const auto problem = SolveProblemFromProto(*request, limits_);
+  const auto problem = SolveProblemFromProto(*request, limits_, matrices_);
   if (!problem.ok()) return problem.status();
   context.set_shape(DescriptionOf(*problem));
   context.set_time_limit(problem->time_limit());
@@ -32,7 +32,7 @@ absl::Status SolveHandler::Handle(
 
   context.set_termination(NameOf(solution->report.termination));
   return ToProto(*solution, *problem,
-                 {.seed = SeedFor(*problem), .timing = context.timing()},
+                 {.seed = problem->seed(), .timing = context.timing()},
                  response);
 }
 

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "server/admission/gate.h"
+#include "server/convert/stored_input.h"
 #include "server/limits/limits.h"
 #include "server/request/request_context.h"
 #include "steelyard/v1/regression_service.pb.h"
@@ -13,8 +14,9 @@ namespace steelyard::server {
 
 class SolveHandler {
  public:
-  SolveHandler(const Limits& limits, int workers, Gate& gate)
-      : limits_(limits), workers_(workers), gate_(gate) {}
+  SolveHandler(const Limits& limits, int workers, Gate& gate,
+               const MatrixLookup& matrices = {})
+      : limits_(limits), workers_(workers), gate_(gate), matrices_(matrices) {}
 
   absl::Status Handle(RequestContext& context,
                       std::shared_ptr<const v1::SolveRequest> request,
@@ -24,6 +26,7 @@ class SolveHandler {
   const Limits limits_;
   const int workers_;
   Gate& gate_;
+  const MatrixLookup matrices_;  // empty: the server keeps none
 };
 
 }  // namespace steelyard::server

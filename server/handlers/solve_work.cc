@@ -2,8 +2,7 @@
 
 #include <variant>
 
-#include "absl/random/random.h"
-#include "server/convert/tensor_input.h"
+#include "server/convert/matrix_input.h"
 #include "steelyard/attention_kernel_regression.h"
 #include "steelyard/power_regression.h"
 
@@ -11,22 +10,20 @@ namespace steelyard::server {
 
 absl::StatusOr<Solution> SolveRegression(const SolveProblem& problem,
                                          const ComputeContext& context) {
-  const TensorMatrices a(problem.a());
+  const auto a = LoadedMatrix::Load(problem.a(), context);
+  if (!a.ok()) return a.status();
+  if (absl::Status loaded = problem.b().Load(context.stop); !loaded.ok()) {
+    return loaded;
+  }
   const TensorMatrices b(problem.b());
   if (const auto* const kernel =
           std::get_if<AttentionKernelOptions>(&problem.options())) {
-    return SolveAttentionKernelRegression(a.matrix(), b.matrix(), *kernel,
-                                          context);
+    return SolveAttentionKernelRegression(std::get<AnyMatrixView>((*a)->view()),
+                                          b.matrix(), *kernel, context);
   }
   return SolvePowerRegression(
-      a.matrix(), b.matrix(),
+      (*a)->view(), b.matrix(),
       std::get<PowerRegressionOptions>(problem.options()), context);
-}
-
-std::uint64_t SeedFor(const SolveProblem& problem) {
-  thread_local absl::BitGen bits;
-  return problem.seed().has_value() ? *problem.seed()
-                                    : absl::Uniform<std::uint64_t>(bits);
 }
 
 const char* NameOf(Termination termination) {

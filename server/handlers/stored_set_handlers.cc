@@ -29,7 +29,8 @@ absl::Status ListUniversalSetsHandler::Handle(
     RequestContext&,
     std::shared_ptr<const v1::ListUniversalSetsRequest> request,
     v1::ListUniversalSetsResponse* response) const {
-  const absl::StatusOr<PageRequest> page = PageRequestFromProto(*request);
+  const absl::StatusOr<PageRequest> page =
+      PageRequestOf(request->page_size(), request->page_token());
   if (!page.ok()) return page.status();
   ToProto(registry_.List(page->after, page->size), response);
   return absl::OkStatus();

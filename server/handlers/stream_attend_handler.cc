@@ -31,8 +31,8 @@ struct AttendKind {
   using OpenTerms = AttendTerms;
 
   static auto Terms(const v1::AttendRequest& open, const SetFacts* set,
-                    const Limits& limits) {
-    return AttendOpenFromProto(open, set, limits);
+                    const Limits& limits, const MatrixLookup& matrices) {
+    return AttendOpenFromProto(open, set, limits, matrices);
   }
   static auto Block(const v1::QueryBlock& block, const AttendTerms& terms,
                     const Limits& limits) {

@@ -20,8 +20,8 @@ struct HeavyKind {
   using OpenTerms = HeavyTerms;
 
   static auto Terms(const v1::QueryHeavyRequest& open, const SetFacts* set,
-                    const Limits& limits) {
-    return HeavyOpenFromProto(open, set, limits);
+                    const Limits& limits, const MatrixLookup& matrices) {
+    return HeavyOpenFromProto(open, set, limits, matrices);
   }
   static auto Block(const v1::QueryBlock& block, const HeavyTerms& terms,
                     const Limits& limits) {

@@ -26,7 +26,7 @@ bool SendProgress(ProgressRelay& progress,
 absl::Status StreamSolveHandler::Handle(
     RequestContext& context, std::shared_ptr<const v1::SolveRequest> request,
     absl::FunctionRef<bool(const v1::SolveEvent&)> write) const {
-  const auto problem = SolveProblemFromProto(*request, limits_);
+  const auto problem = SolveProblemFromProto(*request, limits_, matrices_);
   if (!problem.ok()) return problem.status();
   context.set_shape(DescriptionOf(*problem));
   context.set_time_limit(problem->time_limit());
@@ -52,7 +52,7 @@ absl::Status StreamSolveHandler::Handle(
 
   context.set_termination(NameOf(solution->report.termination));
   return WriteSolution(*solution, *problem,
-                       {.seed = SeedFor(*problem), .timing = context.timing()},
+                       {.seed = problem->seed(), .timing = context.timing()},
                        limits_, write);
 }
 

@@ -6,6 +6,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "server/admission/gate.h"
+#include "server/convert/stored_input.h"
 #include "server/limits/limits.h"
 #include "server/request/request_context.h"
 #include "steelyard/v1/regression_service.pb.h"
@@ -14,8 +15,9 @@ namespace steelyard::server {
 
 class StreamSolveHandler {
  public:
-  StreamSolveHandler(const Limits& limits, int workers, Gate& gate)
-      : limits_(limits), workers_(workers), gate_(gate) {}
+  StreamSolveHandler(const Limits& limits, int workers, Gate& gate,
+                     const MatrixLookup& matrices = {})
+      : limits_(limits), workers_(workers), gate_(gate), matrices_(matrices) {}
 
   // `write` sends an event; false: the stream is broken.
   absl::Status Handle(
@@ -26,6 +28,7 @@ class StreamSolveHandler {
   const Limits limits_;
   const int workers_;
   Gate& gate_;
+  const MatrixLookup matrices_;  // empty: the server keeps none
 };
 
 }  // namespace steelyard::server

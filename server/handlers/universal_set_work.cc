@@ -38,6 +38,8 @@ struct Found {
 
 absl::StatusOr<Found> Find(const UniversalSetProblem& problem,
                            const ComputeContext& compute) {
+  absl::Status loaded = problem.keys().Load(compute.stop);
+  if (!loaded.ok()) return loaded;
   const TensorMatrices matrices(problem.keys());
   const std::vector<AnyMatrixView> keys =
       ValidRows(matrices, problem.lengths());

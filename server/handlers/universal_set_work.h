@@ -26,6 +26,7 @@ struct UniversalSetParts {
   Gate& gate;
   SetRegistry& registry;
   StreamSlots& slots;
+  MatrixLookup matrices;  // empty: the server keeps none
   // A stream without messages ends after so long; 0: never.
   absl::Duration stream_idle;
 };

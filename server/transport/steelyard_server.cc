@@ -122,8 +122,8 @@ struct SteelyardServer::Parts {
                  .stream_attend = StreamAttendHandler(set_parts),
                  .query_heavy = QueryHeavyHandler(set_parts),
                  .stream_query_heavy = StreamQueryHeavyHandler(set_parts),
-                 .solve = {resolved.limits, workers.count(), gate},
-                 .stream_solve = {resolved.limits, workers.count(), gate}},
+                 .solve = {resolved.limits, workers.count(), gate, {}},
+                 .stream_solve = {resolved.limits, workers.count(), gate, {}}},
         services(MakeServices(handlers, resolved.limits)),
         health(NamesOf(services)) {}
 

@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "steelyard/status.h"
+#include "tests/server/convert/fake_stored_matrix.h"
 #include "tests/server/convert/field_coverage.h"
 #include "tests/server/convert/valid_requests.h"
 
@@ -82,6 +83,43 @@ ErrorDetail Refused(const v1::AttendRequest& request,
   return DetailOf(problem.status()).value_or(ErrorDetail{});
 }
 
+v1::AttendRequest StoredRequest() {
+  v1::AttendRequest request = test::ValidAttendRequest();
+  request.mutable_keys()->set_matrix("matrices/keys");
+  request.mutable_values()->set_matrix("matrices/values");
+  return request;
+}
+
+TEST(AttendConvertTest, KeysAndValuesMayBeStored) {
+  test::FakeMatrices matrices;
+  const MatrixLayout keys{.extents = 3, .heads = 2, .rows = 10, .cols = 3};
+  matrices.Add("keys", keys, test::BytesOf(test::PlainNumbers(60)));
+  matrices.Add("values", keys, test::BytesOf(test::PlainNumbers(60)));
+  const v1::AttendRequest request = StoredRequest();
+  const auto read = [&] {
+    return AttendProblemFromProto(request, nullptr, kLimits, matrices.lookup());
+  };
+  const auto problem = read();
+  ASSERT_TRUE(problem.ok()) << problem.status();
+  EXPECT_THAT(DescriptionOf(*problem),
+              testing::StartsWith("keys matrices/keys 2x10x3 FLOAT64, "
+                                  "values matrices/values 2x10x3 FLOAT64"));
+  EXPECT_TRUE(problem->terms().Load({}).ok());
+
+  const auto refused = [&](const MatrixLayout& values) {
+    matrices.Add("values", values, std::string(480, '\0'));
+    const absl::Status status = read().status();
+    EXPECT_EQ(DetailOf(status)->field, "values.matrix");
+    return std::string(status.message());
+  };
+  EXPECT_EQ(refused({.extents = 3, .heads = 1, .rows = 20, .cols = 3}),
+            "values.matrix has 1 heads; keys have 2 heads");
+  EXPECT_EQ(refused({.extents = 3, .heads = 2, .rows = 5, .cols = 6}),
+            "values.matrix has 5 rows; keys have 10 rows");
+  EXPECT_EQ(refused({.rows = 20, .cols = 3}),
+            "values.matrix is one head; keys have 2 heads");
+}
+
 TEST(AttendConvertTest, EveryFieldOfTheRequestReachesTheProblem) {
   std::vector<v1::AttendRequest> all = OtherKinds();
   all.push_back(FullRequest());
@@ -90,7 +128,8 @@ TEST(AttendConvertTest, EveryFieldOfTheRequestReachesTheProblem) {
     EXPECT_TRUE(problem.ok()) << problem.status();
   }
   all.push_back(RequestOfSet());
-  EXPECT_THAT(test::UnsetFields(all), IsEmpty());
+  all.push_back(StoredRequest());
+  EXPECT_THAT(test::UnsetDenseFields(all), IsEmpty());
 
   const v1::AttendRequest request = FullRequest();
   const auto problem = AttendProblemFromProto(request, nullptr, kLimits);

@@ -54,4 +54,15 @@ std::set<std::string> UnsetFields(const std::vector<Message>& messages) {
   return names;
 }
 
+// The same for requests whose matrices are dense: a CSR matrix is refused.
+template <typename Message>
+std::set<std::string> UnsetDenseFields(const std::vector<Message>& messages) {
+  std::set<std::string> names = UnsetFields(messages);
+  std::erase_if(names, [](const std::string& name) {
+    return name == "steelyard.v1.MatrixInput.csr" ||
+           name.rfind("steelyard.v1.CsrMatrix.", 0) == 0;
+  });
+  return names;
+}
+
 }  // namespace steelyard::test

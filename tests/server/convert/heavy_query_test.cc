@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "steelyard/status.h"
+#include "tests/server/convert/fake_stored_matrix.h"
 #include "tests/server/convert/field_coverage.h"
 #include "tests/server/convert/valid_requests.h"
 
@@ -59,6 +60,29 @@ void SetEveryFunction(std::vector<v1::QueryHeavyRequest>* requests) {
   requests->push_back(softmax);
 }
 
+v1::QueryHeavyRequest StoredRequest() {
+  v1::QueryHeavyRequest request = test::ValidQueryHeavyRequest();
+  request.mutable_keys()->set_matrix("matrices/keys");
+  return request;
+}
+
+TEST(HeavyQueryConvertTest, KeysMayBeStored) {
+  test::FakeMatrices matrices;
+  matrices.Add("keys", {.extents = 3, .heads = 2, .rows = 10, .cols = 3},
+               test::BytesOf(test::PlainNumbers(60)));
+  const v1::QueryHeavyRequest request = StoredRequest();
+  const auto problem =
+      HeavyProblemFromProto(request, nullptr, kLimits, matrices.lookup());
+  ASSERT_TRUE(problem.ok()) << problem.status();
+  EXPECT_THAT(DescriptionOf(*problem),
+              testing::StartsWith("keys matrices/keys 2x10x3 FLOAT64"));
+  EXPECT_TRUE(problem->terms().Load({}).ok());
+  v1::QueryHeavyRequest open = request;
+  open.clear_queries();
+  EXPECT_TRUE(
+      HeavyOpenFromProto(open, nullptr, kLimits, matrices.lookup()).ok());
+}
+
 TEST(HeavyQueryConvertTest, EveryFieldOfTheRequestReachesTheProblem) {
   v1::QueryHeavyRequest by_hand = FullRequest();
   test::SetPlainTensor({5, 3}, by_hand.mutable_queries());
@@ -72,7 +96,8 @@ TEST(HeavyQueryConvertTest, EveryFieldOfTheRequestReachesTheProblem) {
     EXPECT_TRUE(problem.ok()) << problem.status();
   }
   all.push_back(RequestOfSet());
-  EXPECT_THAT(test::UnsetFields(all), IsEmpty());
+  all.push_back(StoredRequest());
+  EXPECT_THAT(test::UnsetDenseFields(all), IsEmpty());
 
   const v1::QueryHeavyRequest request = FullRequest();
   const auto problem = HeavyProblemFromProto(request, nullptr, kLimits);

@@ -58,6 +58,18 @@ RequestCase Refused(const std::string& name, Request request,
       .decides = reason == "NOT_FINITE" ? Decides::kCore : Decides::kConverter};
 }
 
+// The same where core looks: what the numbers say.
+inline RequestCase DecidedByCore(RequestCase refused) {
+  refused.decides = Decides::kCore;
+  return refused;
+}
+
+// The same where a matrix of that name is not there: no reason, no field.
+inline RequestCase NotFound(RequestCase refused) {
+  refused.code = absl::StatusCode::kNotFound;
+  return refused;
+}
+
 // The same for a change that the contract allows.
 template <typename Request, typename Mutation>
 RequestCase Answered(const std::string& name, Request request,
@@ -77,6 +89,8 @@ std::vector<RequestCase> UniversalSetCases();
 std::vector<RequestCase> HeavyCases();
 std::vector<RequestCase> AttendCases();
 std::vector<RequestCase> SolveCases();
+std::vector<RequestCase> SketchCases();
+std::vector<RequestCase> StoredInputCases();
 
 // All of the above.
 std::vector<RequestCase> RequestCases();
@@ -84,7 +98,9 @@ std::vector<RequestCase> RequestCases();
 }  // namespace steelyard::test
 
 #include "tests/server/convert/malformed_attend_cases.h"
+#include "tests/server/convert/malformed_sketch_cases.h"
 #include "tests/server/convert/malformed_solve_cases.h"
+#include "tests/server/convert/malformed_stored_cases.h"
 #include "tests/server/convert/malformed_tensor_cases.h"
 #include "tests/server/convert/malformed_universal_set_cases.h"
 
@@ -92,8 +108,9 @@ namespace steelyard::test {
 
 inline std::vector<RequestCase> RequestCases() {
   std::vector<RequestCase> all;
-  for (auto cases : {TensorCases(), UniversalSetCases(), HeavyCases(),
-                     AttendCases(), SolveCases()}) {
+  for (auto cases :
+       {TensorCases(), UniversalSetCases(), HeavyCases(), AttendCases(),
+        SolveCases(), SketchCases(), StoredInputCases()}) {
     all.insert(all.end(), cases.begin(), cases.end());
   }
   return all;

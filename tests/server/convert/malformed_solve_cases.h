@@ -73,8 +73,8 @@ inline std::vector<RequestCase> SolveOptionCases() {
           {"FIELD_REQUIRED", "problem", "gram_power, left_gram_power"}),
       RefusedSolve(
           "unknown method",
-          [](auto* request) { request->set_method(v1::Method(6)); },
-          {"UNKNOWN_ENUM", "method", "is 6; this version knows no such"}),
+          [](auto* request) { request->set_method(v1::Method(9)); },
+          {"UNKNOWN_ENUM", "method", "is 9; this version knows no such"}),
       RefusedSolve("answer over max_response_bytes",
                    [](auto* request) { request->set_max_response_bytes(23); },
                    {"RESPONSE_TOO_LARGE", "max_response_bytes", "StreamSolve"}),

@@ -6,7 +6,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "steelyard/status.h"
+#include "tests/server/convert/fake_stored_matrix.h"
 #include "tests/server/convert/field_coverage.h"
+#include "tests/server/convert/sparse_requests.h"
 #include "tests/server/convert/valid_requests.h"
 
 namespace steelyard::server {
@@ -64,11 +66,140 @@ v1::SolveRequest FullExponentialRequest() {
   return request;
 }
 
+v1::SolveRequest SketchedRequest() {
+  v1::SolveRequest request = test::ValidSparseRequest();
+  request.set_method(v1::METHOD_SKETCH);
+  request.mutable_sketch()->set_kind(v1::SKETCH_KIND_COUNT_SKETCH);
+  request.mutable_sketch()->set_rows(7);
+  request.set_seed(5);
+  return request;
+}
+
+v1::SolveRequest SeriesRequest() {
+  v1::SolveRequest request = test::ValidSolveRequest();
+  request.set_method(v1::METHOD_SERIES);
+  request.mutable_matrix_exponential()->set_terms(12);
+  return request;
+}
+
+// Least squares on a stored A with a stored B of two right-hand sides.
+v1::SolveRequest StoredRequest() {
+  v1::SolveRequest request;
+  request.mutable_a()->set_matrix("matrices/a");
+  request.set_b_matrix("matrices/b");
+  request.mutable_left_gram_power()->set_exponent(0);
+  return request;
+}
+
+test::FakeMatrices StoredMatrices() {
+  const test::SparseNumbers numbers;
+  test::FakeMatrices matrices;
+  matrices.Add("a", test::SparseLayout(numbers), test::SparseBytes(numbers));
+  matrices.Add("b", {.rows = 10, .cols = 2},
+               test::BytesOf(test::PlainNumbers(20)));
+  return matrices;
+}
+
 TEST(RegressionConvertTest, NoFieldOfTheRequestIsLeftOut) {
   EXPECT_THAT(test::UnsetFields(std::vector{
                   FullGramPowerRequest(), FullLeftGramPowerRequest(),
-                  FullExponentialRequest(), FullKernelRequest()}),
+                  FullExponentialRequest(), FullKernelRequest(),
+                  SketchedRequest(), SeriesRequest(), StoredRequest()}),
               IsEmpty());
+}
+
+TEST(RegressionConvertTest, ASketchReachesTheProblem) {
+  v1::SolveRequest request = SketchedRequest();
+  const auto problem = SolveProblemFromProto(request, kLimits);
+  ASSERT_TRUE(problem.ok()) << problem.status();
+  const auto& options = std::get<PowerRegressionOptions>(problem->options());
+  EXPECT_EQ(options.method, PowerMethod::kSketch);
+  EXPECT_EQ(options.sketch.kind, SketchKind::kCountSketch);
+  EXPECT_EQ(options.sketch.rows, 7);
+  EXPECT_EQ(options.seed.value, 5u);
+  EXPECT_EQ(DescriptionOf(*problem),
+            "gram_power 1: a 10x3 CSR of 16 FLOAT64, b 3 FLOAT64");
+  EXPECT_EQ(ShapeOf(*problem).nonzeros, 16);
+  EXPECT_EQ(CostOf(*problem, 2).flops,
+            CostOfPowerRegression(ShapeOf(*problem), options, 2).flops);
+
+  const std::vector<std::pair<v1::SketchKind, SketchKind>> kinds = {
+      {v1::SKETCH_KIND_GAUSSIAN, SketchKind::kGaussian},
+      {v1::SKETCH_KIND_SPARSE_SIGN, SketchKind::kSparseSign}};
+  for (const auto& [proto, kind] : kinds) {
+    request.mutable_sketch()->set_kind(proto);
+    const auto other = SolveProblemFromProto(request, kLimits);
+    ASSERT_TRUE(other.ok()) << other.status();
+    EXPECT_EQ(std::get<PowerRegressionOptions>(other->options()).sketch.kind,
+              kind);
+  }
+  // A sketch may be wished for where the server chooses the method.
+  request = test::ValidSolveRequest();
+  request.mutable_sketch()->set_kind(v1::SKETCH_KIND_SRHT);
+  const auto chosen = SolveProblemFromProto(request, kLimits);
+  ASSERT_TRUE(chosen.ok()) << chosen.status();
+  const auto& wish = std::get<PowerRegressionOptions>(chosen->options());
+  EXPECT_EQ(wish.sketch.kind, SketchKind::kSrht);
+  EXPECT_EQ(wish.sketch.rows, std::nullopt);
+  EXPECT_EQ(wish.method, std::nullopt);
+}
+
+TEST(RegressionConvertTest, TheOtherMethodsOfThePaperReachTheProblem) {
+  v1::SolveRequest request = SketchedRequest();
+  request.set_method(v1::METHOD_SKETCH_PUBLISHED);
+  const auto published = SolveProblemFromProto(request, kLimits);
+  ASSERT_TRUE(published.ok()) << published.status();
+  EXPECT_EQ(std::get<PowerRegressionOptions>(published->options()).method,
+            PowerMethod::kSketchPublished);
+
+  const v1::SolveRequest terms = SeriesRequest();
+  const auto series = SolveProblemFromProto(terms, kLimits);
+  ASSERT_TRUE(series.ok()) << series.status();
+  const auto& options = std::get<PowerRegressionOptions>(series->options());
+  EXPECT_EQ(options.method, PowerMethod::kSeries);
+  EXPECT_EQ(options.terms, 12);
+}
+
+TEST(RegressionConvertTest, StoredMatricesAreHeld) {
+  test::FakeMatrices matrices = StoredMatrices();
+  const v1::SolveRequest request = StoredRequest();
+  const auto problem =
+      SolveProblemFromProto(request, kLimits, matrices.lookup());
+  ASSERT_TRUE(problem.ok()) << problem.status();
+  matrices.Delete("a");
+  matrices.Delete("b");
+  EXPECT_EQ(DescriptionOf(*problem),
+            "left_gram_power 0: a matrices/a 10x3 CSR of 16 FLOAT64, "
+            "b matrices/b 10x2 FLOAT64");
+  EXPECT_EQ(problem->a().stored()->info().id, "a");
+  EXPECT_EQ(problem->b().stored()->info().id, "b");
+  EXPECT_EQ(problem->right_hand_sides(), 2);
+  // Nothing of them is in the message or copied.
+  EXPECT_EQ(problem->a().copy_bytes() + problem->b().copy_bytes(), 0);
+  EXPECT_EQ(
+      DetailOf(AtProtoPath(NotFiniteError("b", 1, 0, 2, NAN), *problem))->field,
+      "b_matrix");
+  EXPECT_EQ(SolveProblemFromProto(request, kLimits).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST(RegressionConvertTest, AStoredRightHandSideHasTheShapeOfB) {
+  test::FakeMatrices matrices = StoredMatrices();
+  const auto refusal = [&](const v1::SolveRequest& request) {
+    return SolveProblemFromProto(request, kLimits, matrices.lookup()).status();
+  };
+  v1::SolveRequest request = StoredRequest();
+  request.mutable_gram_power()->set_exponent(1);
+  EXPECT_EQ(refusal(request).message(),
+            "b_matrix has 10 rows; a has 3 columns");
+  request = StoredRequest();
+  request.set_b_matrix("matrices/a");
+  EXPECT_EQ(DetailOf(refusal(request))->field, "b_matrix");
+  EXPECT_THAT(std::string(refusal(request).message()), HasSubstr("CSR"));
+  // The kernel takes no sparse A, wherever it comes from.
+  request = StoredRequest();
+  request.mutable_attention_kernel();
+  EXPECT_EQ(DetailOf(refusal(request))->field, "a.matrix");
 }
 
 TEST(RegressionConvertTest, EveryFieldOfAGramPowerReachesTheProblem) {
@@ -139,7 +270,12 @@ TEST(RegressionConvertTest, UnsetOptionsHaveTheDefaultsOfTheContract) {
   EXPECT_EQ(options.max_iterations, 1000);
   EXPECT_EQ(options.method, std::nullopt);
   EXPECT_EQ(options.ridge, 0.0);
-  EXPECT_EQ(power->seed(), std::nullopt);
+  EXPECT_EQ(options.sketch.kind, std::nullopt);
+  EXPECT_EQ(options.sketch.rows, std::nullopt);
+  EXPECT_EQ(options.terms, std::nullopt);
+  // One of the process, so that what it made for a matrix serves again.
+  EXPECT_EQ(options.seed.value, power->seed());
+  EXPECT_EQ(SolveProblemFromProto(request, kLimits)->seed(), power->seed());
   EXPECT_EQ(power->time_limit(), std::nullopt);
   EXPECT_EQ(power->max_response_bytes(), 4'000'000);
 

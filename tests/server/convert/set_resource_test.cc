@@ -94,11 +94,13 @@ TEST(SetResourceTest, ATokenLeadsToTheNextPageAndNoOtherTextDoes) {
   ASSERT_NE(response.next_page_token(), "");
 
   v1::ListUniversalSetsRequest request;
-  EXPECT_EQ(PageRequestFromProto(request)->size, 100u);
-  EXPECT_EQ(PageRequestFromProto(request)->after, "");
+  EXPECT_EQ(PageRequestOf(request.page_size(), request.page_token())->size,
+            100u);
+  EXPECT_EQ(PageRequestOf(request.page_size(), request.page_token())->after,
+            "");
   request.set_page_size(1000);
   request.set_page_token(response.next_page_token());
-  const auto next = PageRequestFromProto(request);
+  const auto next = PageRequestOf(request.page_size(), request.page_token());
   ASSERT_TRUE(next.ok()) << next.status();
   EXPECT_EQ(next->after, "keys-7");
   EXPECT_EQ(next->size, 1000u);
@@ -108,14 +110,18 @@ TEST(SetResourceTest, ATokenLeadsToTheNextPageAndNoOtherTextDoes) {
        {std::string("keys-7"), token + "0", token.substr(1), std::string("."),
         std::string("keys-7.00000000"), std::string(1 << 16, 'x')}) {
     request.set_page_token(bad);
-    const absl::Status status = PageRequestFromProto(request).status();
+    const absl::Status status =
+        PageRequestOf(request.page_size(), request.page_token()).status();
     EXPECT_EQ(DetailOf(status)->field, "page_token") << bad;
   }
   request.clear_page_token();
   for (const int size : {-1, 1001}) {
     request.set_page_size(size);
-    EXPECT_EQ(DetailOf(PageRequestFromProto(request).status())->field,
-              "page_size");
+    EXPECT_EQ(
+        DetailOf(
+            PageRequestOf(request.page_size(), request.page_token()).status())
+            ->field,
+        "page_size");
   }
   page.more = false;
   ToProto(page, &(response = {}));

@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "steelyard/queryable_set.h"
 #include "steelyard/status.h"
+#include "tests/server/convert/fake_stored_matrix.h"
 #include "tests/server/convert/field_coverage.h"
 #include "tests/server/convert/valid_requests.h"
 #include "tests/support_server/set_caller.h"
@@ -56,14 +57,40 @@ v1::FindUniversalSetRequest SoftmaxRequest() {
   return request;
 }
 
+v1::FindUniversalSetRequest StoredRequest() {
+  v1::FindUniversalSetRequest request = test::ValidFindUniversalSetRequest();
+  request.mutable_keys()->set_matrix("matrices/keys");
+  return request;
+}
+
+TEST(UniversalSetConvertTest, KeysMayBeStored) {
+  test::FakeMatrices matrices;
+  matrices.Add("keys", {.extents = 3, .heads = 2, .rows = 10, .cols = 3},
+               test::BytesOf(test::PlainNumbers(60)));
+  const v1::FindUniversalSetRequest request = StoredRequest();
+  const auto problem =
+      UniversalSetProblemFromProto(request, kLimits, matrices.lookup());
+  ASSERT_TRUE(problem.ok()) << problem.status();
+  matrices.Delete("keys");
+  EXPECT_EQ(DescriptionOf(*problem), "keys matrices/keys 2x10x3 FLOAT64");
+  EXPECT_EQ(problem->keys().heads(), 2);
+  EXPECT_EQ(problem->keys().message_bytes(), 0);
+  EXPECT_EQ(problem->keys().copy_bytes(), 0);
+  EXPECT_EQ(UniversalSetProblemFromProto(request, kLimits, matrices.lookup())
+                .status()
+                .code(),
+            absl::StatusCode::kNotFound);
+}
+
 TEST(UniversalSetConvertTest, EveryFieldOfTheRequestReachesTheProblem) {
   v1::FindUniversalSetRequest request;
   SetEveryField(&request);
   v1::FindUniversalSetRequest by_hand = request;
   test::WriteByHand(by_hand.mutable_keys()->mutable_dense());
-  EXPECT_THAT(test::UnsetFields(std::vector{request, by_hand, KeptRequest(),
-                                            SoftmaxRequest()}),
-              IsEmpty());
+  EXPECT_THAT(
+      test::UnsetDenseFields(std::vector{request, by_hand, KeptRequest(),
+                                         SoftmaxRequest(), StoredRequest()}),
+      IsEmpty());
 
   for (const auto& each : {request, by_hand}) {
     const auto problem = UniversalSetProblemFromProto(each, kLimits);

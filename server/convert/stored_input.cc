@@ -1,0 +1,33 @@
+#include "server/convert/stored_input.h"
+
+#include "server/errors/errors.h"
+#include "server/request/resource_name.h"
+
+namespace steelyard::server {
+namespace {
+
+constexpr char kCollection[] = "matrices";
+
+}  // namespace
+
+std::string MatrixName(const std::string& id) {
+  return std::string(kCollection) + "/" + id;
+}
+
+absl::StatusOr<std::string> MatrixIdOf(const std::string& name,
+                                       const std::string& field) {
+  return ResourceIdOf(kCollection, name, field);
+}
+
+absl::StatusOr<std::shared_ptr<const StoredMatrix>> HeldMatrix(
+    const MatrixLookup& matrices, const std::string& name,
+    const std::string& field) {
+  const absl::StatusOr<std::string> id = MatrixIdOf(name, field);
+  if (!id.ok()) return id.status();
+  if (!matrices) return MatrixNotFoundError(name);
+  auto held = matrices(*id);
+  if (absl::IsNotFound(held.status())) return MatrixNotFoundError(name);
+  return held;
+}
+
+}  // namespace steelyard::server
