@@ -56,6 +56,9 @@ bool CanSketch(SketchKind kind, const DenseOrCsr& a);
 // at the least and 32 d at most. Never more than n.
 SketchPlan SketchFor(const DenseOrCsr& a, const SketchOptions& options,
                      Seed seed);
+// The same from the sizes; nonzeros: n d of a dense matrix.
+SketchPlan SketchFor(Index n, Index d, Index nonzeros,
+                     const SketchOptions& options, Seed seed);
 
 // S A, s x d, of the matrix whose column c is A's times 2^-exponents[c]
 // (empty: 1). Right-hand sides are sketched by the same S as a matrix of their

@@ -9,12 +9,16 @@
 #include "power/power_factor.h"
 #include "power/power_shape.h"
 #include "power/together.h"
+#include "published/published_power.h"
 
 namespace steelyard {
 
 absl::StatusOr<Solution> SolvePowerRegression(
     const DenseOrCsr& a, const AnyMatrixView& b,
     const PowerRegressionOptions& options, const ComputeContext& context) {
+  if (options.method == PowerMethod::kSketchPublished) {
+    return SolvePublished(a, b, options, context);
+  }
   PhaseProgress progress(context);
   const ComputeContext inner{context.workers, context.stop, progress.Sink()};
   progress.Enter("scan", 0.0, 0.05);
@@ -37,6 +41,9 @@ absl::StatusOr<Solution> SolvePowerRegression(
 
 Cost CostOfPowerRegression(const PowerShape& shape,
                            const PowerRegressionOptions& options, int workers) {
+  if (options.method == PowerMethod::kSketchPublished) {
+    return CostOfPublished(shape, options, workers);
+  }
   const Index d = shape.d;
   const Index k = shape.k;
   const auto real = [](Index i) { return static_cast<double>(i); };

@@ -238,14 +238,18 @@ bool CanSketch(SketchKind kind, const DenseOrCsr& a) {
 
 SketchPlan SketchFor(const DenseOrCsr& a, const SketchOptions& options,
                      Seed seed) {
+  return SketchFor(Rows(a), Cols(a), Nonzeros(a), options, seed);
+}
+
+SketchPlan SketchFor(Index n, Index d, Index nonzeros,
+                     const SketchOptions& options, Seed seed) {
   SketchPlan plan{.kind = options.kind.value_or(SketchKind::kSparseSign),
                   .seed = seed};
-  const Index d = Cols(a);
-  Index rows = RowsByCost(d, static_cast<double>(Nonzeros(a)));
+  Index rows = RowsByCost(d, static_cast<double>(nonzeros));
   if (plan.kind == SketchKind::kCountSketch) {
     rows = std::clamp(d * d, kRowsMax * d, kCountSketchRowsMax * d);
   }
-  plan.rows = options.rows.value_or(std::min(Rows(a), rows));
+  plan.rows = options.rows.value_or(std::min(n, rows));
   return plan;
 }
 

@@ -69,6 +69,8 @@ std::vector<Solver> AllSolvers() {
       Power("OddGram", F::kLeftGramPower, PowerMethod::kGram),
       Power("OddQr", F::kLeftGramPower, PowerMethod::kQr),
       Power("OddSvd", F::kLeftGramPower, PowerMethod::kSvd),
+      Power("EvenPublished", F::kGramPower, PowerMethod::kSketchPublished),
+      Power("OddPublished", F::kLeftGramPower, PowerMethod::kSketchPublished),
       Power("Exponential", F::kMatrixExponential, PowerMethod::kSvd),
       Kernel("KernelDense", N::kNone, kDense),
       Kernel("KernelFree", N::kNone, kFree),
