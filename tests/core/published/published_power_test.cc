@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "tests/core/power/power_problems.h"
+#include "tests/core/sketch/sparse_matrices.h"
 #include "tests/support/allocation_peak.h"
 #include "tests/support/bounds.h"
 
@@ -122,6 +123,32 @@ TEST(PublishedPowerEdgesTest, AResidualThatIsAskedForIsReached) {
   EXPECT_EQ(solution->report.termination, Termination::kConverged);
   EXPECT_LE(solution->report.relative_residual[0], 1e-6);
   EXPECT_THAT(solution->report.method, HasSubstr("for the residual"));
+}
+
+TEST(PublishedPowerEdgesTest, SparseMatricesAreSolvedFromTheirEntries) {
+  Matrix<double> a = MatrixOfCondition(kRows, kColumns, 10.0);
+  for (Index i = 0; i < kRows; ++i) {
+    for (Index c = 0; c < kColumns; ++c) {
+      if ((i + c) % 3 != 0) a(i, c) = 0.0;
+    }
+  }
+  const CsrMatrix<double> csr(a);
+  const Matrix<double> b = NormalMatrix(kRows, 1, Seed{22});
+  PowerRegressionOptions options = Options(PowerFamily::kLeftGramPower, 1);
+  const auto solution = SolvePowerRegression(
+      AnyCsrView(csr.view()), AnyMatrixView(b.view()), options, {OneWorker()});
+  ASSERT_TRUE(solution.ok()) << solution.status();
+  EXPECT_EQ(solution->report.termination, Termination::kConverged);
+  const double error =
+      OracleOf(a, b, options, 100.0).ForwardError(*solution);
+  EXPECT_LE(error, 3.0 * solution->report.forward_error[0] + Gamma(4));
+  options.sketch.kind = SketchKind::kSrht;
+  EXPECT_EQ(SolvePowerRegression(AnyCsrView(csr.view()),
+                                 AnyMatrixView(b.view()), options,
+                                 {OneWorker()})
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST(PublishedPowerEdgesTest, ALimitOnStepsIsTold) {
