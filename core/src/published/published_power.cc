@@ -12,9 +12,9 @@
 #include "linalg/stopped.h"
 #include "power/answer.h"
 #include "power/certificate.h"
-#include "power/csr_pass.h"
 #include "power/phase_progress.h"
 #include "power/power_factor.h"
+#include "power/power_shape.h"
 #include "power/termination.h"
 #include "power/together.h"
 #include "published/fixed_step_solver.h"
@@ -431,10 +431,7 @@ Cost CostOfPublished(const PowerShape& shape,
   const double levels = options.exponent + 1.0;
   // z, rho, the answer of the round before, and blocks of a certificate.
   cost.bytes += 8.0 * real(shape.d) * real(slice) * (3.0 * levels + 20.0);
-  cost.bytes +=
-      shape.nonzeros
-          ? BytesOfCsrPass(shape.n, shape.d, nonzeros, slice, workers)
-          : BytesOfPass(shape.n, shape.d, slice, workers);
+  cost.bytes += BytesOfPass(shape, slice, workers);
   // x, exponents, report.
   cost.bytes += 24.0 * real(shape.d) * real(shape.k) + 128.0 * real(shape.k);
   cost.flops += levels * kStepsOfCost * real(shape.k) *
