@@ -226,6 +226,14 @@ std::vector<Option> MemoryAndQueue() {
           "together may hold, beside --memory-budget. 0: an eighth of the "
           "cgroup's memory limit or of the machine's memory."),
       BytesOption(
+          "factor-memory",
+          [](ServerConfig& c) -> std::int64_t& { return c.factor_memory; },
+          {0, 64 * kTiB},
+          "Memory that kept factors of stored matrices together may hold, "
+          "beside --memory-budget; the least recently used ones leave. A "
+          "factor takes some 16 to 50 d^2 bytes. 0: off, every solve factors "
+          "its matrix."),
+      BytesOption(
           "transport-memory",
           [](ServerConfig& c) -> std::int64_t& { return c.transport_memory; },
           {kMiB, 64 * kTiB}, "Memory for messages on their way in and out."),

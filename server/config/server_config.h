@@ -35,6 +35,10 @@ struct ServerConfig {
   // 0: DefaultSetMemory().
   std::int64_t set_memory = 0;
 
+  // Bytes that factors of stored matrices together may hold, beside
+  // memory_budget. 0: none is kept, and solves share nothing.
+  std::int64_t factor_memory = std::int64_t{1} << 30;
+
   // A stream of keys or states ends when no message has come for so long.
   absl::Duration stream_idle = absl::Minutes(5);
 

@@ -19,6 +19,8 @@ void ToProto(const ServerFacts& facts, const Limits& limits,
   info->set_set_memory_bytes(facts.set_memory_bytes);
   info->set_set_memory_reserved_bytes(facts.set_memory_reserved_bytes);
   info->set_streams_max(limits.streams_max);
+  info->set_factor_memory_bytes(facts.factor_memory_bytes);
+  info->set_factor_memory_reserved_bytes(facts.factor_memory_reserved_bytes);
 }
 
 }  // namespace steelyard::server

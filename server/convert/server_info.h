@@ -18,6 +18,8 @@ struct ServerFacts {
   std::int64_t memory_reserved_bytes = 0;
   std::int64_t set_memory_bytes = 0;
   std::int64_t set_memory_reserved_bytes = 0;
+  std::int64_t factor_memory_bytes = 0;
+  std::int64_t factor_memory_reserved_bytes = 0;
 };
 
 void ToProto(const ServerFacts& facts, const Limits& limits,

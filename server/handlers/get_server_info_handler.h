@@ -17,11 +17,13 @@ class GetServerInfoHandler {
  public:
   GetServerInfoHandler(int workers, const Limits& limits,
                        const MemoryBudget& memory,
-                       const MemoryBudget& set_memory)
+                       const MemoryBudget& set_memory,
+                       const MemoryBudget& factor_memory)
       : workers_(workers),
         limits_(limits),
         memory_(memory),
-        set_memory_(set_memory) {}
+        set_memory_(set_memory),
+        factor_memory_(factor_memory) {}
 
   absl::Status Handle(RequestContext& context,
                       std::shared_ptr<const v1::GetServerInfoRequest> request,
@@ -32,6 +34,7 @@ class GetServerInfoHandler {
   const Limits limits_;
   const MemoryBudget& memory_;
   const MemoryBudget& set_memory_;
+  const MemoryBudget& factor_memory_;
 };
 
 // "0.1.0", of the build.

@@ -14,6 +14,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/config/command_line.h"
+#include "server/factors/factor_cache.h"
+#include "server/factors/solve_groups.h"
 #include "server/handlers/handlers.h"
 #include "server/health/health_service.h"
 #include "server/observability/log.h"
@@ -96,6 +98,8 @@ struct SteelyardServer::Parts {
   explicit Parts(const ServerConfig& resolved)
       : config(resolved),
         workers(static_cast<int>(resolved.workers)),
+        factors(resolved.factor_memory),
+        solve_groups(factors, workers.count()),
         gate(workers, {.memory_budget = resolved.memory_budget,
                        .queue_length = resolved.queue_length}),
         registry(resolved.set_memory),
@@ -107,7 +111,8 @@ struct SteelyardServer::Parts {
                   .slots = slots,
                   .stream_idle = resolved.stream_idle},
         handlers{.get_server_info = {workers.count(), resolved.limits,
-                                     gate.memory(), registry.memory()},
+                                     gate.memory(), registry.memory(),
+                                     factors.memory()},
                  .find_universal_set = FindUniversalSetHandler(set_parts),
                  .stream_find_universal_set =
                      StreamFindUniversalSetHandler(set_parts),
@@ -129,6 +134,9 @@ struct SteelyardServer::Parts {
 
   const ServerConfig config;
   const Workers workers;
+  // Work that was abandoned uses them to the gate's end.
+  FactorCache factors;
+  SolveGroups solve_groups;
   Gate gate;
   SetRegistry registry;
   StreamSlots slots;

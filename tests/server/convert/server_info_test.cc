@@ -22,7 +22,9 @@ TEST(ServerInfoTest, EveryFieldTellsItsFact) {
                           .memory_budget_bytes = 5,
                           .memory_reserved_bytes = 6,
                           .set_memory_bytes = 7,
-                          .set_memory_reserved_bytes = 8};
+                          .set_memory_reserved_bytes = 8,
+                          .factor_memory_bytes = 9,
+                          .factor_memory_reserved_bytes = 10};
   v1::ServerInfo info;
 
   ToProto(facts, limits, &info);
@@ -43,6 +45,8 @@ TEST(ServerInfoTest, EveryFieldTellsItsFact) {
   EXPECT_EQ(info.set_memory_bytes(), 7);
   EXPECT_EQ(info.set_memory_reserved_bytes(), 8);
   EXPECT_EQ(info.streams_max(), 17);
+  EXPECT_EQ(info.factor_memory_bytes(), 9);
+  EXPECT_EQ(info.factor_memory_reserved_bytes(), 10);
 }
 
 }  // namespace
