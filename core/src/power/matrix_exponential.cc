@@ -16,6 +16,7 @@
 #include "power/answer.h"
 #include "power/exponential_error.h"
 #include "power/gram_solver.h"
+#include "power/series.h"
 #include "power/termination.h"
 
 namespace steelyard {
@@ -68,7 +69,7 @@ class MatrixExponential {
  public:
   MatrixExponential(const PowerFactor& factor, const ScaledRightSides& b,
                     const PowerRegressionOptions& options,
-                    const ComputeContext& context)
+                    const ComputeContext& context, const SeriesSum* series)
       : factor_(factor.factor),
         b_(b.view),
         b_exponents_(b.exponents),
@@ -78,7 +79,8 @@ class MatrixExponential {
         context_(context),
         v_transposed_(factor.exponential->v_transposed),
         s_(factor.exponential->s),
-        shifts_(factor.exponential->shifts) {}
+        shifts_(factor.exponential->shifts),
+        series_(series) {}
 
   absl::StatusOr<Solution> Run() {
     absl::Status done = Solve();
@@ -86,6 +88,7 @@ class MatrixExponential {
       return PowerAnswer(d_, k_, false).Stopped(context_.stop.reason());
     }
     if (!done.ok()) return done;
+    if (series_ != nullptr) TakeSeries();
     Solution solution;
     for (Index c = 0; c < k_; ++c) AddColumn(c, solution.report);
     Finish(solution);
@@ -109,6 +112,31 @@ class MatrixExponential {
                    x_, context_);
   }
 
+  // The sum of the series in the place of x~, which is kept to judge it.
+  void TakeSeries() {
+    direct_ = std::move(x_);
+    x_ = series_->x;
+    const Power2 common = ExpOfMinusSquare(s_.back());
+    const auto shift = static_cast<int>(
+        std::min<std::int64_t>(-common.exponent, 1 << 20));
+    for (Index e = 0; e < x_.size(); ++e) {
+      double& x = x_.data()[e];
+      x = std::ldexp(x / common.mantissa, shift);
+      // Far from any digit then.
+      if (!std::isfinite(x)) x = 0.0;
+    }
+  }
+
+  // |x~ - direct| / |x~|: what the sum has lost.
+  double SeriesError(Index c, double x_norm) const {
+    if (x_norm == 0.0) return 1.0;
+    double distance = 0.0;
+    for (Index i = 0; i < d_; ++i) {
+      distance = std::hypot(distance, x_(i, c) - direct_(i, c));
+    }
+    return std::min(distance / x_norm, std::numeric_limits<double>::max());
+  }
+
   std::vector<double> Column(const Matrix<double>& from, Index c) const {
     std::vector<double> column;
     for (Index i = 0; i < d_; ++i) column.push_back(from(i, c));
@@ -126,6 +154,10 @@ class MatrixExponential {
     std::vector<double> logs;
     for (std::size_t i = 0; i < x.size(); ++i) {
       const double b = c_(static_cast<Index>(i), c);
+      if (hi[i] == 0.0) {
+        logs.push_back(std::log(std::abs(b)));
+        continue;
+      }
       // Where e^shift overflows, V'b is nothing beside it.
       const double grown = shifts_[i] < 700.0
                                ? std::abs(hi[i] * std::exp(shifts_[i]) - b)
@@ -172,6 +204,11 @@ class MatrixExponential {
     all.judged.judged_residual = Ratio(log_r - all.excess);
     all.judged.residual_floor = Ratio(log_floor - all.excess);
     all.judged.forward_error = ExponentialError(s_, shifts_, b, x_norm);
+    if (series_ != nullptr) {
+      all.judged.forward_error =
+          SeriesError(c, x_norm) +
+          (x_norm == 0.0 ? 0.0 : all.judged.forward_error);
+    }
     all.residual = Ratio(log_r);
     all.floor = Ratio(log_floor);
     all.backward = Ratio(log_r - scale);
@@ -187,6 +224,15 @@ class MatrixExponential {
             : ToleranceOf({}, kFloorExponent, all.judged.residual_floor);
     terminations_.push_back(
         TerminationOf(all.judged, tolerance, kFloorExponent));
+    if (series_ != nullptr) {
+      const auto at = static_cast<std::size_t>(c);
+      Termination& why = terminations_.back();
+      // More terms would not help.
+      if (why == Termination::kIterationLimit && series_->complete[at]) {
+        why = Termination::kPrecisionFloor;
+      }
+      report.iterations = std::max(report.iterations, series_->terms[at]);
+    }
     report.relative_residual.push_back(all.residual);
     report.residual_floor.push_back(all.floor);
     report.backward_error.push_back(all.backward);
@@ -218,10 +264,13 @@ class MatrixExponential {
     report.condition_estimate = factor_.condition;
     report.rank = factor_.rank;
     report.rank_gap = factor_.rank_gap;
-    report.method =
-        absl::StrCat(factor_.description,
-                     "; e^-(s^2) of the singular values, s_1 = ", s_.front(),
-                     ", s_d = ", s_.back());
+    report.method = absl::StrCat(
+        series_ != nullptr ? absl::StrCat(report.iterations,
+                                          " terms of the series; judged by ")
+                           : "",
+        factor_.description,
+        "; e^-(s^2) of the singular values, s_1 = ", s_.front(),
+        ", s_d = ", s_.back());
   }
 
   const Factor& factor_;
@@ -235,6 +284,8 @@ class MatrixExponential {
   const std::vector<double>& shifts_;  // (s_i - s_d)(s_i + s_d)
   Matrix<double> c_;            // V'b
   Matrix<double> x_;            // x~
+  const SeriesSum* series_;     // null: the direct method
+  Matrix<double> direct_;       // x~ without the series
   std::vector<Termination> terminations_;
 };
 
@@ -281,8 +332,9 @@ absl::StatusOr<ExponentialBasis> MakeExponentialBasis(
 
 absl::StatusOr<Solution> ApplyMatrixExponential(
     const PowerFactor& factor, const ScaledRightSides& b,
-    const PowerRegressionOptions& options, const ComputeContext& context) {
-  return MatrixExponential(factor, b, options, context).Run();
+    const PowerRegressionOptions& options, const ComputeContext& context,
+    const SeriesSum* series) {
+  return MatrixExponential(factor, b, options, context, series).Run();
 }
 
 }  // namespace steelyard

@@ -21,6 +21,8 @@
 
 namespace steelyard {
 
+struct SeriesSum;  // power/series.h
+
 // The way to R for columns of these scales; unset: the ladder.
 std::optional<FactorMethod> FactorMethodOfExponential(
     const ColumnScales& scales, std::optional<PowerMethod> method);
@@ -32,8 +34,10 @@ absl::StatusOr<ExponentialBasis> MakeExponentialBasis(
 
 // x of all columns of `b`, scanned; `factor` has a basis. Errors of the stop
 // token, and x = 0 where it wants the best answer. Columns never meet.
+// `series`: a sum of the series (series.h) to be judged and returned instead.
 absl::StatusOr<Solution> ApplyMatrixExponential(
     const PowerFactor& factor, const ScaledRightSides& b,
-    const PowerRegressionOptions& options, const ComputeContext& context);
+    const PowerRegressionOptions& options, const ComputeContext& context,
+    const SeriesSum* series = nullptr);
 
 }  // namespace steelyard

@@ -8,6 +8,7 @@
 #include "power/phase_progress.h"
 #include "power/power_factor.h"
 #include "power/power_shape.h"
+#include "power/series.h"
 #include "power/together.h"
 #include "published/published_power.h"
 
@@ -18,6 +19,9 @@ absl::StatusOr<Solution> SolvePowerRegression(
     const PowerRegressionOptions& options, const ComputeContext& context) {
   if (options.method == PowerMethod::kSketchPublished) {
     return SolvePublished(a, b, options, context);
+  }
+  if (options.method == PowerMethod::kSeries) {
+    return SolveSeries(a, b, options, context);
   }
   PhaseProgress progress(context);
   const ComputeContext inner{context.workers, context.stop, progress.Sink()};

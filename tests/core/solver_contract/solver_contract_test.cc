@@ -42,6 +42,19 @@ Solver Power(const std::string& name, PowerFamily family, PowerMethod method) {
           }};
 }
 
+// The residual of a sum loses e^(2 s_1^2), 1e6 for A() below.
+Solver Series() {
+  PowerRegressionOptions options;
+  options.family = PowerFamily::kMatrixExponential;
+  options.method = PowerMethod::kSeries;
+  options.tolerance = 1e-8;
+  return {"Series", kColumns,
+          [options](const AnyMatrixView& a, const AnyMatrixView& b,
+                    const ComputeContext& context) {
+            return SolvePowerRegression(a, b, options, context);
+          }};
+}
+
 Solver Kernel(const std::string& name, KernelNormalization normalization,
               KernelMethod method) {
   AttentionKernelOptions options;
@@ -72,6 +85,7 @@ std::vector<Solver> AllSolvers() {
       Power("EvenPublished", F::kGramPower, PowerMethod::kSketchPublished),
       Power("OddPublished", F::kLeftGramPower, PowerMethod::kSketchPublished),
       Power("Exponential", F::kMatrixExponential, PowerMethod::kSvd),
+      Series(),
       Kernel("KernelDense", N::kNone, kDense),
       Kernel("KernelFree", N::kNone, kFree),
       Kernel("UnitDiagonalDense", N::kUnitDiagonal, kDense),
