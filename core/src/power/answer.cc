@@ -28,8 +28,9 @@ bool AllFit(const Matrix<double>& hi,
   return true;
 }
 
-void Extend(const std::vector<double>& from, std::vector<double>& to) {
-  to.insert(to.end(), from.begin(), from.end());
+void Put(const std::vector<double>& from, Index first,
+         std::vector<double>& to) {
+  std::copy(from.begin(), from.end(), to.begin() + first);
 }
 
 }  // namespace
@@ -64,7 +65,19 @@ bool AssembleX(Matrix<double> hi, Matrix<double> lo,
 }
 
 PowerAnswer::PowerAnswer(Index d, Index k, bool odd)
-    : odd_(odd), hi_(d, k), lo_(d, k), exponents_(At(d * k), 0) {}
+    : odd_(odd),
+      hi_(d, k),
+      lo_(d, k),
+      exponents_(At(d * k), 0),
+      terminations_(At(k), Termination::kConverged) {
+  for (auto* ratios :
+       {&report_.relative_residual, &report_.residual_floor,
+        &report_.backward_error, &report_.optimality, &report_.forward_error}) {
+    ratios->assign(At(k), 0.0);
+  }
+  if (odd) report_.excess_residual.assign(At(k), 0.0);
+  report_.converged.assign(At(k), true);
+}
 
 void PowerAnswer::Add(Index first, const std::vector<int>& exponents,
                       SliceAnswer slice) {
@@ -77,23 +90,24 @@ void PowerAnswer::Add(Index first, const std::vector<int>& exponents,
           x.exponents[At(c)] - exponents[At(i)];
     }
   }
-  Append(slice);
+  AddReport(first, slice);
 }
 
-void PowerAnswer::Append(const SliceAnswer& slice) {
+void PowerAnswer::AddReport(Index first, const SliceAnswer& slice) {
   const Certificate& certificate = slice.certificate;
-  Extend(certificate.relative_residual, report_.relative_residual);
-  if (odd_) Extend(certificate.excess_residual, report_.excess_residual);
-  Extend(certificate.residual_floor, report_.residual_floor);
-  Extend(certificate.backward_error, report_.backward_error);
-  Extend(certificate.optimality, report_.optimality);
-  Extend(certificate.forward_error, report_.forward_error);
+  Put(certificate.relative_residual, first, report_.relative_residual);
+  if (odd_) Put(certificate.excess_residual, first, report_.excess_residual);
+  Put(certificate.residual_floor, first, report_.residual_floor);
+  Put(certificate.backward_error, first, report_.backward_error);
+  Put(certificate.optimality, first, report_.optimality);
+  Put(certificate.forward_error, first, report_.forward_error);
   for (const int refinements : slice.refinements) {
     report_.iterations = std::max(report_.iterations, refinements);
   }
+  Index column = first;
   for (const Termination termination : slice.terminations) {
-    terminations_.push_back(termination);
-    report_.converged.push_back(termination == Termination::kConverged);
+    terminations_[At(column)] = termination;
+    report_.converged[At(column++)] = termination == Termination::kConverged;
   }
   report_.termination = Worst(terminations_);
 }
@@ -107,7 +121,7 @@ Solution PowerAnswer::Finish(bool extended_output) && {
 }
 
 Solution PowerAnswer::Stopped(StopReason why) && {
-  Append(ZeroAnswer(std::vector<bool>(At(hi_.cols()), false), odd_, why));
+  AddReport(0, ZeroAnswer(std::vector<bool>(At(hi_.cols()), false), odd_, why));
   report_.method = "stopped before the factorisation was done; x = 0";
   Solution solution;
   solution.report = std::move(report_);

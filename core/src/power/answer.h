@@ -15,7 +15,7 @@ class PowerAnswer {
   PowerAnswer(Index d, Index k, bool odd);
 
   // Columns first, first + 1, ... . Rows of slice.x are still times
-  // 2^exponents.
+  // 2^exponents. In any order.
   void Add(Index first, const std::vector<int>& exponents, SliceAnswer slice);
 
   // x and what the slices reported.
@@ -25,7 +25,7 @@ class PowerAnswer {
   Solution Stopped(StopReason why) &&;
 
  private:
-  void Append(const SliceAnswer& slice);
+  void AddReport(Index first, const SliceAnswer& slice);
 
   bool odd_;
   // Entry (i, c) is (hi + lo) 2^exponent.

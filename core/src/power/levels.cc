@@ -35,17 +35,6 @@ std::vector<double> ColumnNorms(const Matrix<double>& block) {
   return squares;
 }
 
-// Right-hand sides of length d, scaled.
-void LoadRightSides(const ColumnSlice& b, Matrix<double>& out) {
-  Index column = 0;
-  for (const ColumnSlice::Piece& piece : b.pieces) {
-    RowLoader(piece.matrix->view, piece.matrix->exponents)
-        .Load(0, piece.first,
-              BlockOf(out).Part(0, column, out.rows(), piece.count));
-    column += piece.count;
-  }
-}
-
 DoubleDouble At(const ScaledBlock& block, Index i, Index c) {
   return {block.hi(i, c), block.has_low() ? block.lo(i, c) : 0.0};
 }
@@ -159,6 +148,16 @@ void Align(const ScaledBlock& w, ScaledBlock& z) {
 
 }  // namespace
 
+void LoadColumns(const ColumnSlice& b, Matrix<double>& out) {
+  Index column = 0;
+  for (const ColumnSlice::Piece& piece : b.pieces) {
+    RowLoader(piece.matrix->view, piece.matrix->exponents)
+        .Load(0, piece.first,
+              BlockOf(out).Part(0, column, out.rows(), piece.count));
+    column += piece.count;
+  }
+}
+
 absl::StatusOr<ScaledBlock> StartingBlock(const PowerProblem& problem,
                                           Levels& levels,
                                           const ComputeContext& context) {
@@ -180,7 +179,7 @@ absl::StatusOr<ScaledBlock> StartingBlock(const PowerProblem& problem,
     levels.b_squares = std::move(pass->squares);
     levels.r_squares = levels.b_squares;
   } else {
-    LoadRightSides(problem.b, start.hi);
+    LoadColumns(problem.b, start.hi);
     levels.b_squares = ColumnSquares(start.hi);
   }
   const std::vector<int> exponents = problem.b.Exponents();

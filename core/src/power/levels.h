@@ -56,6 +56,9 @@ inline int FirstLevel(const PowerProblem& problem) {
   return problem.odd ? 0 : 1;
 }
 
+// The columns of `b` times their scales. `out` has as many rows and columns.
+void LoadColumns(const ColumnSlice& b, Matrix<double>& out);
+
 // b in scaled coordinates and its norms: even S^-1 b, odd A_s'b.
 // ERRORS  here and below: Cancelled, DeadlineExceeded, Aborted: the stop token.
 absl::StatusOr<ScaledBlock> StartingBlock(const PowerProblem& problem,

@@ -31,6 +31,19 @@ absl::StatusOr<Factor> FactorOf(const DenseOrCsr& a, const ColumnScales& scales,
   return FactorMatrix(std::get<AnyMatrixView>(a), scales, options, context);
 }
 
+// What solves even powers without A, where R is good enough for it.
+absl::Status AddSpectral(const DenseOrCsr& a, const ComputeContext& context,
+                         PowerFactor& made) {
+  made.spectral_tried = true;
+  if (made.factor.method == FactorMethod::kGram) return absl::OkStatus();
+  absl::StatusOr<std::optional<SpectralFactor>> spectral =
+      MakeSpectralFactor({a, made.factor.scales.exponents}, made.factor,
+                         made.ridge_diagonal, context);
+  if (!spectral.ok()) return spectral.status();
+  made.spectral = *std::move(spectral);
+  return absl::OkStatus();
+}
+
 std::int64_t BytesOf(const Matrix<double>& matrix) { return 8 * matrix.size(); }
 
 std::int64_t BytesOf(const std::vector<double>& numbers) {
@@ -46,6 +59,7 @@ std::int64_t PowerFactor::bytes() const {
   sum += BytesOf(factor.r) + BytesOf(factor.v_transposed) +
          BytesOf(factor.singular_values) + BytesOf(ridge_diagonal);
   if (solver.has_value()) sum += solver->bytes();
+  if (spectral.has_value()) sum += spectral->bytes();
   if (exponential.has_value()) {
     sum += BytesOf(exponential->v_transposed) + BytesOf(exponential->s) +
            BytesOf(exponential->shifts);
@@ -78,7 +92,8 @@ std::optional<FactorMethod> FactorMethodOf(std::optional<PowerMethod> method) {
 
 absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
     const DenseOrCsr& a, const ColumnScales& scales,
-    const PowerRegressionOptions& options, const ComputeContext& context) {
+    const PowerRegressionOptions& options, FactorGrade grade,
+    const ComputeContext& context) {
   const auto made = std::make_shared<PowerFactor>();
   made->ridge = options.ridge;
   made->method = options.method;
@@ -90,6 +105,7 @@ absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
       {.method = exponential ? FactorMethodOfExponential(scales, options.method)
                              : FactorMethodOf(options.method),
        .gram_condition_max = kGramConditionMax,
+       .grade = exponential || options.method ? FactorGrade::kLadder : grade,
        .ridge = options.ridge},
       options.method, context);
   if (!factor.ok()) return factor.status();
@@ -114,6 +130,10 @@ absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
       Log2LargestSingularValue(made->factor, *made->solver, context);
   if (!norm.ok()) return norm.status();
   made->log2_norm = *norm;
+  if (grade == FactorGrade::kQr && options.family == PowerFamily::kGramPower) {
+    absl::Status done = AddSpectral(a, context, *made);
+    if (!done.ok()) return done;
+  }
   return made;
 }
 

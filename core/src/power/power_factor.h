@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "factor/factor.h"
 #include "power/gram_solver.h"
+#include "power/spectral_factor.h"
 #include "steelyard/compute_context.h"
 #include "steelyard/power_regression.h"
 
@@ -31,6 +32,9 @@ struct PowerFactor {
   std::optional<ExponentialBasis> exponential;
   // l 4^-exponents; empty for l = 0.
   std::vector<double> ridge_diagonal;
+  // Even powers without A; AddSpectral looked for it.
+  std::optional<SpectralFactor> spectral;
+  bool spectral_tried = false;
   double log2_norm = 0.0;  // log2 ||A||_2
   // What it was made with.
   double ridge = 0.0;
@@ -49,11 +53,14 @@ struct PowerFactor {
 };
 
 // Factors A, whose columns were scanned, for the family of `options`.
+// kQr: R serves many right-hand sides, and the even family gets what solves it
+// without A; kLadder: one call.
 // ERRORS  Cancelled, DeadlineExceeded; Aborted: a stop that wants the best
 //         answer.
 absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
     const DenseOrCsr& a, const ColumnScales& scales,
-    const PowerRegressionOptions& options, const ComputeContext& context);
+    const PowerRegressionOptions& options, FactorGrade grade,
+    const ComputeContext& context);
 
 // ScanColumns of a dense or sparse matrix.
 absl::StatusOr<ColumnScales> ScanMatrix(const DenseOrCsr& a,

@@ -37,7 +37,8 @@ absl::StatusOr<Solution> SolvePowerRegression(
   const std::vector<Caller> callers = ScanCallers({&b, 1}, inner);
   if (!callers.front().status.ok()) return stopped(callers.front().status);
   progress.Enter("factor", 0.05, 0.4);
-  const auto factor = MakePowerFactor(a, *scales, options, inner);
+  const auto factor = 
+      MakePowerFactor(a, *scales, options, FactorGrade::kLadder, inner);
   if (!factor.ok()) return stopped(factor.status());
   return std::move(
       SolveCallers(**factor, a, callers, options, progress, inner).front());

@@ -30,6 +30,8 @@ std::int64_t PreparedMatrix::bytes() const { return factor_->bytes(); }
 bool PreparedMatrix::Serves(const PowerRegressionOptions& options) const {
   return CanPrepare(options) &&
          IsExponential(options) == factor_->exponential.has_value() &&
+         (options.family != PowerFamily::kGramPower ||
+          factor_->spectral_tried) &&
          options.ridge == factor_->ridge && options.method == factor_->method &&
          SameSketch(options, *factor_);
 }
@@ -48,7 +50,8 @@ absl::StatusOr<PreparedMatrix> PrepareMatrix(
   const absl::StatusOr<ColumnScales> scales = ScanMatrix(a, "a", inner);
   if (!scales.ok()) return scales.status();
   progress.Enter("factor", 0.1, 1.0);
-  auto factor = MakePowerFactor(a, *scales, options, inner);
+  auto factor = 
+      MakePowerFactor(a, *scales, options, FactorGrade::kQr, inner);
   if (!factor.ok()) return factor.status();
   return PreparedMatrix(*std::move(factor));
 }

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "power/answer.h"
 #include "power/matrix_exponential.h"
 #include "power/slice_solver.h"
+#include "power/spectral_solver.h"
+#include "power/termination.h"
 
 namespace steelyard {
 namespace {
@@ -23,25 +26,46 @@ struct Share {
   Index count;
 };
 
-// The columns of all callers without an error, a slice after the other.
-std::vector<std::vector<Share>> SlicesOf(const std::vector<Caller>& callers) {
-  std::vector<std::vector<Share>> slices;
-  Index room = 0;
+using Shares = std::vector<Share>;
+
+// All columns of the callers without an error.
+Shares WholeCallers(const std::vector<Caller>& callers) {
+  Shares shares;
   for (std::size_t i = 0; i < callers.size(); ++i) {
     if (!callers[i].status.ok()) continue;
-    const Index k = Cols(callers[i].b.view);
-    for (Index first = 0; first < k;) {
+    shares.push_back({i, 0, Cols(callers[i].b.view)});
+  }
+  return shares;
+}
+
+// The same columns, a slice after the other.
+std::vector<Shares> SlicesOf(const Shares& all) {
+  std::vector<Shares> slices;
+  Index room = 0;
+  for (Share share : all) {
+    while (share.count > 0) {
       if (room == 0) {
         slices.emplace_back();
         room = kSliceColumns;
       }
-      const Index count = std::min(room, k - first);
-      slices.back().push_back({i, first, count});
-      first += count;
+      const Index count = std::min(room, share.count);
+      slices.back().push_back({share.caller, share.first, count});
+      share.first += count;
+      share.count -= count;
       room -= count;
     }
   }
   return slices;
+}
+
+ColumnSlice ColumnsOf(const std::vector<Caller>& callers,
+                      const Shares& shares) {
+  ColumnSlice b;
+  for (const Share& share : shares) {
+    b.pieces.push_back({&callers[share.caller].b, share.first, share.count});
+    b.count += share.count;
+  }
+  return b;
 }
 
 bool IsOdd(const PowerRegressionOptions& options) {
@@ -80,9 +104,9 @@ SliceAnswer PartOf(const SliceAnswer& slice, Index first, Index count) {
   return part;
 }
 
-class LevelsTogether {
+class PowersTogether {
  public:
-  LevelsTogether(const PowerFactor& factor, const DenseOrCsr& a,
+  PowersTogether(const PowerFactor& factor, const DenseOrCsr& a,
                  const std::vector<Caller>& callers,
                  const PowerRegressionOptions& options,
                  PhaseProgress& progress, const ComputeContext& context)
@@ -91,30 +115,30 @@ class LevelsTogether {
         callers_(callers),
         options_(options),
         progress_(progress),
-        context_(context) {
+        context_(context),
+        by_levels_(callers.size(), 0) {
     for (const Caller& caller : callers) {
-      answers_.emplace_back(Cols(a), caller.status.ok() ? Cols(caller.b.view) : 0,
+      answers_.emplace_back(Cols(a),
+                            caller.status.ok() ? Cols(caller.b.view) : 0,
                             IsOdd(options));
     }
   }
 
   std::vector<absl::StatusOr<Solution>> Run() {
-    const std::vector<std::vector<Share>> slices = SlicesOf(callers_);
-    absl::Status done;
-    for (std::size_t s = 0; s < slices.size() && done.ok(); ++s) {
-      const auto part = [&](std::size_t slice) {
-        return 0.4 + 0.6 * static_cast<double>(slice) /
-                         static_cast<double>(slices.size());
-      };
-      progress_.Enter("iterate", part(s), part(s + 1));
-      done = AddSlice(slices[s]);
+    progress_.Enter("iterate", 0.4, 0.4);
+    Shares rest = WholeCallers(callers_);
+    if (factor_.spectral.has_value() && !IsOdd(options_) &&
+        !options_.extended_output) {
+      const SpectralPower power(*factor_.spectral, options_.exponent);
+      if (power.usable()) rest = SolveWithoutA(power, rest);
     }
+    const absl::Status done = SolveLevels(rest);
     std::vector<absl::StatusOr<Solution>> solutions;
     for (std::size_t i = 0; i < callers_.size(); ++i) {
       absl::Status status = callers_[i].status;
       status.Update(done);
       if (status.ok()) {
-        solutions.emplace_back(Finished(std::move(answers_[i])));
+        solutions.emplace_back(Finished(i));
       } else {
         solutions.emplace_back(std::move(status));
       }
@@ -123,18 +147,81 @@ class LevelsTogether {
   }
 
  private:
-  absl::Status AddSlice(const std::vector<Share>& shares) {
-    ColumnSlice b;
-    for (const Share& share : shares) {
-      b.pieces.push_back(
-          {&callers_[share.caller].b, share.first, share.count});
-      b.count += share.count;
+  // Returns the columns that A must be read for, or that no time was left for.
+  Shares SolveWithoutA(const SpectralPower& power, const Shares& all) {
+    const std::vector<Shares> slices = SlicesOf(all);
+    std::vector<std::optional<SpectralPower::Answer>> found(slices.size());
+    context_.workers.ParallelFor(
+        static_cast<Index>(slices.size()), context_.stop, [&](Index task) {
+          const auto at = static_cast<std::size_t>(task);
+          const ColumnSlice b = ColumnsOf(callers_, slices[at]);
+          Matrix<double> columns(Cols(a_.view), b.count);
+          LoadColumns(b, columns);
+          found[at] = power.Solve(columns, b.Exponents());
+        });
+    Shares rest;
+    for (std::size_t s = 0; s < slices.size(); ++s) {
+      if (found[s].has_value()) {
+        AddTrusted(*found[s], slices[s], rest);
+      } else {
+        rest.insert(rest.end(), slices[s].begin(), slices[s].end());
+      }
     }
+    return rest;
+  }
+
+  // Columns that are trusted and converged; the others go to `rest`.
+  void AddTrusted(const SpectralPower::Answer& answer, const Shares& shares,
+                  Shares& rest) {
+    SliceAnswer slice;
+    slice.x.hi = answer.x;
+    slice.x.exponents.assign(answer.exponents.begin(), answer.exponents.end());
+    slice.certificate = answer.certificate;
+    slice.terminations.assign(answer.exponents.size(),
+                              Termination::kConverged);
+    const std::vector<int> unscaled(
+        static_cast<std::size_t>(answer.x.rows()), 0);
+    Index column = 0;
+    for (const Share& share : shares) {
+      answers_[share.caller].Add(share.first, unscaled,
+                                 PartOf(slice, column, share.count));
+      for (Index c = 0; c < share.count; ++c, ++column) {
+        if (!Keeps(answer, static_cast<std::size_t>(column))) {
+          rest.push_back({share.caller, share.first + c, 1});
+        }
+      }
+    }
+  }
+
+  bool Keeps(const SpectralPower::Answer& answer, std::size_t c) const {
+    const Certificate& certificate = answer.certificate;
+    return !answer.untrusted[c] &&
+           certificate.relative_residual[c] <=
+               ToleranceOf(options_.tolerance, options_.exponent,
+                           certificate.residual_floor[c]);
+  }
+
+  absl::Status SolveLevels(const Shares& all) {
+    const std::vector<Shares> slices = SlicesOf(all);
+    for (std::size_t s = 0; s < slices.size(); ++s) {
+      const auto part = [&](std::size_t slice) {
+        return 0.4 + 0.6 * static_cast<double>(slice) /
+                         static_cast<double>(slices.size());
+      };
+      progress_.Enter("iterate", part(s), part(s + 1));
+      absl::Status done = AddSlice(slices[s]);
+      if (!done.ok()) return done;
+    }
+    progress_.Enter("verify", 1.0, 1.0);
+    return absl::OkStatus();
+  }
+
+  absl::Status AddSlice(const Shares& shares) {
     const PowerProblem problem{
         .a = a_,
         .ridge_diagonal = factor_.ridge_diagonal,
         .solver = *factor_.solver,
-        .b = b,
+        .b = ColumnsOf(callers_, shares),
         .odd = IsOdd(options_),
         .exponent = options_.exponent,
         .refinements_max = options_.max_iterations,
@@ -157,27 +244,50 @@ class LevelsTogether {
     for (const Share& share : shares) {
       answers_[share.caller].Add(share.first, a_.exponents,
                                  PartOf(*slice, column, share.count));
+      by_levels_[share.caller] += share.count;
       column += share.count;
     }
     return absl::OkStatus();
   }
 
-  Solution Finished(PowerAnswer answer) const {
-    Solution solution = std::move(answer).Finish(options_.extended_output);
+  Solution Finished(std::size_t caller) {
+    Solution solution =
+        std::move(answers_[caller]).Finish(options_.extended_output);
     SolveReport& report = solution.report;
     report.rank = factor_.factor.rank;
     report.rank_gap = factor_.factor.rank_gap;
     report.condition_estimate = factor_.factor.condition;
-    report.method = absl::StrCat(
-        factor_.factor.description,
-        IsOdd(options_) ? "; least squares by R^-1 R^-T A'b" : "",
-        options_.exponent > 0
-            ? absl::StrCat("; ", options_.exponent, " levels of R^-1 R^-T")
-            : "",
-        options_.extended_output ? ", refined in double-double"
-                                 : ", refined with the true A",
-        factor_.solver->truncated() ? ", minimum norm" : "");
+    report.method = MethodOf(by_levels_[caller], solution.x.cols());
     return solution;
+  }
+
+  // `refined` of k columns went through the levels.
+  std::string MethodOf(Index refined, Index k) const {
+    std::string method = factor_.factor.description;
+    if (refined < k) {
+      absl::StrAppend(&method, "; x = V S^-", 2 * options_.exponent,
+                      " V'b by the singular vectors of R, ",
+                      factor_.spectral->measured,
+                      " of them measured with A when it was prepared");
+      if (refined == 0) return method;
+      absl::StrAppend(&method, "; ", refined, " of ", k, " columns by");
+    } else {
+      if (IsOdd(options_)) {
+        absl::StrAppend(&method, "; least squares by R^-1 R^-T A'b");
+      }
+      absl::StrAppend(&method, options_.exponent > 0 ? ";" : "");
+    }
+    if (options_.exponent > 0) {
+      absl::StrAppend(&method, " ", options_.exponent,
+                      " levels of R^-1 R^-T");
+    }
+    absl::StrAppend(&method, options_.extended_output
+                                 ? ", refined in double-double"
+                                 : ", refined with the true A");
+    if (factor_.solver->truncated()) {
+      absl::StrAppend(&method, ", minimum norm");
+    }
+    return method;
   }
 
   const PowerFactor& factor_;
@@ -187,6 +297,7 @@ class LevelsTogether {
   PhaseProgress& progress_;
   const ComputeContext& context_;
   std::vector<PowerAnswer> answers_;  // one a caller
+  std::vector<Index> by_levels_;      // columns of each
 };
 
 }  // namespace
@@ -209,7 +320,7 @@ std::vector<absl::StatusOr<Solution>> SolveCallers(
     const std::vector<Caller>& callers, const PowerRegressionOptions& options,
     PhaseProgress& progress, const ComputeContext& context) {
   if (options.family != PowerFamily::kMatrixExponential) {
-    return LevelsTogether(factor, a, callers, options, progress, context)
+    return PowersTogether(factor, a, callers, options, progress, context)
         .Run();
   }
   progress.Enter("iterate", 0.6, 1.0);

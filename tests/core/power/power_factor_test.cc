@@ -13,7 +13,8 @@ std::shared_ptr<const PowerFactor> Made(const Matrix<double>& a,
                                         const PowerRegressionOptions& options) {
   const ComputeContext context{OneWorker()};
   const auto scales = ScanMatrix(a.view(), "a", context);
-  auto made = MakePowerFactor(a.view(), *scales, options, context);
+  auto made = MakePowerFactor(a.view(), *scales, options,
+                              FactorGrade::kLadder, context);
   EXPECT_TRUE(made.ok()) << made.status();
   return *made;
 }

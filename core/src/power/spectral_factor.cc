@@ -1,0 +1,206 @@
+#include "power/spectral_factor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "linalg/double_double.h"
+#include "linalg/double_double_rows.h"
+#include "linalg/stopped.h"
+#include "linalg/svd.h"
+
+namespace steelyard {
+namespace {
+
+// Beyond this the levels, refined with A, are the better road.
+constexpr double kConditionMax = 1e7;
+// First order is enough below: second-order terms are 1e-3 of it.
+constexpr double kErrorMax = 1e-3;
+// Sums over fewer columns are not near their expected value.
+constexpr Index kColumnsMin = 8;
+// Directions of a matrix of any size, and numbers of A times directions that
+// cost next to nothing.
+constexpr Index kDirectionsMin = 16;
+constexpr double kFreeWork = 2e8;
+
+// R S, times 2^-top.
+Matrix<double> Unscaled(const Factor& factor, int top) {
+  const Index d = factor.r.cols();
+  Matrix<double> root(d, d);
+  for (Index i = 0; i < d; ++i) {
+    for (Index j = i; j < d; ++j) {
+      root(i, j) = std::ldexp(
+          factor.r(i, j),
+          factor.scales.exponents[static_cast<std::size_t>(j)] - top);
+    }
+  }
+  return root;
+}
+
+class Measurement {
+ public:
+  Measurement(const ScaledMatrix& a, const std::vector<double>& ridge_diagonal,
+              int top, SpectralFactor& spectral)
+      : a_(a),
+        ridge_diagonal_(ridge_diagonal),
+        top_(top),
+        spectral_(spectral),
+        d_(spectral.v_transposed.rows()) {}
+
+  // F and N of the last m directions.
+  absl::Status Run(const ComputeContext& context) {
+    const Index m = spectral_.measured;
+    Matrix<double> z(d_, m);  // column scales times V_m
+    for (Index r = 0; r < m; ++r) {
+      const double* const v = spectral_.v_transposed.row(d_ - m + r);
+      for (Index i = 0; i < d_; ++i) z(i, r) = std::ldexp(v[i], Shift(i));
+    }
+    const PassInput input{
+        .a = a_, .b = std::nullopt, .z_hi = &z, .z_lo = nullptr, .k = m};
+    const absl::StatusOr<PassResult> pass =
+        ResidualPass(input, Precision::kDoubleDouble, context);
+    if (!pass.ok()) return pass.status();
+    spectral_.f = Matrix<double>(m, d_);
+    spectral_.n = Matrix<double>(m, d_);
+    quotients_.assign(static_cast<std::size_t>(m), 0.0);
+    context.workers.ParallelFor(m, context.stop, [&](Index r) {
+      AddDirection(r, z, *pass);
+    });
+    if (absl::Status stopped = CheckStop(context.stop); !stopped.ok()) {
+      return stopped;
+    }
+    std::vector<double>& s = spectral_.s;
+    std::copy(quotients_.begin(), quotients_.end(), s.end() - m);
+    for (Index r = 0; r < m; ++r) {
+      const double own = quotients_[static_cast<std::size_t>(r)];
+      for (Index q = 0; q < d_; ++q) {
+        spectral_.f(r, q) /= own * s[static_cast<std::size_t>(q)];
+      }
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  int Shift(Index i) const {
+    return a_.exponents[static_cast<std::size_t>(i)] - top_;
+  }
+
+  // Row r of F and N: V' times A'A v and v. The pass gave -A_s'A_s z.
+  void AddDirection(Index r, const Matrix<double>& z, const PassResult& pass) {
+    const auto size = static_cast<std::size_t>(d_);
+    std::vector<double> hi(size), lo(size), y_hi(size), y_lo(size);
+    for (Index i = 0; i < d_; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      DoubleDouble sum{-pass.hi(i, r), -pass.lo(i, r)};
+      if (!ridge_diagonal_.empty()) {
+        sum = Add(sum, Multiply(ridge_diagonal_[at], {z(i, r), 0.0}));
+      }
+      hi[at] = std::ldexp(sum.hi, Shift(i));
+      lo[at] = std::ldexp(sum.lo, Shift(i));
+    }
+    const Matrix<double>& v = spectral_.v_transposed;
+    const Index own = d_ - spectral_.measured + r;
+    const auto mine = static_cast<std::size_t>(own);
+    DotRows({v.data(), d_, d_}, hi.data(), lo.data(), y_hi.data(), y_lo.data());
+    // The Rayleigh quotient is nearer to the truth than what the SVD says.
+    const double s = std::sqrt(y_hi[mine]);
+    quotients_[static_cast<std::size_t>(r)] = s;
+    for (Index q = 0; q < d_; ++q) {
+      const auto at = static_cast<std::size_t>(q);
+      DoubleDouble e{y_hi[at], y_lo[at]};
+      if (q == own) e = Subtract(e, TwoProduct(s, s));
+      spectral_.f(r, q) = e.hi;
+    }
+    std::fill(lo.begin(), lo.end(), 0.0);
+    DotRows({v.data(), d_, d_}, v.row(own), lo.data(), y_hi.data(),
+            y_lo.data());
+    for (Index q = 0; q < d_; ++q) {
+      const auto at = static_cast<std::size_t>(q);
+      DoubleDouble dot{y_hi[at], y_lo[at]};
+      if (q == own) dot = Subtract(dot, {1.0, 0.0});
+      spectral_.n(r, q) = dot.hi;
+    }
+  }
+
+  const ScaledMatrix& a_;
+  const std::vector<double>& ridge_diagonal_;
+  int top_;
+  SpectralFactor& spectral_;
+  Index d_;
+  std::vector<double> quotients_;  // of the directions
+};
+
+// A column q: root mean square of F_pq / (s_p^-2 + s_q^-2)^(1/2), p measured.
+std::vector<double> BackwardErrors(const SpectralFactor& spectral) {
+  const Index m = spectral.measured;
+  const Index d = spectral.f.cols();
+  std::vector<double> errors;
+  for (Index q = 0; q < d; ++q) {
+    const double other = spectral.s[static_cast<std::size_t>(q)];
+    double sum = 0.0;
+    for (Index r = 0; r < m; ++r) {
+      const double s = spectral.s[static_cast<std::size_t>(d - m + r)];
+      const double f = spectral.f(r, q);
+      sum += f * f / (1.0 / (s * s) + 1.0 / (other * other));
+    }
+    errors.push_back(std::sqrt(sum / static_cast<double>(m)));
+  }
+  return errors;
+}
+
+double LargestNorm(const Matrix<double>& f) {
+  double sum = 0.0;
+  for (Index i = 0; i < f.size(); ++i) sum += f.data()[i] * f.data()[i];
+  return std::sqrt(sum);
+}
+
+}  // namespace
+
+std::int64_t SpectralFactor::bytes() const {
+  return 8 * (v_transposed.size() + f.size() + n.size() +
+              static_cast<std::int64_t>(s.capacity()));
+}
+
+Index DirectionsToMeasure(Index n, Index d) {
+  const double work = static_cast<double>(n) * static_cast<double>(d);
+  const auto free = static_cast<Index>(
+      std::min(kFreeWork / work, static_cast<double>(d)));
+  return std::min(d, std::max({kDirectionsMin, d / 8, free}));
+}
+
+absl::StatusOr<std::optional<SpectralFactor>> MakeSpectralFactor(
+    const ScaledMatrix& a, const Factor& factor,
+    const std::vector<double>& ridge_diagonal, const ComputeContext& context) {
+  std::optional<SpectralFactor> none;
+  const Index d = factor.r.cols();
+  if (d < kColumnsMin || factor.rank < d ||
+      factor.condition > kConditionMax) {
+    return none;
+  }
+  const std::vector<int>& exponents = factor.scales.exponents;
+  const auto [low, high] =
+      std::minmax_element(exponents.begin(), exponents.end());
+  if (*high - *low > std::ilogb(kConditionMax)) return none;
+  if (absl::Status stopped = CheckStop(context.stop); !stopped.ok()) {
+    return stopped;
+  }
+  absl::StatusOr<RightSvd> svd = ComputeRightSvd(Unscaled(factor, *high));
+  if (!svd.ok()) return svd.status();
+  SpectralFactor spectral;
+  spectral.v_transposed = std::move(svd->v_transposed);
+  spectral.s = std::move(svd->singular_values);
+  if (!(spectral.s.back() * kConditionMax >= spectral.s.front())) return none;
+  // The last one in [1, 2).
+  const int top = *high + std::ilogb(spectral.s.back());
+  for (double& s : spectral.s) s = std::ldexp(s, *high - top);
+  spectral.shift = top;
+  spectral.measured = DirectionsToMeasure(Rows(a.view), d);
+  absl::Status done =
+      Measurement(a, ridge_diagonal, top, spectral).Run(context);
+  if (!done.ok()) return done;
+  if (!(LargestNorm(spectral.f) <= kErrorMax)) return none;
+  spectral.backward_errors = BackwardErrors(spectral);
+  return spectral;
+}
+
+}  // namespace steelyard
