@@ -25,6 +25,8 @@ constexpr std::array<const char*, 2> kFolders = {"uploads", "matrices"};
 constexpr std::int64_t kReserveBytes = std::int64_t{256} << 10;
 
 absl::Status Unusable(const std::string& path, int error) {
+  const absl::Status status = FileError(error, "using", path);
+  if (absl::IsResourceExhausted(status)) return status;
   return absl::UnavailableError(absl::StrCat(
       "the matrix directory cannot be used: ", path, ": ", strerror(error)));
 }

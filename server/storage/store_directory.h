@@ -40,6 +40,7 @@ class StoreDirectory {
  public:
   // Makes what is not there and takes the lock.
   // ERRORS  FailedPrecondition: another process has it. Unavailable.
+  //         ResourceExhausted DISK_FULL.
   static absl::StatusOr<StoreDirectory> Open(FileSystem& files,
                                              const std::string& path);
 

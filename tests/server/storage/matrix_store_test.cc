@@ -1,12 +1,15 @@
 #include "server/storage/matrix_store.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <fstream>
+#include <thread>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "steelyard/status.h"
+#include "tests/server/storage/step_files.h"
 #include "tests/server/storage/store_fixture.h"
 
 namespace steelyard::server {
@@ -271,6 +274,179 @@ TEST_F(MatrixStoreTest, ListsAreInOrderAndInPages) {
   EXPECT_THAT(ids("b", 1), ElementsAre("c"));
   EXPECT_THAT(ids("bb", 9), ElementsAre("c", "d"));
   EXPECT_THAT(ids("d", 9), IsEmpty());
+}
+
+TEST_F(MatrixStoreTest, UsesOfOneMatrixShareItsBytes) {
+  const Sample small("small", 1000);
+  const Sample large("large", 20'000);  // more than all memory
+  ASSERT_TRUE(Upload(*store_, small).ok());
+  ASSERT_TRUE(Upload(*store_, large, 100'000).ok());
+  for (const Sample* sample : {&small, &large}) {
+    const auto one = store_->Open(sample->id);
+    const auto other = store_->Open(sample->id);
+    ASSERT_TRUE(one.ok() && other.ok());
+    EXPECT_EQ((*one)->serial(), (*other)->serial());
+    ASSERT_TRUE((*one)->Load({}).ok());
+    ASSERT_TRUE((*other)->Load({}).ok());
+    EXPECT_EQ((*one)->data(), (*other)->data());
+    EXPECT_EQ(BytesIn(*store_, sample->id), sample->bytes);
+  }
+  EXPECT_NE((*store_->Open("small"))->serial(),
+            (*store_->Open("large"))->serial());
+}
+
+TEST_F(MatrixStoreTest, DamageOnTheDiskIsToldAndNeverServed) {
+  const Sample sample("a");
+  ASSERT_TRUE(Upload(*store_, sample).ok());
+  const std::string path = PathOf("matrices/a-1.bin");
+  std::fstream(path, std::ios::in | std::ios::out) << '\x7e';
+  {
+    const auto matrix = store_->Open("a");
+    ASSERT_TRUE(matrix.ok());
+    const absl::Status status = (*matrix)->Load({});
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("matrices/a-1.bin"));
+  }
+  std::filesystem::remove(path);
+  EXPECT_EQ(store_->Open("a").status().code(), absl::StatusCode::kDataLoss);
+  // The name is known, also after a restart, until somebody deletes it.
+  Reopen();
+  EXPECT_TRUE(store_->Get("a").ok());
+  EXPECT_EQ(store_->Open("a").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(store_->Delete("a").ok());
+  EXPECT_TRUE(Upload(*store_, sample).ok());
+}
+
+TEST_F(MatrixStoreTest, ADirectoryWithoutItsCatalogIsNotEmptied) {
+  ASSERT_TRUE(Upload(*store_, Sample("a")).ok());
+  store_ = nullptr;
+  std::filesystem::rename(PathOf("catalog.sqlite"), PathOf("moved"));
+  const absl::Status status = MatrixStore::Open(SettingsHere()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("catalog.sqlite"));
+  EXPECT_THAT(Files(), ElementsAre("matrices/a-1.bin"));
+  std::filesystem::rename(PathOf("moved"), PathOf("catalog.sqlite"));
+  Reopen();
+  EXPECT_TRUE(store_->Get("a").ok());
+}
+
+TEST_F(MatrixStoreTest, OneStoreADirectory) {
+  EXPECT_EQ(MatrixStore::Open(SettingsHere()).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+// Bytes, then their name, then the row.
+TEST_F(MatrixStoreTest, TheOrderOfFinishIsThatOfItsPromise) {
+  store_ = nullptr;
+  std::vector<std::string> steps;
+  StepFiles files([&](std::string_view step) {
+    steps.emplace_back(step);
+    return 0;
+  });
+  MatrixStore::Settings settings = SettingsHere();
+  settings.files = &files;
+  Reopen(settings);
+  const Sample sample("a");
+  auto begun = store_->Begin("a", sample.layout, sample.crc32c);
+  ASSERT_TRUE(begun.ok());
+  ASSERT_TRUE(begun->upload->Append(sample.All()).ok());
+  steps.clear();
+  ASSERT_TRUE(begun->upload->Finish(Accept).ok());
+  steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
+  EXPECT_THAT(steps, ElementsAre("sync", "rename", "sync-directory",
+                                 "sql-write", "remove"));
+  begun->upload = nullptr;
+  store_ = nullptr;
+}
+
+class ExpiryTest : public StoreFixture {
+ protected:
+  MatrixStore::Settings WithClock(std::chrono::seconds ttl) {
+    MatrixStore::Settings settings = SettingsHere();
+    settings.upload_ttl = ttl;
+    settings.now = [this] { return now_.load(); };
+    return settings;
+  }
+  void Pass(std::chrono::seconds time) { now_ = now_.load() + time; }
+  void Send(std::size_t bytes) {
+    auto begun = store_->Begin("a", sample_.layout, sample_.crc32c);
+    ASSERT_TRUE(begun.ok()) << begun.status();
+    const auto at = static_cast<std::size_t>(begun->upload->committed());
+    ASSERT_TRUE(begun->upload->Append(sample_.Part(at, bytes)).ok());
+  }
+
+  const Sample sample_{"a"};
+  std::atomic<std::chrono::system_clock::time_point> now_{
+      std::chrono::system_clock::time_point(std::chrono::hours(480'000))};
+};
+
+using std::chrono::seconds;
+
+TEST_F(ExpiryTest, AnUploadThatNobodySendsIsDropped) {
+  Reopen(WithClock(seconds(100)));
+  Send(1000);
+  Pass(seconds(99));
+  EXPECT_EQ(store_->StateOf("a")->committed, 1000);
+  Send(500);
+  Pass(seconds(99));
+  store_->RemoveExpired();
+  EXPECT_EQ(store_->StateOf("a")->committed, 1500);
+  Pass(seconds(1));
+  EXPECT_EQ(store_->StateOf("a").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(Files(), IsEmpty());
+  // A Begin that finds it late begins anew.
+  Send(1000);
+  Pass(seconds(100));
+  Send(10);
+  EXPECT_EQ(store_->StateOf("a")->committed, 10);
+  Pass(seconds(100));
+  store_->RemoveExpired();
+  EXPECT_THAT(Files(), IsEmpty());
+}
+
+TEST_F(ExpiryTest, NotWhileSomebodySendsAndNeverAMatrix) {
+  Reopen(WithClock(seconds(100)));
+  auto begun = store_->Begin("a", sample_.layout, sample_.crc32c);
+  ASSERT_TRUE(begun.ok());
+  Pass(seconds(1000));
+  store_->RemoveExpired();
+  ASSERT_TRUE(begun->upload->Append(sample_.All()).ok());
+  ASSERT_TRUE(begun->upload->Finish(Accept).ok());
+  begun->upload = nullptr;
+  Pass(seconds(1000));
+  store_->RemoveExpired();
+  EXPECT_TRUE(store_->Get("a").ok());
+}
+
+TEST_F(ExpiryTest, TheTimeGoesOnWhileNoProcessRuns) {
+  Reopen(WithClock(seconds(100)));
+  Send(1000);
+  Pass(seconds(60));
+  Reopen(WithClock(seconds(100)));
+  EXPECT_EQ(store_->StateOf("a")->committed, 1000);
+  Pass(seconds(40));
+  Reopen(WithClock(seconds(100)));
+  EXPECT_THAT(Files(), IsEmpty());
+  EXPECT_EQ(store_->StateOf("a").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ExpiryTest, AThreadOfTheStoreLooks) {
+  Reopen(WithClock(seconds(1)));
+  Send(1000);
+  Pass(seconds(2));
+  const auto end = std::chrono::steady_clock::now() + seconds(20);
+  while (!Files().empty() && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_THAT(Files(), IsEmpty());
+}
+
+TEST_F(ExpiryTest, WithoutATimeUploadsStay) {
+  Reopen(WithClock(seconds(0)));
+  Send(1000);
+  Pass(std::chrono::hours(10'000));
+  store_->RemoveExpired();
+  EXPECT_EQ(store_->StateOf("a")->committed, 1000);
 }
 
 }  // namespace

@@ -107,6 +107,8 @@ inline std::string BytesIn(MatrixStore& store, const std::string& id) {
 
 class StoreFixture : public testing::Test {
  protected:
+  explicit StoreFixture(bool in_memory = false) : directory_(in_memory) {}
+
   static constexpr std::int64_t kMemory = std::int64_t{1} << 20;
 
   MatrixStore::Settings SettingsHere() const {
