@@ -87,6 +87,8 @@ class MatrixUpload {
       const std::function<absl::Status(const std::byte* data)>& check) = 0;
 };
 
+struct StoreState;
+
 class MatrixStore {
  public:
   struct Settings {
@@ -142,10 +144,9 @@ class MatrixStore {
   void RemoveExpired();
 
  private:
-  struct State;
   class Seat;
-  explicit MatrixStore(std::shared_ptr<State> state);
-  std::shared_ptr<State> state_;
+  explicit MatrixStore(std::shared_ptr<StoreState> state);
+  std::shared_ptr<StoreState> state_;
 };
 
 }  // namespace steelyard::server

@@ -59,6 +59,8 @@ const std::vector<std::pair<std::string, std::string>> kTestedElsewhere = {
      "tests/server/handlers/solve_handler_test.cc"},
     {"server/handlers/stream_solve_handler.cc",
      "tests/end_to_end/regression_service_test.cc"},
+    {"server/storage/store_state.cc",
+     "tests/server/storage/matrix_store_test.cc"},
     {"server/main.cc", "tests/end_to_end/server_lifecycle_test.cc"},
     {"server/transport/services.cc",
      "tests/end_to_end/regression_service_test.cc"},
