@@ -177,7 +177,8 @@ absl::StatusOr<Solution> SolveSeries(const DenseOrCsr& a,
   if (!b_scales.ok()) return stopped(b_scales.status());
   const ScaledRightSides right_sides{b, std::move(b_scales->exponents)};
   progress.Enter("factor", 0.05, 0.4);
-  const auto factor = MakePowerFactor(a, *scales, options, inner);
+  const auto factor =
+      MakePowerFactor(a, *scales, options, FactorGrade::kLadder, inner);
   if (!factor.ok()) return stopped(factor.status());
   progress.Enter("iterate", 0.4, 0.95);
   const std::vector<double>& s = (*factor)->exponential->s;
