@@ -234,7 +234,7 @@ BENCHMARK(SketchOf)
     ->Args({400000, 256, static_cast<int>(SketchKind::kSparseSign), 12})
     ->Args({400000, 256, static_cast<int>(SketchKind::kCountSketch), 12})
     ->Args({400000, 256, static_cast<int>(SketchKind::kSrht), 12})
-    ->Args({400000, 256, static_cast<int>(SketchKind::kGaussian), 12})
+    ->Args({400000, 256, static_cast<int>(SketchKind::kGaussian), 4})
     ->Args({400000, 256, static_cast<int>(SketchKind::kSparseSign), 4})
     ->Iterations(1)
     ->Unit(benchmark::kSecond);

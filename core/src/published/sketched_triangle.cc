@@ -10,7 +10,7 @@
 #include "factor/triangle.h"
 #include "linalg/svd.h"
 #include "linalg/tall_skinny_qr.h"
-#include "sketch/csr_rows.h"
+#include "sparse/sparse_rows.h"
 
 namespace steelyard {
 namespace {
@@ -27,19 +27,18 @@ bool SketchIsTaken(const SketchPlan& plan, Index n, Index d) {
 // Rows of a stored matrix, for a QR.
 RowSource RowsOf(const DenseOrCsr& a, const std::vector<int>& exponents) {
   if (const auto* const csr = std::get_if<AnyCsrView>(&a)) {
-    return {Rows(a), Cols(a),
-            [rows = CsrRows(*csr, exponents)](Index first, Block<double> out) {
-              AlignedVector<double> values;
-              for (Index i = 0; i < out.rows; ++i) {
-                std::fill_n(out.row(i), out.cols, 0.0);
-                const CsrBlock row =
-                    rows.Load(first + i, rows.rows(), 1, 0, values);
-                const Index count = row.offsets[1] - row.offsets[0];
-                for (Index e = 0; e < count; ++e) {
-                  out(i, row.columns[e]) = row.values[e];
-                }
-              }
-            }};
+    return {
+        Rows(a), Cols(a),
+        [rows = SparseRows(*csr, exponents)](Index first, Block<double> out) {
+          AlignedVector<double> values;
+          for (Index i = 0; i < out.rows; ++i) {
+            std::fill_n(out.row(i), out.cols, 0.0);
+            const SparseBlock row = rows.Load(first + i, 1, values);
+            for (Index e = 0; e < row.entries(); ++e) {
+              out(i, row.columns[e]) = row.values[e];
+            }
+          }
+        }};
   }
   const AnyMatrixView& dense = std::get<AnyMatrixView>(a);
   return {Rows(a), Cols(a),

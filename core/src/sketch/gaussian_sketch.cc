@@ -94,17 +94,15 @@ void GaussianSketch::AddDense(const RowLoader& a, IndexRange rows,
   Gemm(1.0, Transposed(s), block, 1.0, sums);
 }
 
-void GaussianSketch::AddCsr(const CsrBlock& a, IndexRange tile,
+void GaussianSketch::AddCsr(const SparseBlock& a, IndexRange tile,
                             Block<double> sums, SketchScratch& scratch) const {
   const Block<const double> s =
-      Draw({a.first, a.first + a.rows}, tile, scratch);
-  const std::int64_t base = a.offsets[0];
+      Draw({a.first, a.first + a.count}, tile, scratch);
   for (Index i = 0; i < sums.rows; ++i) {
     double* const out = sums.row(i);
-    for (Index j = 0; j < a.rows; ++j) {
+    for (Index j = 0; j < a.count; ++j) {
       const double factor = s(j, i);
-      for (std::int64_t e = a.offsets[j] - base; e < a.offsets[j + 1] - base;
-           ++e) {
+      for (Index e = a.begin(j); e < a.end(j); ++e) {
         out[a.columns[e]] += factor * a.values[e];
       }
     }

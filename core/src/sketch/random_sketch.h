@@ -12,8 +12,8 @@
 #include "absl/base/macros.h"
 #include "factor/row_loader.h"
 #include "linalg/block.h"
-#include "sketch/csr_rows.h"
 #include "sketch/sketch_kernels.h"
+#include "sparse/sparse_rows.h"
 #include "steelyard/matrix.h"
 #include "steelyard/sketch.h"
 
@@ -67,7 +67,7 @@ class RandomSketch {
   virtual void AddDense(const RowLoader& a, IndexRange rows, IndexRange columns,
                         IndexRange tile, Block<double> sums,
                         SketchScratch& scratch) const = 0;
-  virtual void AddCsr(const CsrBlock&, IndexRange, Block<double>,
+  virtual void AddCsr(const SparseBlock&, IndexRange, Block<double>,
                       SketchScratch&) const {
     ABSL_ASSERT(false);
   }

@@ -119,16 +119,27 @@ class SketchRun {
   // The next block of `rows`; where it ends.
   Index AddBlock(IndexRange rows, IndexRange columns, IndexRange tile,
                  Block<double> sums, SketchScratch& scratch) const {
-    if constexpr (std::is_same_v<Source, CsrRows>) {
-      const CsrBlock block = a_.Load(rows.begin, rows.end, cut_.block_rows,
-                                     cut_.block_entries, scratch.rows);
-      sketch_.AddCsr(block, tile, sums, scratch);
-      return rows.begin + block.rows;
+    if constexpr (std::is_same_v<Source, SparseRows>) {
+      const Index count = SparseRowsOfBlock(rows);
+      sketch_.AddCsr(a_.Load(rows.begin, count, scratch.rows), tile, sums,
+                     scratch);
+      return rows.begin + count;
     } else {
       const Index end = std::min(rows.end, rows.begin + cut_.block_rows);
       sketch_.AddDense(a_, {rows.begin, end}, columns, tile, sums, scratch);
       return end;
     }
+  }
+
+  // At most block_rows of `rows` and block_entries entries, but one row at the
+  // least.
+  Index SparseRowsOfBlock(
+      IndexRange rows) const requires std::is_same_v<Source, SparseRows> {
+    const std::int64_t* const first = a_.offsets() + rows.begin;
+    const Index most = std::min(cut_.block_rows, rows.size());
+    const std::int64_t* const past = std::upper_bound(
+        first + 1, first + most + 1, *first + cut_.block_entries);
+    return std::max<Index>(past - 1 - first, 1);
   }
 
   // Row i of all slots into that of slot 0, by a binary tree, and its weight.
@@ -265,9 +276,9 @@ absl::StatusOr<Matrix<double>> ApplySketch(const SketchPlan& plan,
   const Index d = Cols(a);
   const std::unique_ptr<RandomSketch> sketch = DrawSketch(plan, n);
   if (const auto* const csr = std::get_if<AnyCsrView>(&a)) {
-    const CsrRows rows(*csr, exponents);
+    const SparseRows rows(*csr, exponents);
     const SketchCut cut = sketch->CutOfCsr(n, d, Nonzeros(*csr));
-    return SketchRun<CsrRows>(*sketch, cut, plan.rows, rows).Run(context);
+    return SketchRun<SparseRows>(*sketch, cut, plan.rows, rows).Run(context);
   }
   const RowLoader rows(std::get<AnyMatrixView>(a), exponents);
   const SketchCut cut = sketch->CutOfDense(n, d);

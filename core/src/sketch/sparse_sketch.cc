@@ -109,10 +109,9 @@ void SparseSketch::AddDense(const RowLoader& a, IndexRange rows,
   AddSignedRows(strips, scratch.offsets.data(), scratch.list.data(), sums);
 }
 
-void SparseSketch::AddCsr(const CsrBlock& a, IndexRange tile,
+void SparseSketch::AddCsr(const SparseBlock& a, IndexRange tile,
                           Block<double> sums, SketchScratch& scratch) const {
-  Sort({a.first, a.first + a.rows}, tile, scratch);
-  const std::int64_t base = a.offsets[0];
+  Sort({a.first, a.first + a.count}, tile, scratch);
   for (Index i = 0; i < sums.rows; ++i) {
     double* const out = sums.row(i);
     const auto at = static_cast<std::size_t>(i);
@@ -120,8 +119,7 @@ void SparseSketch::AddCsr(const CsrBlock& a, IndexRange tile,
          ++e) {
       const Index j = RowOf(scratch.list[e]);
       const double sign = SignOf(scratch.list[e]);
-      for (std::int64_t v = a.offsets[j] - base; v < a.offsets[j + 1] - base;
-           ++v) {
+      for (Index v = a.begin(j); v < a.end(j); ++v) {
         out[a.columns[v]] += sign * a.values[v];
       }
     }

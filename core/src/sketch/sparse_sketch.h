@@ -25,7 +25,7 @@ class SparseSketch : public RandomSketch {
   void AddDense(const RowLoader& a, IndexRange rows, IndexRange columns,
                 IndexRange tile, Block<double> sums,
                 SketchScratch& scratch) const override;
-  void AddCsr(const CsrBlock& a, IndexRange tile, Block<double> sums,
+  void AddCsr(const SparseBlock& a, IndexRange tile, Block<double> sums,
               SketchScratch& scratch) const override;
   double Flops(Index n, Index d, Index nonzeros) const override;
   double Weight(Index i) const override;
