@@ -505,6 +505,16 @@ PowerShape ShapeOf(const SolveProblem& problem) {
           .nonzeros = problem.a().nonzeros()};
 }
 
+double BytesBesideCore(const SolveProblem& problem) {
+  const auto copies =
+      static_cast<double>(problem.a().copy_bytes() + problem.b().copy_bytes());
+  // Message and wire form, each with x (8 bytes a number, 4 more where it needs
+  // an exponent) and the report.
+  const auto k = static_cast<double>(problem.right_hand_sides());
+  return copies + 2.0 * (12.0 * SolutionNumbers(problem) +
+                         kReportEntryBytesMax * k + kReportBytesMax);
+}
+
 Cost CostOf(const SolveProblem& problem, int workers) {
   const PowerShape shape = ShapeOf(problem);
   Cost cost =
@@ -515,13 +525,7 @@ Cost CostOf(const SolveProblem& problem, int workers) {
           : CostOfPowerRegression(
                 shape, std::get<PowerRegressionOptions>(problem.options()),
                 workers);
-  cost.bytes +=
-      static_cast<double>(problem.a().copy_bytes() + problem.b().copy_bytes());
-  // Message and wire form, each with x (8 bytes a number, 4 more where it needs
-  // an exponent) and the report.
-  cost.bytes += 2.0 * (12.0 * SolutionNumbers(problem) +
-                       kReportEntryBytesMax * static_cast<double>(shape.k) +
-                       kReportBytesMax);
+  cost.bytes += BytesBesideCore(problem);
   return cost;
 }
 

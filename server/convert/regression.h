@@ -71,8 +71,10 @@ absl::StatusOr<SolveProblem> SolveProblemFromProto(
 // What core knows of the extents before it reads a number.
 PowerShape ShapeOf(const SolveProblem& problem);
 
-// Flops, and bytes beyond the request message: the work of core, aligned copies
-// of tensors, the answer's message and its wire form.
+// Of aligned copies of tensors, the answer's message and its wire form.
+double BytesBesideCore(const SolveProblem& problem);
+// Flops, and bytes beyond the request message: the work of core and
+// BytesBesideCore.
 Cost CostOf(const SolveProblem& problem, int workers);
 
 // "gram_power 3: a 1000x32 FLOAT32, b 32 FLOAT64", for logs.

@@ -155,6 +155,7 @@ absl::StatusOr<SharedAnswer> SolveGroups::Solve(Gate& gate,
 
   const std::shared_ptr<Group> group =
       JoinOrBegin(context, request, *ticket, member);
+  if (listener.look) listener.look();
   const absl::Status awaited = AwaitOrLeave(
       context, {.progress = {}, .look = std::move(listener.look)},
       [&](std::chrono::milliseconds time) {

@@ -97,7 +97,8 @@ class SolveGroups {
   SolveGroups& operator=(const SolveGroups&) = delete;
 
   // Admits, waits and returns this caller's answer. Phases beyond those of
-  // core: "wait", for a factor that somebody else computes.
+  // core: "wait", for a factor that somebody else computes. `look` of the
+  // listener is called once before the waiting, too.
   // ERRORS  those of Gate::Enter, PrepareMatrix and SolveTogether.
   absl::StatusOr<SharedAnswer> Solve(Gate& gate, RequestContext& context,
                                      SharedSolve request, Listener listener);

@@ -3,7 +3,6 @@
 #include "absl/status/statusor.h"
 #include "server/convert/regression.h"
 #include "server/convert/solve_answer.h"
-#include "server/handlers/least_work.h"
 #include "server/handlers/solve_work.h"
 
 namespace steelyard::server {
@@ -11,7 +10,7 @@ namespace steelyard::server {
 absl::Status SolveHandler::Handle(
     RequestContext& context, std::shared_ptr<const v1::SolveRequest> request,
     v1::SolveResponse* response) const {
-  const auto problem = SolveProblemFromProto(*request, limits_, matrices_);
+  const auto problem = SolveProblemFromProto(*request, parts_.limits, parts_.matrices);
   if (!problem.ok()) return problem.status();
   context.set_shape(DescriptionOf(*problem));
   context.set_time_limit(problem->time_limit());
@@ -19,20 +18,14 @@ absl::Status SolveHandler::Handle(
   const absl::Status fits = CheckResponseSize(*problem);
   if (!fits.ok()) return fits;
 
-  auto ticket = gate_.Enter(
-      {.cost = CostOf(*problem, workers_), .least_flops = LeastFlops(*problem)},
-      context);
-  if (!ticket.ok()) return ticket.status();
+  const auto answer = AdmitAndSolve(parts_, context, request, *problem);
+  if (!answer.ok()) return AtProtoPath(answer.status(), *problem);
 
-  const auto solution = ticket->Compute(
-      context, [request, problem = *problem](const ComputeContext& compute) {
-        return SolveRegression(problem, compute);
-      });
-  if (!solution.ok()) return AtProtoPath(solution.status(), *problem);
-
-  context.set_termination(NameOf(solution->report.termination));
-  return ToProto(*solution, *problem,
-                 {.seed = problem->seed(), .timing = context.timing()},
+  context.set_termination(NameOf(answer->solution.report.termination));
+  return ToProto(answer->solution, *problem,
+                 {.seed = problem->seed(),
+                  .timing = context.timing(),
+                  .factor_cache_hit = answer->factor_cache_hit},
                  response);
 }
 

@@ -4,9 +4,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
-#include "server/admission/gate.h"
-#include "server/convert/stored_input.h"
-#include "server/limits/limits.h"
+#include "server/handlers/solve_work.h"
 #include "server/request/request_context.h"
 #include "steelyard/v1/regression_service.pb.h"
 
@@ -14,19 +12,14 @@ namespace steelyard::server {
 
 class SolveHandler {
  public:
-  SolveHandler(const Limits& limits, int workers, Gate& gate,
-               const MatrixLookup& matrices = {})
-      : limits_(limits), workers_(workers), gate_(gate), matrices_(matrices) {}
+  explicit SolveHandler(const SolveParts& parts) : parts_(parts) {}
 
   absl::Status Handle(RequestContext& context,
                       std::shared_ptr<const v1::SolveRequest> request,
                       v1::SolveResponse* response) const;
 
  private:
-  const Limits limits_;
-  const int workers_;
-  Gate& gate_;
-  const MatrixLookup matrices_;  // empty: the server keeps none
+  const SolveParts parts_;
 };
 
 }  // namespace steelyard::server

@@ -1,12 +1,16 @@
 #include "server/handlers/solve_work.h"
 
+#include <optional>
+#include <utility>
 #include <variant>
 
 #include "server/convert/matrix_input.h"
+#include "server/handlers/least_work.h"
 #include "steelyard/attention_kernel_regression.h"
 #include "steelyard/power_regression.h"
 
 namespace steelyard::server {
+namespace {
 
 absl::StatusOr<Solution> SolveRegression(const SolveProblem& problem,
                                          const ComputeContext& context) {
@@ -24,6 +28,78 @@ absl::StatusOr<Solution> SolveRegression(const SolveProblem& problem,
   return SolvePowerRegression(
       (*a)->view(), b.matrix(),
       std::get<PowerRegressionOptions>(problem.options()), context);
+}
+
+// Numbers of b, with the message that they may be in.
+struct OpenedB {
+  OpenedB(std::shared_ptr<const void> owner, const TensorInput& input)
+      : message(std::move(owner)), matrices(input) {}
+  const std::shared_ptr<const void> message;
+  const TensorMatrices matrices;
+};
+
+// What SolveGroups takes; unset: there is nothing to share.
+std::optional<SharedSolve> SharedSolveOf(std::shared_ptr<const void> message,
+                                         const SolveProblem& problem) {
+  const auto* const options =
+      std::get_if<PowerRegressionOptions>(&problem.options());
+  const auto& stored = problem.a().stored();
+  if (stored == nullptr || options == nullptr || !CanPrepare(*options)) {
+    return std::nullopt;
+  }
+  using Matrix = std::shared_ptr<const DenseOrCsr>;
+  using RightHandSides = std::shared_ptr<const AnyMatrixView>;
+  return SharedSolve{
+      .matrix = {.id = stored->info().id, .serial = stored->serial()},
+      .shape = ShapeOf(problem),
+      .options = *options,
+      .open_a = [a = problem.a()](
+                    const ComputeContext& compute) -> absl::StatusOr<Matrix> {
+        compute.Report({.phase = "read"});
+        auto loaded = LoadedMatrix::Load(a, compute);
+        if (!loaded.ok()) return loaded.status();
+        const std::shared_ptr<const LoadedMatrix> owner = *std::move(loaded);
+        return Matrix(owner, &owner->view());
+      },
+      .open_b = [message = std::move(message), b = problem.b()](
+                    const ComputeContext& compute)
+          -> absl::StatusOr<RightHandSides> {
+        absl::Status loaded = b.Load(compute.stop);
+        if (!loaded.ok()) return loaded;
+        const auto owner = std::make_shared<const OpenedB>(message, b);
+        return RightHandSides(owner, &owner->matrices.matrix());
+      },
+      .other_bytes = BytesBesideCore(problem),
+      .least_flops = LeastFlops(problem)};
+}
+
+}  // namespace
+
+absl::StatusOr<SharedAnswer> AdmitAndSolve(const SolveParts& parts,
+                                           RequestContext& context,
+                                           std::shared_ptr<const void> message,
+                                           const SolveProblem& problem,
+                                           Listener listener) {
+  if (parts.groups != nullptr) {
+    std::optional<SharedSolve> shared = SharedSolveOf(message, problem);
+    if (shared.has_value()) {
+      return parts.groups->Solve(parts.gate, context, *std::move(shared),
+                                 std::move(listener));
+    }
+  }
+  auto ticket = parts.gate.Enter({.cost = CostOf(problem, parts.workers),
+                                  .least_flops = LeastFlops(problem)},
+                                 context);
+  if (!ticket.ok()) return ticket.status();
+  if (listener.look) listener.look();
+  absl::StatusOr<Solution> solution = ticket->Compute(
+      context,
+      [message = std::move(message), problem](const ComputeContext& compute) {
+        return SolveRegression(problem, compute);
+      },
+      std::move(listener));
+  if (!solution.ok()) return solution.status();
+  return SharedAnswer{.solution = *std::move(solution)};
 }
 
 const char* NameOf(Termination termination) {

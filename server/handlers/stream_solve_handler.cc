@@ -4,7 +4,6 @@
 #include "server/convert/progress.h"
 #include "server/convert/regression.h"
 #include "server/convert/solve_answer.h"
-#include "server/handlers/least_work.h"
 #include "server/handlers/progress_relay.h"
 #include "server/handlers/solve_work.h"
 
@@ -26,34 +25,27 @@ bool SendProgress(ProgressRelay& progress,
 absl::Status StreamSolveHandler::Handle(
     RequestContext& context, std::shared_ptr<const v1::SolveRequest> request,
     absl::FunctionRef<bool(const v1::SolveEvent&)> write) const {
-  const auto problem = SolveProblemFromProto(*request, limits_, matrices_);
+  const auto problem = SolveProblemFromProto(*request, parts_.limits, parts_.matrices);
   if (!problem.ok()) return problem.status();
   context.set_shape(DescriptionOf(*problem));
   context.set_time_limit(problem->time_limit());
 
-  auto ticket = gate_.Enter(
-      {.cost = CostOf(*problem, workers_), .least_flops = LeastFlops(*problem)},
-      context);
-  if (!ticket.ok()) return ticket.status();
-
   const auto progress = std::make_shared<ProgressRelay>(context.arrival());
-  SendProgress(*progress, write);
-  const auto solution = ticket->Compute(
-      context,
-      [request, problem = *problem](const ComputeContext& compute) {
-        return SolveRegression(problem, compute);
-      },
+  const auto answer = AdmitAndSolve(
+      parts_, context, request, *problem,
       {.progress =
            [progress](const ProgressUpdate& update) {
              progress->Update(update, ProgressRelay::Clock::now());
            },
        .look = [&] { return SendProgress(*progress, write); }});
-  if (!solution.ok()) return AtProtoPath(solution.status(), *problem);
+  if (!answer.ok()) return AtProtoPath(answer.status(), *problem);
 
-  context.set_termination(NameOf(solution->report.termination));
-  return WriteSolution(*solution, *problem,
-                       {.seed = problem->seed(), .timing = context.timing()},
-                       limits_, write);
+  context.set_termination(NameOf(answer->solution.report.termination));
+  return WriteSolution(answer->solution, *problem,
+                       {.seed = problem->seed(),
+                        .timing = context.timing(),
+                        .factor_cache_hit = answer->factor_cache_hit},
+                       parts_.limits, write);
 }
 
 }  // namespace steelyard::server

@@ -5,9 +5,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "server/admission/gate.h"
-#include "server/convert/stored_input.h"
-#include "server/limits/limits.h"
+#include "server/handlers/solve_work.h"
 #include "server/request/request_context.h"
 #include "steelyard/v1/regression_service.pb.h"
 
@@ -15,9 +13,7 @@ namespace steelyard::server {
 
 class StreamSolveHandler {
  public:
-  StreamSolveHandler(const Limits& limits, int workers, Gate& gate,
-                     const MatrixLookup& matrices = {})
-      : limits_(limits), workers_(workers), gate_(gate), matrices_(matrices) {}
+  explicit StreamSolveHandler(const SolveParts& parts) : parts_(parts) {}
 
   // `write` sends an event; false: the stream is broken.
   absl::Status Handle(
@@ -25,10 +21,7 @@ class StreamSolveHandler {
       absl::FunctionRef<bool(const v1::SolveEvent&)> write) const;
 
  private:
-  const Limits limits_;
-  const int workers_;
-  Gate& gate_;
-  const MatrixLookup matrices_;  // empty: the server keeps none
+  const SolveParts parts_;
 };
 
 }  // namespace steelyard::server

@@ -110,6 +110,12 @@ struct SteelyardServer::Parts {
                   .registry = registry,
                   .slots = slots,
                   .stream_idle = resolved.stream_idle},
+        solve_parts{
+            .limits = resolved.limits,
+            .workers = workers.count(),
+            .gate = gate,
+            .matrices = {},
+            .groups = resolved.factor_memory > 0 ? &solve_groups : nullptr},
         handlers{.get_server_info = {workers.count(), resolved.limits,
                                      gate.memory(), registry.memory(),
                                      factors.memory()},
@@ -127,8 +133,8 @@ struct SteelyardServer::Parts {
                  .stream_attend = StreamAttendHandler(set_parts),
                  .query_heavy = QueryHeavyHandler(set_parts),
                  .stream_query_heavy = StreamQueryHeavyHandler(set_parts),
-                 .solve = {resolved.limits, workers.count(), gate, {}},
-                 .stream_solve = {resolved.limits, workers.count(), gate, {}}},
+                 .solve = SolveHandler(solve_parts),
+                 .stream_solve = StreamSolveHandler(solve_parts)},
         services(MakeServices(handlers, resolved.limits)),
         health(NamesOf(services)) {}
 
@@ -141,6 +147,7 @@ struct SteelyardServer::Parts {
   SetRegistry registry;
   StreamSlots slots;
   const UniversalSetParts set_parts;
+  const SolveParts solve_parts;
   const Handlers handlers;
   const std::vector<NamedService> services;
   HealthService health;

@@ -25,6 +25,8 @@ class HandlerTest : public testing::Test {
   const Limits limits_;
   const Workers workers_{kWorkers};
   Gate gate_{workers_, {.memory_budget = 1 << 30, .queue_length = 8}};
+  const SolveParts parts_{
+      .limits = limits_, .workers = kWorkers, .gate = gate_};
 };
 
 RequestContext::Call CallCancelledBy(const std::atomic<bool>& cancelled) {
@@ -40,7 +42,7 @@ std::int64_t BlocksBegun(const StopToken& token) {
 }
 
 TEST_F(HandlerTest, AfterACancelAtMostOneBlockAWorkerBegins) {
-  const StreamSolveHandler handler(limits_, kWorkers, gate_);
+  const StreamSolveHandler handler(parts_);
   std::atomic<bool> cancelled{false};
   RequestContext context(CallCancelledBy(cancelled));
   const StopToken token = context.stop().token();
@@ -65,7 +67,7 @@ TEST_F(HandlerTest, AfterACancelAtMostOneBlockAWorkerBegins) {
 }
 
 TEST_F(HandlerTest, WorkStopsAtWhateverLookItIsTold) {
-  const SolveHandler handler(limits_, kWorkers, gate_);
+  const SolveHandler handler(parts_);
   for (const std::int64_t look : {1, 2, 5, 20, 100}) {
     const std::atomic<bool> never{false};
     RequestContext context(CallCancelledBy(never));
@@ -115,7 +117,7 @@ TEST_F(HandlerTest,
 }
 
 TEST_F(HandlerTest, TheContextTellsTheLogWhatWasAskedAndHowItEnded) {
-  const SolveHandler handler(limits_, kWorkers, gate_);
+  const SolveHandler handler(parts_);
   const std::atomic<bool> never{false};
   RequestContext context(CallCancelledBy(never));
   v1::SolveResponse response;
