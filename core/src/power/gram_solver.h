@@ -42,6 +42,9 @@ class GramSolver {
   // relative to 1 (infinite: not known at all). 0 for full rank.
   double row_space_error() const { return row_space_error_; }
 
+  // Whether what is below reads A, some 35 times a Solve.
+  virtual bool reads_matrix() const { return false; }
+
   // w -> z. COST 2 d^2 k.
   virtual absl::Status Solve(Matrix<double>& block,
                              const ComputeContext& context) const;

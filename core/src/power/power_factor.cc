@@ -4,8 +4,10 @@
 #include <utility>
 #include <variant>
 
+#include "power/iterated_gram.h"
 #include "power/largest_singular_value.h"
 #include "power/matrix_exponential.h"
+#include "published/sketched_triangle.h"
 #include "sparse/csr_factor.h"
 #include "sparse/csr_scan.h"
 
@@ -29,6 +31,30 @@ absl::StatusOr<Factor> FactorOf(const DenseOrCsr& a, const ColumnScales& scales,
     return FactorCsr(*csr, scales, options, context);
   }
   return FactorMatrix(std::get<AnyMatrixView>(a), scales, options, context);
+}
+
+// R0 of a sketch; nothing where that is not of full rank: the ladder then finds
+// the row space.
+absl::StatusOr<bool> FactorBySketch(const DenseOrCsr& a,
+                                    const ColumnScales& scales,
+                                    const PowerRegressionOptions& options,
+                                    const ComputeContext& context,
+                                    PowerFactor& made) {
+  absl::StatusOr<SketchedTriangle> sketched =
+      SketchTriangle(a, scales, SketchFor(a, options.sketch, options.seed),
+                     options.ridge, context);
+  if (!sketched.ok()) return sketched.status();
+  if (sketched->factor.rank < Cols(a)) return false;
+  made.factor = std::move(sketched->factor);
+  made.ridge_diagonal = std::move(sketched->ridge_diagonal);
+  made.sketched = true;
+  const ScaledMatrix scaled{a, made.factor.scales.exponents};
+  const absl::StatusOr<double> norm = Log2LargestSingularValue(
+      made.factor, IteratedGramSolver(scaled, made.ridge_diagonal, made.factor),
+      context);
+  if (!norm.ok()) return norm.status();
+  made.log2_norm = *norm;
+  return true;
 }
 
 // What solves even powers without A, where R is good enough for it.
@@ -100,6 +126,12 @@ absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
   made->sketch = options.sketch;
   made->seed = options.seed;
   const bool exponential = options.family == PowerFamily::kMatrixExponential;
+  if (!exponential && options.method == PowerMethod::kSketch) {
+    const absl::StatusOr<bool> found =
+        FactorBySketch(a, scales, options, context, *made);
+    if (!found.ok()) return found.status();
+    if (*found) return made;
+  }
   absl::StatusOr<Factor> factor = FactorOf(
       a, scales,
       {.method = exponential ? FactorMethodOfExponential(scales, options.method)

@@ -26,7 +26,8 @@ struct ExponentialBasis {
 
 struct PowerFactor {
   Factor factor;
-  // Powers. Keeps a pointer to `factor`: a PowerFactor never moves.
+  // Powers, but for `sketched`: then A is needed (power/iterated_gram.h). Keeps
+  // a pointer to `factor`: a PowerFactor never moves.
   std::optional<GramSolver> solver;
   // kMatrixExponential.
   std::optional<ExponentialBasis> exponential;
@@ -39,7 +40,8 @@ struct PowerFactor {
   // What it was made with.
   double ridge = 0.0;
   std::optional<PowerMethod> method;
-  // Whether R comes from a sketch: then the two below have part in its bits.
+  // Whether `factor` is that of a sketch: then the two below have part in its
+  // bits, and its rank and condition are those of A with high probability.
   bool sketched = false;
   SketchOptions sketch;
   Seed seed;

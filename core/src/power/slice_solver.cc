@@ -20,6 +20,8 @@ constexpr double kExtendedGoal = 0x1p-104;
 constexpr double kPolishGoal = 0x1p-60;
 // Flops that may still be spent when time is up: some 20 ms on one core.
 constexpr double kFinishFlops = 5e8;
+// Of a level, for solvers that read A: solving it and measuring it.
+constexpr double kPassesToFinish = 80.0;
 constexpr double kUncertifiable = 0.1;
 constexpr double kLargest = std::numeric_limits<double>::max();
 
@@ -183,7 +185,11 @@ class SliceSolver {
   bool CanFinish() const {
     const double d = static_cast<double>(Cols(problem_.a.view));
     const double k = static_cast<double>(problem_.b.count);
-    const double flops = 16.0 * (problem_.exponent + 1) * d * d * k;
+    const double reads =
+        problem_.solver.reads_matrix()
+            ? kPassesToFinish * static_cast<double>(Nonzeros(problem_.a.view))
+            : 0.0;
+    const double flops = 16.0 * (problem_.exponent + 1) * (d * d + reads) * k;
     return flops <= kFinishFlops && !start_.hi.empty();
   }
 
@@ -236,7 +242,7 @@ class SliceSolver {
   Levels levels_;
   Certificate certificate_;
   std::vector<double> row_space_error_;  // a column
-  double log2_unit_ = kLog2Unit;  // of the certificate
+  double log2_unit_ = kLog2Unit;         // of the certificate
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "power/answer.h"
+#include "power/iterated_gram.h"
 #include "power/matrix_exponential.h"
 #include "power/slice_solver.h"
 #include "power/spectral_solver.h"
@@ -76,9 +77,9 @@ bool IsOdd(const PowerRegressionOptions& options) {
 SliceAnswer PartOf(const SliceAnswer& slice, Index first, Index count) {
   const auto cut = [&](const auto& from) {
     using Vector = std::decay_t<decltype(from)>;
-    return from.empty() ? Vector()
-                        : Vector(from.begin() + first,
-                                 from.begin() + first + count);
+    return from.empty()
+               ? Vector()
+               : Vector(from.begin() + first, from.begin() + first + count);
   };
   const auto cut_columns = [&](const Matrix<double>& from) {
     if (from.empty()) return Matrix<double>();
@@ -108,8 +109,8 @@ class PowersTogether {
  public:
   PowersTogether(const PowerFactor& factor, const DenseOrCsr& a,
                  const std::vector<Caller>& callers,
-                 const PowerRegressionOptions& options,
-                 PhaseProgress& progress, const ComputeContext& context)
+                 const PowerRegressionOptions& options, PhaseProgress& progress,
+                 const ComputeContext& context)
       : factor_(factor),
         a_{a, factor.factor.scales.exponents},
         callers_(callers),
@@ -117,6 +118,9 @@ class PowersTogether {
         progress_(progress),
         context_(context),
         by_levels_(callers.size(), 0) {
+    if (factor.sketched) {
+      iterated_.emplace(a_, factor.ridge_diagonal, factor.factor);
+    }
     for (const Caller& caller : callers) {
       answers_.emplace_back(Cols(a),
                             caller.status.ok() ? Cols(caller.b.view) : 0,
@@ -177,10 +181,9 @@ class PowersTogether {
     slice.x.hi = answer.x;
     slice.x.exponents.assign(answer.exponents.begin(), answer.exponents.end());
     slice.certificate = answer.certificate;
-    slice.terminations.assign(answer.exponents.size(),
-                              Termination::kConverged);
-    const std::vector<int> unscaled(
-        static_cast<std::size_t>(answer.x.rows()), 0);
+    slice.terminations.assign(answer.exponents.size(), Termination::kConverged);
+    const std::vector<int> unscaled(static_cast<std::size_t>(answer.x.rows()),
+                                    0);
     Index column = 0;
     for (const Share& share : shares) {
       answers_[share.caller].Add(share.first, unscaled,
@@ -220,7 +223,7 @@ class PowersTogether {
     const PowerProblem problem{
         .a = a_,
         .ridge_diagonal = factor_.ridge_diagonal,
-        .solver = *factor_.solver,
+        .solver = Solver(),
         .b = ColumnsOf(callers_, shares),
         .odd = IsOdd(options_),
         .exponent = options_.exponent,
@@ -261,6 +264,15 @@ class PowersTogether {
     return solution;
   }
 
+  const GramSolver& Solver() const {
+    if (iterated_.has_value()) return *iterated_;
+    return *factor_.solver;
+  }
+  const char* HowSolved() const {
+    return iterated_.has_value() ? "conjugate gradients on R^-T A'A R^-1"
+                                 : "R^-1 R^-T";
+  }
+
   // `refined` of k columns went through the levels.
   std::string MethodOf(Index refined, Index k) const {
     std::string method = factor_.factor.description;
@@ -273,18 +285,18 @@ class PowersTogether {
       absl::StrAppend(&method, "; ", refined, " of ", k, " columns by");
     } else {
       if (IsOdd(options_)) {
-        absl::StrAppend(&method, "; least squares by R^-1 R^-T A'b");
+        absl::StrAppend(&method, "; least squares by ", HowSolved(), " A'b");
       }
       absl::StrAppend(&method, options_.exponent > 0 ? ";" : "");
     }
     if (options_.exponent > 0) {
-      absl::StrAppend(&method, " ", options_.exponent,
-                      " levels of R^-1 R^-T");
+      absl::StrAppend(&method, " ", options_.exponent, " levels of ",
+                      HowSolved());
     }
     absl::StrAppend(&method, options_.extended_output
                                  ? ", refined in double-double"
                                  : ", refined with the true A");
-    if (factor_.solver->truncated()) {
+    if (Solver().truncated()) {
       absl::StrAppend(&method, ", minimum norm");
     }
     return method;
@@ -296,8 +308,9 @@ class PowersTogether {
   const PowerRegressionOptions& options_;
   PhaseProgress& progress_;
   const ComputeContext& context_;
-  std::vector<PowerAnswer> answers_;  // one a caller
-  std::vector<Index> by_levels_;      // columns of each
+  std::optional<IteratedGramSolver> iterated_;  // of a sketched factor
+  std::vector<PowerAnswer> answers_;            // one a caller
+  std::vector<Index> by_levels_;                // columns of each
 };
 
 }  // namespace
@@ -307,10 +320,9 @@ std::vector<Caller> ScanCallers(absl::Span<const AnyMatrixView> bs,
   std::vector<Caller> callers;
   for (const AnyMatrixView& b : bs) {
     absl::StatusOr<ColumnScales> scales = ScanColumns(b, "b", context);
-    callers.push_back(
-        {.b = {b, scales.ok() ? std::move(scales->exponents)
-                              : std::vector<int>()},
-         .status = scales.status()});
+    callers.push_back({.b = {b, scales.ok() ? std::move(scales->exponents)
+                                            : std::vector<int>()},
+                       .status = scales.status()});
   }
   return callers;
 }
@@ -320,16 +332,15 @@ std::vector<absl::StatusOr<Solution>> SolveCallers(
     const std::vector<Caller>& callers, const PowerRegressionOptions& options,
     PhaseProgress& progress, const ComputeContext& context) {
   if (options.family != PowerFamily::kMatrixExponential) {
-    return PowersTogether(factor, a, callers, options, progress, context)
-        .Run();
+    return PowersTogether(factor, a, callers, options, progress, context).Run();
   }
   progress.Enter("iterate", 0.6, 1.0);
   std::vector<absl::StatusOr<Solution>> solutions;
   for (const Caller& caller : callers) {
-    solutions.push_back(caller.status.ok()
-                            ? ApplyMatrixExponential(factor, caller.b, options,
-                                                     context)
-                            : caller.status);
+    solutions.push_back(
+        caller.status.ok()
+            ? ApplyMatrixExponential(factor, caller.b, options, context)
+            : caller.status);
     progress.Report("verify", static_cast<double>(solutions.size()) /
                                   static_cast<double>(callers.size()));
   }

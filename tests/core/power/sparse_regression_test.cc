@@ -101,6 +101,67 @@ INSTANTIATE_TEST_SUITE_P(
                      testing::Values(0),
                      testing::Values(1.0, 1e3, 1e6, 1e9, 1e11)));
 
+// R0 of a sketch and iteration with A; what it reports is as true.
+TEST(SparseSketchTest, AgreesWithMpfrInBothFamilies) {
+  for (const double cond : {1.0, 1e4, 1e8}) {
+    const auto sparse =
+        SparseOf<double>(SparseNumbers(400, 8, 0.2, cond, Seed{21}));
+    const Matrix<double> a = sparse.Dense();
+    for (const double ridge : {0.0, 1e-3}) {
+      for (auto options : {Even(1), Even(2), Odd(0), Odd(1)}) {
+        options.method = PowerMethod::kSketch;
+        options.ridge = ridge;
+        const Matrix<double> b = NormalMatrix(LengthOf(a, options), 1, {5});
+        const double kappa = 100.0 * cond;
+        const MpfrPowerOracle oracle = OracleOf(a, b, options, kappa);
+        const auto solution = SolveSparse(sparse, b, options);
+        ASSERT_TRUE(solution.ok()) << solution.status();
+        const double error = oracle.ForwardError(*solution);
+        EXPECT_EQ(solution->report.termination, Termination::kConverged)
+            << solution->report.method;
+        EXPECT_NE(solution->report.method.find("sketch"), std::string::npos);
+        EXPECT_LE(error,
+                  8.0 * (options.exponent + 1.0) * kUnitRoundoff * kappa);
+        EXPECT_NEAR(solution->report.forward_error[0], error, 0.1 * error)
+            << solution->report.method;
+      }
+    }
+  }
+}
+
+TEST(SparseSketchTest, SameBitsForAnyNumberOfWorkersAndForTheSameSeed) {
+  const auto sparse =
+      SparseOf<float>(SparseNumbers(6000, 40, 0.05, 1e6, Seed{22}));
+  for (auto options : {Even(2), Odd(1)}) {
+    options.method = PowerMethod::kSketch;
+    const Matrix<double> b = NormalMatrix(
+        options.family == PowerFamily::kLeftGramPower ? 6000 : 40, 2, {23});
+    const auto one = SolveSparse(sparse, b, options, 1);
+    const auto four = SolveSparse(sparse, b, options, 4);
+    ASSERT_TRUE(one.ok() && four.ok()) << one.status();
+    for (Index e = 0; e < one->x.size(); ++e) {
+      EXPECT_EQ(one->x.data()[e], four->x.data()[e]);
+    }
+  }
+}
+
+TEST(SparseSketchTest, ARankBelowDIsLeftToTheLadder) {
+  Matrix<double> numbers = SparseNumbers(400, 8, 0.2, 10.0, Seed{24});
+  for (Index i = 0; i < 400; ++i) numbers(i, 5) = numbers(i, 0);
+  const auto sparse = SparseOf<double>(numbers);
+  auto options = Odd(0);
+  options.method = PowerMethod::kSketch;
+  const Matrix<double> b = NormalMatrix(400, 1, Seed{25});
+  const auto ours = SolveSparse(sparse, b, options);
+  const auto theirs = SolvePower(numbers, b, Odd(0));
+  ASSERT_TRUE(ours.ok()) << ours.status();
+  ASSERT_TRUE(theirs.ok());
+  EXPECT_EQ(ours->report.rank, 7);
+  EXPECT_LE(Distance(*ours, *theirs), 2.0 * (ours->report.forward_error[0] +
+                                             theirs->report.forward_error[0]) +
+                                          Gamma(8));
+}
+
 TEST(SparseExponentialTest, AgreesWithMpfr) {
   for (const double cond : {1.0, 1e4, 1e9}) {
     Matrix<double> numbers = SparseNumbers(60, 6, 0.25, cond, Seed{2});
