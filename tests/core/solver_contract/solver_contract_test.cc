@@ -3,7 +3,10 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "steelyard/attention_kernel_regression.h"
@@ -26,6 +29,8 @@ struct Solver {
   std::string name;
   Index b_rows;
   Solve solve;
+  // Takes A by its entries: an error counts these.
+  bool sparse = false;
 };
 
 void PrintTo(const Solver& solver, std::ostream* out) { *out << solver.name; }
@@ -40,6 +45,31 @@ Solver Power(const std::string& name, PowerFamily family, PowerMethod method) {
                     const ComputeContext& context) {
             return SolvePowerRegression(a, b, options, context);
           }};
+}
+
+// All numbers of A, entry by entry.
+Solver Sparse(const std::string& name, PowerFamily family,
+              std::optional<PowerMethod> method) {
+  PowerRegressionOptions options;
+  options.family = family;
+  options.exponent = 2;
+  options.method = method;
+  return {name, family == PowerFamily::kLeftGramPower ? kRows : kColumns,
+          [options](const AnyMatrixView& a, const AnyMatrixView& b,
+                    const ComputeContext& context) {
+            const auto& numbers = std::get<MatrixView<double>>(a);
+            std::vector<std::int64_t> offsets;
+            std::vector<std::int32_t> columns;
+            for (Index i = 0; i <= kRows; ++i) offsets.push_back(i * kColumns);
+            for (Index e = 0; e < kRows * kColumns; ++e) {
+              columns.push_back(static_cast<std::int32_t>(e % kColumns));
+            }
+            const CsrView<double> csr(offsets.data(), columns.data(),
+                                      numbers.data(), kRows, kColumns,
+                                      kRows * kColumns);
+            return SolvePowerRegression(AnyCsrView(csr), b, options, context);
+          },
+          true};
 }
 
 // The residual of a sum loses e^(2 s_1^2), 1e6 for A() below.
@@ -86,6 +116,15 @@ std::vector<Solver> AllSolvers() {
       Power("OddPublished", F::kLeftGramPower, PowerMethod::kSketchPublished),
       Power("Exponential", F::kMatrixExponential, PowerMethod::kSvd),
       Series(),
+      Power("EvenSketch", F::kGramPower, PowerMethod::kSketch),
+      Power("OddSketch", F::kLeftGramPower, PowerMethod::kSketch),
+      Sparse("EvenSparse", F::kGramPower, std::nullopt),
+      Sparse("OddSparse", F::kLeftGramPower, std::nullopt),
+      Sparse("EvenSparseGram", F::kGramPower, PowerMethod::kGram),
+      Sparse("OddSparseQr", F::kLeftGramPower, PowerMethod::kQr),
+      Sparse("EvenSparseSketch", F::kGramPower, PowerMethod::kSketch),
+      Sparse("OddSparseSketch", F::kLeftGramPower, PowerMethod::kSketch),
+      Sparse("SparseExponential", F::kMatrixExponential, std::nullopt),
       Kernel("KernelDense", N::kNone, kDense),
       Kernel("KernelFree", N::kNone, kFree),
       Kernel("UnitDiagonalDense", N::kUnitDiagonal, kDense),
@@ -140,9 +179,8 @@ TEST_P(SolverContractTest, AnEasySystemConvergesWithACompleteReport) {
   const SolveReport& report = solution->report;
   EXPECT_EQ(report.termination, Termination::kConverged);
   EXPECT_EQ(solution->x.cols(), kSides);
-  for (const auto* entries :
-       {&report.relative_residual, &report.residual_floor,
-        &report.backward_error, &report.forward_error}) {
+  for (const auto* entries : {&report.relative_residual, &report.residual_floor,
+                              &report.backward_error, &report.forward_error}) {
     ASSERT_EQ(entries->size(), static_cast<std::size_t>(kSides));
     for (const double entry : *entries) {
       EXPECT_TRUE(std::isfinite(entry));
@@ -169,7 +207,8 @@ TEST_P(SolverContractTest, NamesWhatIsNotFinite) {
   a(7, 2) = std::numeric_limits<double>::quiet_NaN();
   const auto bad_a = SolveWith(a, B(GetParam()));
   ASSERT_EQ(bad_a.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(DetailOf(bad_a.status())->field, "a");
+  EXPECT_EQ(DetailOf(bad_a.status())->field,
+            GetParam().sparse ? "a.values" : "a");
   EXPECT_EQ(DetailOf(bad_a.status())->metadata.at("index"),
             std::to_string(7 * kColumns + 2));
 
