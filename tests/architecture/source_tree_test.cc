@@ -55,8 +55,6 @@ const std::vector<std::pair<std::string, std::string>> kTestedElsewhere = {
      "tests/end_to_end/attend_streams_test.cc"},
     {"server/handlers/stream_query_heavy_handler.cc",
      "tests/end_to_end/query_streams_test.cc"},
-    {"server/handlers/solve_work.cc",
-     "tests/server/handlers/solve_handler_test.cc"},
     {"server/handlers/stream_solve_handler.cc",
      "tests/end_to_end/regression_service_test.cc"},
     {"server/storage/store_state.cc",
