@@ -64,7 +64,7 @@ SketchPlan SketchFor(Index n, Index d, Index nonzeros,
 // (empty: 1). Right-hand sides are sketched by the same S as a matrix of their
 // own.
 //
-// ERRORS  InvalidArgument: not CanSketch. Cancelled, DeadlineExceeded, Aborted:
+// ERRORS  InvalidArgument CONFLICTING_FIELDS: not CanSketch. Cancelled, DeadlineExceeded, Aborted:
 //         the stop token, looked at between blocks of rows.
 absl::StatusOr<Matrix<double>> ApplySketch(const SketchPlan& plan,
                                            const DenseOrCsr& a,

@@ -20,6 +20,7 @@
 #include "published/fixed_step_solver.h"
 #include "published/sketched_triangle.h"
 #include "steelyard/random.h"
+#include "steelyard/status.h"
 
 namespace steelyard {
 namespace {
@@ -414,8 +415,12 @@ absl::StatusOr<Solution> SolvePublished(const DenseOrCsr& a,
                                         const PowerRegressionOptions& options,
                                         const ComputeContext& context) {
   if (options.extended_output) {
-    return absl::InvalidArgumentError(
-        "extended output: the published method computes in float64");
+    return ErrorWithDetail(
+        absl::StatusCode::kInvalidArgument,
+        "extended_output is true: the published method computes in float64",
+        {.reason = "CONFLICTING_FIELDS",
+         .field = "extended_output",
+         .metadata = {}});
   }
   return PublishedRegression(a, b, options, context).Run();
 }

@@ -26,7 +26,8 @@ namespace steelyard {
 
 // As SolvePowerRegression, of kGramPower and kLeftGramPower. `max_iterations`
 // holds for each level.
-// ERRORS  InvalidArgument beside those: extended output; an SRHT of a sparse A.
+// ERRORS  InvalidArgument CONFLICTING_FIELDS beside those: extended output; an
+//         SRHT of a sparse A.
 absl::StatusOr<Solution> SolvePublished(const DenseOrCsr& a,
                                         const AnyMatrixView& b,
                                         const PowerRegressionOptions& options,

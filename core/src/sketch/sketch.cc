@@ -13,6 +13,7 @@
 #include "sketch/hadamard_sketch.h"
 #include "sketch/random_sketch.h"
 #include "sketch/sparse_sketch.h"
+#include "steelyard/status.h"
 
 namespace steelyard {
 namespace {
@@ -269,8 +270,12 @@ absl::StatusOr<Matrix<double>> ApplySketch(const SketchPlan& plan,
                                            const std::vector<int>& exponents,
                                            const ComputeContext& context) {
   if (!CanSketch(plan.kind, a)) {
-    return absl::InvalidArgumentError(
-        "an SRHT of a sparse matrix would make it dense");
+    return ErrorWithDetail(
+        absl::StatusCode::kInvalidArgument,
+        "sketch.kind is SRHT, and a is sparse: it would be made dense",
+        {.reason = "CONFLICTING_FIELDS",
+         .field = "sketch.kind",
+         .metadata = {}});
   }
   const Index n = Rows(a);
   const Index d = Cols(a);

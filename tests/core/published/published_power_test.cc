@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "gmock/gmock.h"
+#include "steelyard/status.h"
 #include "tests/core/power/power_problems.h"
 #include "tests/core/sketch/sparse_matrices.h"
 #include "tests/support/allocation_peak.h"
@@ -139,16 +140,15 @@ TEST(PublishedPowerEdgesTest, SparseMatricesAreSolvedFromTheirEntries) {
       AnyCsrView(csr.view()), AnyMatrixView(b.view()), options, {OneWorker()});
   ASSERT_TRUE(solution.ok()) << solution.status();
   EXPECT_EQ(solution->report.termination, Termination::kConverged);
-  const double error =
-      OracleOf(a, b, options, 100.0).ForwardError(*solution);
+  const double error = OracleOf(a, b, options, 100.0).ForwardError(*solution);
   EXPECT_LE(error, 3.0 * solution->report.forward_error[0] + Gamma(4));
   options.sketch.kind = SketchKind::kSrht;
-  EXPECT_EQ(SolvePowerRegression(AnyCsrView(csr.view()),
-                                 AnyMatrixView(b.view()), options,
-                                 {OneWorker()})
-                .status()
-                .code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      SolvePowerRegression(AnyCsrView(csr.view()), AnyMatrixView(b.view()),
+                           options, {OneWorker()})
+          .status()
+          .code(),
+      absl::StatusCode::kInvalidArgument);
 }
 
 TEST(PublishedPowerEdgesTest, ALimitOnStepsIsTold) {
@@ -217,11 +217,10 @@ TEST(PublishedPowerEdgesTest, ABadSketchIsNeverTakenForAnAnswer) {
 TEST(PublishedPowerEdgesTest, ExtendedOutputIsRefused) {
   PowerRegressionOptions options = Options(PowerFamily::kGramPower, 1);
   options.extended_output = true;
-  EXPECT_EQ(SolvePower(MatrixOfCondition(kRows, kColumns, 10.0),
-                       NormalMatrix(kColumns, 1, Seed{19}), options)
-                .status()
-                .code(),
-            absl::StatusCode::kInvalidArgument);
+  const auto refused = SolvePower(MatrixOfCondition(kRows, kColumns, 10.0),
+                                  NormalMatrix(kColumns, 1, Seed{19}), options);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(DetailOf(refused.status())->field, "extended_output");
 }
 
 TEST(PublishedPowerEdgesTest, TheCostCoversTheMemory) {

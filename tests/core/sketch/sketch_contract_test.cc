@@ -203,6 +203,27 @@ TEST_P(SketchContractTest, AColumnOfACompanionIsSketchedByTheSameS) {
   });
 }
 
+TEST_P(SketchContractTest, IsLinear) {
+  // a, and a with 3 b added where a has an entry, as CSR has it there too.
+  const Matrix<double> a = test::NormalMatrix(900, 7, {24});
+  const Matrix<double> b = test::NormalMatrix(900, 7, {25});
+  Matrix<double> sum = a;
+  for (Index e = 0; e < sum.size(); ++e) sum.data()[e] += 3.0 * b.data()[e];
+  std::vector<Matrix<double>> sketches;
+  for (const Matrix<double>* matrix : {&a, &b, &std::as_const(sum)}) {
+    OnStorage<double>(*matrix, [&](const DenseOrCsr& m, const Matrix<double>&) {
+      sketches.push_back(Sketch(Plan(50), m));
+    });
+  }
+  for (Index i = 0; i < 50; ++i) {
+    for (Index c = 0; c < 7; ++c) {
+      EXPECT_NEAR(
+          sketches[2](i, c), sketches[0](i, c) + 3.0 * sketches[1](i, c),
+          test::Gamma(3 * 900) * (EntryBound(a, c) + 3.0 * EntryBound(b, c)));
+    }
+  }
+}
+
 TEST_P(SketchContractTest, ExponentsScaleColumnsOfAnySize) {
   const Matrix<double> plain = test::NormalMatrix(300, 3, {14});
   Matrix<double> sized = plain;
@@ -259,7 +280,7 @@ TEST_P(SketchContractTest, AStopAtAnyLookEndsIt) {
 
 TEST_P(SketchContractTest, TheCostCoversTheMemory) {
   for (const auto& [n, d] : std::vector<std::pair<Index, Index>>{
-           {1, 1}, {30000, 3}, {3000, 200}, {20000, 40}}) {
+           {1, 1}, {30000, 3}, {2000, 100}, {10000, 30}}) {
     OnStorage<Half>(
         test::NormalMatrix(n, d, {16}),
         [&, n = n, d = d](const DenseOrCsr& a, const Matrix<double>&) {

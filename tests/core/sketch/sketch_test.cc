@@ -1,6 +1,7 @@
 #include "steelyard/sketch.h"
 
 #include "gtest/gtest.h"
+#include "steelyard/status.h"
 #include "tests/core/sketch/sparse_matrices.h"
 #include "tests/support/matrices.h"
 
@@ -39,9 +40,10 @@ TEST(SketchForTest, ASparseMatrixIsNotMadeDense) {
   EXPECT_FALSE(CanSketch(SketchKind::kSrht, a));
   EXPECT_TRUE(CanSketch(SketchKind::kGaussian, a));
   const Workers workers(1);
-  EXPECT_EQ(
-      ApplySketch({SketchKind::kSrht, 8, {}}, a, {}, {workers}).status().code(),
-      absl::StatusCode::kInvalidArgument);
+  const auto refused =
+      ApplySketch({SketchKind::kSrht, 8, {}}, a, {}, {workers});
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(DetailOf(refused.status())->field, "sketch.kind");
 }
 
 }  // namespace
