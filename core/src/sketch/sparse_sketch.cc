@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "linalg/blas.h"
+
 namespace steelyard {
 namespace {
 
@@ -11,6 +13,8 @@ constexpr Index kBlockRows = 2048;
 // Columns of a group, where slots alone are too few tasks.
 constexpr Index kGroupColumns = 128;
 constexpr Index kEnoughTasks = 8;
+// Rows that are widened together where each goes to one row of S.
+constexpr Index kRowsAtOnce = 32;
 // Entries of a sparse block: eight updates each are some milliseconds.
 constexpr Index kBlockEntries = Index{1} << 17;
 constexpr std::uint64_t kStream = 0x535041;
@@ -99,10 +103,34 @@ void SparseSketch::Sort(IndexRange rows, IndexRange tile,
   counts[0] = 0;
 }
 
+void SparseSketch::AddRows(const RowLoader& a, IndexRange rows,
+                           IndexRange columns, Block<double> sums,
+                           SketchScratch& scratch) const {
+  const Index width = columns.size();
+  const auto size =
+      static_cast<std::size_t>(std::min(kRowsAtOnce, rows.size()) * width);
+  if (scratch.rows.size() < size) scratch.rows.resize(size);
+  for (Index first = rows.begin; first < rows.end; first += kRowsAtOnce) {
+    const Block<double> block{scratch.rows.data(),
+                              std::min(kRowsAtOnce, rows.end - first), width,
+                              width};
+    a.Load(first, columns.begin, block);
+    for (Index j = 0; j < block.rows; ++j) {
+      const SignedRow to =
+          scratch.targets[static_cast<std::size_t>(first - rows.begin + j)];
+      AddScaled(SignOf(to), block.row(j), sums.row(RowOf(to)), width);
+    }
+  }
+}
+
 void SparseSketch::AddDense(const RowLoader& a, IndexRange rows,
                             IndexRange columns, IndexRange tile,
                             Block<double> sums, SketchScratch& scratch) const {
   Sort(rows, tile, scratch);
+  if (entries_ == 1) {
+    AddRows(a, rows, columns, sums, scratch);
+    return;
+  }
   const StripBlock<double> strips =
       StripsOf(rows.size(), columns.size(), scratch);
   a.LoadStrips(rows.begin, columns.begin, rows.size(), columns.size(), strips);

@@ -5,7 +5,8 @@
 //   entry in each: rows are distinct by themselves, and z parts are z
 //   CountSketches. For a block of rows of A the entries are sorted by the row
 //   of S (a counting sort), so that every row of the sums is read and written
-//   once a block; columns go in strips that stay in cache.
+//   once a block; columns go in strips that stay in cache. For z = 1 rows go
+//   straight to their row of S.
 //
 // SOURCE  Kane, Nelson, Sparser Johnson-Lindenstrauss transforms, J. ACM 2014
 //   (the block construction); Charikar, Chen, Farach-Colton, 2002, for z = 1.
@@ -34,6 +35,10 @@ class SparseSketch : public RandomSketch {
   // Fills scratch.offsets and scratch.list with what rows of A go into which
   // row of the tile.
   void Sort(IndexRange rows, IndexRange tile, SketchScratch& scratch) const;
+  // One entry a column, one part, one tile: rows of A go straight to where
+  // scratch.targets say.
+  void AddRows(const RowLoader& a, IndexRange rows, IndexRange columns,
+               Block<double> sums, SketchScratch& scratch) const;
   Index PartBegin(Index part) const { return part * s_ / entries_; }
 
   Index s_;
