@@ -2,8 +2,20 @@
 // matrix, then solve as often as right-hand sides arrive.
 //
 // METHOD  R'R = A'A of QR grade (N1: where the Gram or a sketch gave R0, one
-//   repair X = A R0^-1, R = chol(X'X) R0), its certificate, its norm. The even
-//   family then needs R alone; the odd family reads A for its residuals.
+//   repair X = A R0^-1, R = chol(X'X) R0), its certificate, its norm. The odd
+//   family reads A for its residuals. The even family does not: the singular
+//   vectors V of R are kept, and what A'A has that R'R has not, measured once
+//   with A in double-double along the smallest of them; x = V S^-2j V'b with a
+//   forward error that follows from that (core/src/power/spectral_factor.h).
+//   Columns for which it would be a guess (condition beyond 1e7, rank < d,
+//   d < 8, extended output, a b along the leading singular vectors, a tolerance
+//   that is not met) are refined with A; the report's method says so.
+//
+// BITS    The same for any neighbours, place and workers, and for every solve by
+//   one PreparedMatrix or another of the same A and options. SolvePowerRegression
+//   has the same where R was made the same way: kMatrixExponential, a method
+//   that is named, matrices that the ladder gives to QR; else it stops at the
+//   Gram, saves 2 n d^2 flops and has other last bits.
 //
 // SOURCE  NUMERICS N1, N2.
 #pragma once
@@ -30,8 +42,10 @@ class PreparedMatrix {
 
   // Memory it holds.
   std::int64_t bytes() const;
-  // Whether a solve with `options` on the same A may use it: same ridge, and
-  // made by the method, sketch and seed that `options` ask for, if any.
+  // Whether a solve with `options` on the same A may use it: same ridge, made by
+  // the same method (unset is one, too) and, where a sketch was drawn, the same
+  // sketch and seed; e^(A'A) or powers; made for the even family if that asks
+  // (what is made for the even family serves the odd one with the same bits).
   bool Serves(const PowerRegressionOptions& options) const;
 
   const PowerFactor& factor() const { return *factor_; }
@@ -44,6 +58,8 @@ class PreparedMatrix {
 // kSketchPublished.
 bool CanPrepare(const PowerRegressionOptions& options);
 
+// COST    6 n d^2 flops; even: 80 n d m more, m = max(16, d / 8) or all d where
+//         n d is small, and some 120 d^3.
 // ERRORS  as SolvePowerRegression, field "a"; Aborted where the stop reason
 //         wants the best answer: there is none yet.
 absl::StatusOr<PreparedMatrix> PrepareMatrix(
@@ -58,7 +74,8 @@ Cost CostOfPreparing(const PowerShape& shape,
 // caller.
 //
 // SHAPES   bs[i]: rows(M) x k_i. `a` is the matrix that was prepared.
-// COST     even: 4 d^2 j k flops, A is not read; odd: at most three reads of A.
+// COST     even: 7 d^2 k flops whatever j, A is not read; exponent 0: three
+//          reads of A a slice of 48 columns where one correction is enough.
 std::vector<absl::StatusOr<Solution>> SolveTogether(
     const PreparedMatrix& prepared, const DenseOrCsr& a,
     absl::Span<const AnyMatrixView> bs, const PowerRegressionOptions& options,

@@ -1,7 +1,9 @@
 #include "power/answer.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <utility>
 
@@ -15,6 +17,23 @@ constexpr std::int64_t kSmallestWithLow = kSmallestExponent + 107;
 
 std::size_t At(Index e) { return static_cast<std::size_t>(e); }
 
+// std::ilogb of a number that is not 0; a plain load where it is normal.
+std::int64_t ExponentOf(double x) {
+  const auto field = static_cast<std::int64_t>(
+      (std::bit_cast<std::uint64_t>(x) >> 52) & 0x7ff);
+  return field != 0 ? field - 1023 : std::ilogb(x);
+}
+
+// std::ldexp; a product where 2^exponent is a normal number.
+double Shifted(double x, std::int64_t exponent) {
+  if (exponent >= kSmallestExponent && exponent <= kLargestExponent) {
+    return x * std::bit_cast<double>(
+                   static_cast<std::uint64_t>(exponent + 1023) << 52);
+  }
+  return std::ldexp(
+      x, static_cast<int>(std::clamp<std::int64_t>(exponent, -4000, 4000)));
+}
+
 // Does every entry fit float64?
 bool AllFit(const Matrix<double>& hi,
             const std::vector<std::int64_t>& exponents, bool with_low) {
@@ -22,7 +41,7 @@ bool AllFit(const Matrix<double>& hi,
   for (Index e = 0; e < hi.size(); ++e) {
     const double x = hi.data()[e];
     if (x == 0.0) continue;
-    const std::int64_t exponent = std::ilogb(x) + exponents[At(e)];
+    const std::int64_t exponent = ExponentOf(x) + exponents[At(e)];
     if (exponent < least || exponent > kLargestExponent) return false;
   }
   return true;
@@ -46,12 +65,10 @@ bool AssembleX(Matrix<double> hi, Matrix<double> lo,
     double& x = hi.data()[e];
     if (x == 0.0) continue;
     // Mantissas in [0.5, 1) when exponents are returned beside them.
-    const std::int64_t own = fits ? 0 : std::ilogb(x) + 1;
+    const std::int64_t own = fits ? 0 : ExponentOf(x) + 1;
     const std::int64_t shift = fits ? exponents[At(e)] : -own;
-    const int by =
-        static_cast<int>(std::clamp<std::int64_t>(shift, -4000, 4000));
-    x = std::ldexp(x, by);
-    if (with_low) lo.data()[e] = std::ldexp(lo.data()[e], by);
+    x = Shifted(x, shift);
+    if (with_low) lo.data()[e] = Shifted(lo.data()[e], shift);
     if (!fits) {
       const std::int64_t exponent = own + exponents[At(e)];
       in_range = in_range && exponent >= -kMost && exponent <= kMost;
@@ -67,7 +84,6 @@ bool AssembleX(Matrix<double> hi, Matrix<double> lo,
 PowerAnswer::PowerAnswer(Index d, Index k, bool odd)
     : odd_(odd),
       hi_(d, k),
-      lo_(d, k),
       exponents_(At(d * k), 0),
       terminations_(At(k), Termination::kConverged) {
   for (auto* ratios :
@@ -82,6 +98,7 @@ PowerAnswer::PowerAnswer(Index d, Index k, bool odd)
 void PowerAnswer::Add(Index first, const std::vector<int>& exponents,
                       SliceAnswer slice) {
   const ScaledBlock& x = slice.x;
+  if (x.has_low() && lo_.empty()) lo_ = Matrix<double>(hi_.rows(), hi_.cols());
   for (Index i = 0; i < x.rows(); ++i) {
     for (Index c = 0; c < x.cols(); ++c) {
       hi_(i, first + c) = x.hi(i, c);
@@ -115,6 +132,9 @@ void PowerAnswer::AddReport(Index first, const SliceAnswer& slice) {
 Solution PowerAnswer::Finish(bool extended_output) && {
   Solution solution;
   solution.report = std::move(report_);
+  if (extended_output && lo_.empty()) {
+    lo_ = Matrix<double>(hi_.rows(), hi_.cols());
+  }
   AssembleX(std::move(hi_), extended_output ? std::move(lo_) : Matrix<double>(),
             exponents_, solution);
   return solution;

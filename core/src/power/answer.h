@@ -30,7 +30,7 @@ class PowerAnswer {
   bool odd_;
   // Entry (i, c) is (hi + lo) 2^exponent.
   Matrix<double> hi_;
-  Matrix<double> lo_;
+  Matrix<double> lo_;  // empty until a slice has low parts
   std::vector<std::int64_t> exponents_;
   std::vector<Termination> terminations_;
   SolveReport report_;

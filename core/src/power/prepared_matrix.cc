@@ -5,6 +5,7 @@
 #include "linalg/svd.h"
 #include "power/phase_progress.h"
 #include "power/power_factor.h"
+#include "power/spectral_factor.h"
 #include "power/power_shape.h"
 #include "power/together.h"
 
@@ -81,7 +82,16 @@ Cost CostOfPreparing(const PowerShape& shape,
   // kept of it.
   cost += CostOfRightSvd(shape.d);
   cost.bytes += 64.0 * d * d + 65536.0;
-  if (!IsExponential(options)) cost.flops += 512.0 * d * d;
+  if (IsExponential(options)) return cost;
+  cost.flops += 512.0 * d * d;
+  if (options.family == PowerFamily::kGramPower) {
+    // spectral_factor.h: V, what refines it, the directions and their pass.
+    const Index m = DirectionsToMeasure(shape.n, shape.d);
+    const auto directions = static_cast<double>(m);
+    cost.bytes += 8.0 * (8.0 * d + 8.0 * directions) * d;
+    cost.bytes += BytesOfPass(shape, m, workers);
+    cost.flops += 80.0 * EntriesOf(shape) * directions + 120.0 * d * d * d;
+  }
   return cost;
 }
 
@@ -95,6 +105,11 @@ Cost CostOfSolvingTogether(const PowerShape& shape,
   // z as hi + lo, rho, and the blocks that a certificate works with.
   cost.bytes = 8.0 * d * static_cast<double>(slice) * (3.0 * levels + 24.0);
   cost.bytes += BytesOfPass(shape, slice, workers);
+  if (options.family == PowerFamily::kGramPower) {
+    // spectral_solver.h: C, a slice on every worker, what all slices found.
+    const double wide = static_cast<double>(workers * SliceColumns());
+    cost.bytes += 8.0 * d * (2.0 * d + 6.0 * wide + 2.0 * k);
+  }
   // x, x_low, exponents, report; the same of what is put together.
   cost.bytes += 40.0 * d * k + 2048.0 * k + 65536.0;
   // A level: some 3 plain passes and 2 in double-double (40 an entry each).

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "linalg/column_products.h"
 #include "linalg/double_double.h"
 #include "linalg/double_double_rows.h"
 #include "linalg/stopped.h"
@@ -12,10 +13,13 @@
 namespace steelyard {
 namespace {
 
+constexpr double kUnitRoundoff = 0x1p-53;
 // Beyond this the levels, refined with A, are the better road.
 constexpr double kConditionMax = 1e7;
 // First order is enough below: second-order terms are 1e-3 of it.
 constexpr double kErrorMax = 1e-3;
+// A pair of vectors is turned by this at most: the square is what is neglected.
+constexpr double kTurnMax = 0x1p-20;
 // Sums over fewer columns are not near their expected value.
 constexpr Index kColumnsMin = 8;
 // Directions of a matrix of any size, and numbers of A times directions that
@@ -35,6 +39,67 @@ Matrix<double> Unscaled(const Factor& factor, int top) {
     }
   }
   return root;
+}
+
+// One step towards the eigenvectors of root'root: V := V + V Y, to first order
+// those of root'root in V's place [OA18],
+//   Y_pq = (E_pq - l_q N_pq) / (l_q - l_p), Y_qq = -N_qq / 2,
+//   S^2 + E = V'root'root V in double-double, l_q = (s_q^2 + E_qq) / (1 + N_qq).
+// What the SVD was off by is gone but for the roundings of V; pairs too close
+// to be told apart stay as they are.
+absl::Status RefineVectors(const Matrix<double>& root,
+                           const ComputeContext& context,
+                           SpectralFactor& spectral) {
+  const Matrix<double>& v = spectral.v_transposed;
+  const Index d = v.rows();
+  const auto size = static_cast<std::size_t>(d);
+  Matrix<double> y(d, d);  // row q: column q of E, then of Y
+  Matrix<double> n(d, d);
+  std::vector<double> values(size);
+  context.workers.ParallelFor(d, context.stop, [&](Index q) {
+    std::vector<double> hi(size), lo(size), sum_hi(size), sum_lo(size);
+    DotRows({root.data(), d, d}, v.row(q), lo.data(), hi.data(), lo.data());
+    AddRows({root.data(), d, d}, hi.data(), lo.data(), sum_hi.data(),
+            sum_lo.data());
+    for (std::size_t i = 0; i < size; ++i) {
+      const DoubleDouble sum = TwoSum(sum_hi[i], sum_lo[i]);
+      sum_hi[i] = sum.hi;
+      sum_lo[i] = sum.lo;
+    }
+    DotRows({v.data(), d, d}, sum_hi.data(), sum_lo.data(), y.row(q),
+            lo.data());
+    values[static_cast<std::size_t>(q)] = y(q, q);
+    std::fill(sum_lo.begin(), sum_lo.end(), 0.0);
+    DotRows({v.data(), d, d}, v.row(q), sum_lo.data(), n.row(q), lo.data());
+    n(q, q) = (n(q, q) - 1.0) + lo[static_cast<std::size_t>(q)];
+  });
+  if (absl::Status stopped = CheckStop(context.stop); !stopped.ok()) {
+    return stopped;
+  }
+  for (Index q = 0; q < d; ++q) {
+    values[static_cast<std::size_t>(q)] /= 1.0 + n(q, q);
+  }
+  for (Index q = 0; q < d; ++q) {
+    const double own = values[static_cast<std::size_t>(q)];
+    for (Index p = 0; p < d; ++p) {
+      const double gap = own - values[static_cast<std::size_t>(p)];
+      const double off = y(q, p) - own * n(q, p);
+      const bool apart = p != q && std::abs(off) <= kTurnMax * std::abs(gap);
+      y(q, p) = apart ? off / gap : -0.5 * n(q, p);
+    }
+    spectral.s[static_cast<std::size_t>(q)] = std::sqrt(own);
+  }
+  // Rows of V' are the vectors: V' := V' + Y'V'.
+  const Index width = PaddedColumns(d);
+  Matrix<double> wide(d, width);
+  for (Index p = 0; p < d; ++p) std::copy_n(v.row(p), d, wide.row(p));
+  Matrix<double> turn(d, width);
+  absl::Status done =
+      MultiplyColumns(BlockOf(y), BlockOf(wide), BlockOf(turn), context);
+  for (Index p = 0; p < d; ++p) {
+    for (Index i = 0; i < d; ++i) spectral.v_transposed(p, i) += turn(p, i);
+  }
+  return done;
 }
 
 class Measurement {
@@ -184,21 +249,26 @@ absl::StatusOr<std::optional<SpectralFactor>> MakeSpectralFactor(
   if (absl::Status stopped = CheckStop(context.stop); !stopped.ok()) {
     return stopped;
   }
-  absl::StatusOr<RightSvd> svd = ComputeRightSvd(Unscaled(factor, *high));
+  const Matrix<double> root = Unscaled(factor, *high);
+  absl::StatusOr<RightSvd> svd = ComputeRightSvd(root);
   if (!svd.ok()) return svd.status();
   SpectralFactor spectral;
   spectral.v_transposed = std::move(svd->v_transposed);
   spectral.s = std::move(svd->singular_values);
   if (!(spectral.s.back() * kConditionMax >= spectral.s.front())) return none;
+  absl::Status done = RefineVectors(root, context, spectral);
+  if (!done.ok()) return done;
   // The last one in [1, 2).
   const int top = *high + std::ilogb(spectral.s.back());
   for (double& s : spectral.s) s = std::ldexp(s, *high - top);
   spectral.shift = top;
   spectral.measured = DirectionsToMeasure(Rows(a.view), d);
-  absl::Status done =
-      Measurement(a, ridge_diagonal, top, spectral).Run(context);
+  done = Measurement(a, ridge_diagonal, top, spectral).Run(context);
   if (!done.ok()) return done;
-  if (!(LargestNorm(spectral.f) <= kErrorMax)) return none;
+  // No better than the R of a sketch or of a Gram: the levels refine it.
+  const double grade = 40.0 * static_cast<double>(d) * kUnitRoundoff *
+                       spectral.s.front() / spectral.s.back();
+  if (!(LargestNorm(spectral.f) <= std::min(kErrorMax, grade))) return none;
   spectral.backward_errors = BackwardErrors(spectral);
   return spectral;
 }

@@ -3,7 +3,8 @@
 //     V'A'AV = S (I + F) S,   V'V = I + N,   F and N small and known
 //
 // METHOD  V, S by the SVD of an R of QR grade, in the coordinates of A (column
-//   scales undone). Whatever V and S are, A'A = V^-T S (I + F) S V^-1 holds
+//   scales undone), and one step of [OA18] in double-double, which leaves of the
+//   SVD's errors only the roundings of V. Whatever V and S are, A'A = V^-T S (I + F) S V^-1 holds
 //   exactly, so that to first order in F and N
 //     (A'A)^-j = V [S^-2j - C] V',
 //     C_pq = F_pq h_(j-1) / (s_p s_q) - N_pq h_(j-2) / (s_p s_q)^2,
@@ -17,7 +18,8 @@
 //   Of the directions measured s is the Rayleigh quotient |A v|.
 //
 // SOURCE  Derived here; the formula of the inverse is that of N2, "all
-//   exponents at once".
+//   exponents at once". [OA18] Ogita, Aishima, Iterative refinement for
+//   symmetric eigenvalue decomposition, Japan J. Indust. Appl. Math. 2018.
 #pragma once
 
 #include <cstdint>

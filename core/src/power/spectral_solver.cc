@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "linalg/column_products.h"
+#include "linalg/double_double_rows.h"
 
 namespace steelyard {
 namespace {
@@ -23,6 +24,9 @@ constexpr double kLog2PowerMax = 400.0;
 constexpr double kTrusted = 0.01;
 // Sums over fewer directions are not near their expected value.
 constexpr double kDirectionsMin = 6.0;
+// Rows of V'b whose roundings would lie in few directions: the products of the
+// smallest singular values are formed in double-double.
+constexpr Index kLastRows = 8;
 // What lies in few directions must be small beside what is measured.
 constexpr double kGuessedMax = 0.05;
 // x this far below b is rounding, and underflow comes near.
@@ -44,7 +48,7 @@ double Complete(double a, double b, int i) {
 
 // Of how many numbers of one size `squares` could be the squares.
 double Participants(double sum, double sum_of_squares) {
-  return sum > 0.0 ? sum * sum / sum_of_squares : 0.0;
+  return sum_of_squares > 0.0 ? sum * sum / sum_of_squares : 0.0;
 }
 
 }  // namespace
@@ -74,8 +78,10 @@ SpectralPower::SpectralPower(const SpectralFactor& spectral, int exponent)
     const double inverse = std::pow(s[at(p)], -2.0 * j);
     inverse_.push_back(inverse);
     power_.push_back(std::pow(s[at(p)] / s.front(), 2.0 * j));
-    inverse_square_ += Square(inverse);
-    squares += Square(Square(inverse));
+    if (p < d_ - kLastRows) {
+      inverse_square_ += Square(inverse);
+      squares += Square(Square(inverse));
+    }
     if (p < d_ - m_) {
       rest_sum += Square(inverse);
       rest_squares += Square(Square(inverse));
@@ -124,6 +130,7 @@ SpectralPower::Answer SpectralPower::Solve(
   }
   // t = V'b, x = V S^-2j t
   AddProduct(v, BlockOf(scaled), BlockOf(t));
+  FormLastRows(scaled, t);
   for (Index p = 0; p < d_; ++p) {
     const auto at = static_cast<std::size_t>(p);
     const double* const from = t.row(p);
@@ -167,6 +174,23 @@ SpectralPower::Answer SpectralPower::Solve(
   for (Index i = 0; i < d_; ++i) std::copy_n(x.row(i), k, answer.x.row(i));
   for (Index c = 0; c < k; ++c) Judge(sums, c, answer);
   return answer;
+}
+
+void SpectralPower::FormLastRows(const Matrix<double>& b,
+                                 Matrix<double>& t) const {
+  const Index first = d_ - kLastRows;
+  std::vector<double> column(static_cast<std::size_t>(d_));
+  const std::vector<double> zero(column.size(), 0.0);
+  double hi[kLastRows];
+  double lo[kLastRows];
+  for (Index c = 0; c < b.cols(); ++c) {
+    for (Index i = 0; i < d_; ++i) {
+      column[static_cast<std::size_t>(i)] = b(i, c);
+    }
+    DotRows({spectral_.v_transposed.row(first), kLastRows, d_}, column.data(),
+            zero.data(), hi, lo);
+    for (Index r = 0; r < kLastRows; ++r) t(first + r, c) = hi[r] + lo[r];
+  }
 }
 
 void SpectralPower::Judge(const Sums& sums, Index c, Answer& answer) const {

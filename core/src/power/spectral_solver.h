@@ -49,6 +49,7 @@ class SpectralPower {
  private:
   struct Sums;
 
+  void FormLastRows(const Matrix<double>& b, Matrix<double>& t) const;
   void Judge(const Sums& sums, Index c, Answer& answer) const;
 
   const SpectralFactor& spectral_;
@@ -61,7 +62,8 @@ class SpectralPower {
   Matrix<double> beside_;          // C, last m columns of the rows above
   std::vector<double> rest_;       // a q: square of what the rest of C makes of t_q
   std::vector<double> moved_;      // a q: square of what S^2j C / s_1^2j does
-  double inverse_square_ = 0.0;    // sum of s_p^-4j
+  // Sum of s_p^-4j over the rows of V'b that are rounded.
+  double inverse_square_ = 0.0;
   double directions_ = 0.0;        // in which that sum lies
   double rest_directions_ = 0.0;   // the same of what was not measured
 };
