@@ -70,9 +70,12 @@ struct PowerRegressionOptions {
 // SHAPES   a: n x d, any n, d >= 1, dense or sparse (CheckCsr was OK).
 //          b: rows(M) x k. x: d x k.
 // SCALARS  any storage types; all arithmetic float64 or better.
-// COST     2 n d^2 + O(n d k) flops a refinement; CostOfPowerRegression.
+// COST     2 n d^2 + O(n d k) flops a refinement; sparse: pairs of entries of a
+//          row and d^3 for R, O(nonzeros k) a refinement, nothing of n x d in
+//          memory; CostOfPowerRegression.
 // RANDOM   the sketch, if any: options.seed.
-// ERRORS   InvalidArgument: a NaN or infinity (field "a" or "b").
+// ERRORS   InvalidArgument: a NaN or infinity (field "a", sparse
+//          "a.values", or "b").
 //          Cancelled, DeadlineExceeded: `context.stop`. A time limit or a
 //          draining server is a Termination with the best x so far.
 absl::StatusOr<Solution> SolvePowerRegression(

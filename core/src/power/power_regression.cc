@@ -37,7 +37,7 @@ absl::StatusOr<Solution> SolvePowerRegression(
   const std::vector<Caller> callers = ScanCallers({&b, 1}, inner);
   if (!callers.front().status.ok()) return stopped(callers.front().status);
   progress.Enter("factor", 0.05, 0.4);
-  const auto factor = 
+  const auto factor =
       MakePowerFactor(a, *scales, options, FactorGrade::kLadder, inner);
   if (!factor.ok()) return stopped(factor.status());
   return std::move(
@@ -55,7 +55,7 @@ Cost CostOfPowerRegression(const PowerShape& shape,
   const Index slice = std::min(k, SliceColumns());
   const bool exponential = options.family == PowerFamily::kMatrixExponential;
   const double levels = exponential ? 1.0 : options.exponent + 1.0;
-  Cost cost = CostOfFactor(shape, workers);
+  Cost cost = CostOfFactor(shape, options, workers);
   // One more SVD (minimum norm, exponential) with its operands.
   cost.bytes += CostOfRightSvd(d).bytes + 48.0 * real(d) * real(d);
   cost.flops += 2.0 * CostOfRightSvd(d).flops;
@@ -67,6 +67,7 @@ Cost CostOfPowerRegression(const PowerShape& shape,
   // A level: some 3 plain passes and 2 in double-double (40 an entry each).
   cost.flops +=
       levels * real(k) * (100.0 * EntriesOf(shape) + 40.0 * real(d) * real(d));
+  cost += CostOfIteration(shape, options, slice);
   cost.bytes += 65536.0;
   return cost;
 }

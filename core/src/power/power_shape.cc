@@ -5,17 +5,55 @@
 #include "factor/factor.h"
 #include "power/csr_pass.h"
 #include "power/residual_pass.h"
+#include "published/sketched_triangle.h"
 #include "sparse/csr_factor.h"
 #include "sparse/csr_scan.h"
 
 namespace steelyard {
+namespace {
 
-Cost CostOfFactor(const PowerShape& shape, int workers) {
+// Solves with A'A of a level and of its certificate, each of some 35 passes
+// and as many products with R0^-1 and R0^-T.
+constexpr double kSolvesOfLevel = 6.0;
+constexpr double kPassesOfSolve = 35.0;
+// Blocks of d x k that an iteration holds, widened copies included.
+constexpr double kBlocksOfSolve = 10.0;
+// Columns are worked on in groups of eight.
+constexpr Index kColumnGroup = 8;
+
+Cost CostOfLadder(const PowerShape& shape, int workers) {
   if (!shape.nonzeros) return CostOfFactor(shape.n, shape.d, workers);
   Cost cost = CostOfCsrFactor(shape.n, shape.d, *shape.nonzeros, workers);
   cost.bytes = std::max(
       cost.bytes, BytesOfCsrScan(shape.n, shape.d, *shape.nonzeros, workers));
   return cost;
+}
+
+}  // namespace
+
+Cost CostOfFactor(const PowerShape& shape,
+                  const PowerRegressionOptions& options, int workers) {
+  const Cost ladder = CostOfLadder(shape, workers);
+  if (options.method != PowerMethod::kSketch) return ladder;
+  // The ladder follows where the sketch has not full rank.
+  const Index entries = shape.nonzeros.value_or(shape.n * shape.d);
+  const SketchPlan plan =
+      SketchFor(shape.n, shape.d, entries, options.sketch, options.seed);
+  const Cost sketch =
+      CostOfSketchedTriangle(plan, shape.n, shape.d, entries, workers);
+  return {.flops = ladder.flops + sketch.flops,
+          .bytes = std::max(ladder.bytes, sketch.bytes)};
+}
+
+Cost CostOfIteration(const PowerShape& shape,
+                     const PowerRegressionOptions& options, Index slice) {
+  if (options.method != PowerMethod::kSketch) return {};
+  const auto d = static_cast<double>(shape.d);
+  const auto width = static_cast<double>(slice + kColumnGroup);
+  return {.flops = (options.exponent + 1.0) * kSolvesOfLevel * kPassesOfSolve *
+                   static_cast<double>(shape.k) *
+                   (4.0 * EntriesOf(shape) + 2.0 * d * d),
+          .bytes = 8.0 * kBlocksOfSolve * d * width};
 }
 
 double BytesOfPass(const PowerShape& shape, Index k, int workers) {

@@ -51,8 +51,7 @@ absl::StatusOr<PreparedMatrix> PrepareMatrix(
   const absl::StatusOr<ColumnScales> scales = ScanMatrix(a, "a", inner);
   if (!scales.ok()) return scales.status();
   progress.Enter("factor", 0.1, 1.0);
-  auto factor = 
-      MakePowerFactor(a, *scales, options, FactorGrade::kQr, inner);
+  auto factor = MakePowerFactor(a, *scales, options, FactorGrade::kQr, inner);
   if (!factor.ok()) return factor.status();
   return PreparedMatrix(*std::move(factor));
 }
@@ -77,7 +76,7 @@ std::vector<absl::StatusOr<Solution>> SolveTogether(
 Cost CostOfPreparing(const PowerShape& shape,
                      const PowerRegressionOptions& options, int workers) {
   const auto d = static_cast<double>(shape.d);
-  Cost cost = CostOfFactor(shape, workers);
+  Cost cost = CostOfFactor(shape, options, workers);
   // One more SVD (minimum norm, exponential) with its operands, and what is
   // kept of it.
   cost += CostOfRightSvd(shape.d);
@@ -114,6 +113,7 @@ Cost CostOfSolvingTogether(const PowerShape& shape,
   cost.bytes += 40.0 * d * k + 2048.0 * k + 65536.0;
   // A level: some 3 plain passes and 2 in double-double (40 an entry each).
   cost.flops = levels * k * (100.0 * EntriesOf(shape) + 40.0 * d * d);
+  cost += CostOfIteration(shape, options, slice);
   return cost;
 }
 

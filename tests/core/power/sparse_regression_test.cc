@@ -386,7 +386,9 @@ TEST(SparseCostTest, BoundsWhatIsAllocatedAndNothingIsMadeDense) {
                            .d = shape.d,
                            .k = shape.k,
                            .nonzeros = sparse.view().nonzeros()};
-    for (const auto& options : {Even(2), Odd(1), Exponential()}) {
+    auto sketch = Odd(1);
+    sketch.method = PowerMethod::kSketch;
+    for (const auto& options : {Even(2), Odd(1), sketch, Exponential()}) {
       const Index length =
           options.family == PowerFamily::kLeftGramPower ? shape.n : shape.d;
       const Matrix<double> b = NormalMatrix(length, shape.k, Seed{18});
