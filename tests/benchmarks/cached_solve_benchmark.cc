@@ -99,8 +99,8 @@ class ExactTriangle {
       long double square = 0.0L;
       for (Index i = 0; i < rows; ++i) square += v[i] * v[i];
       if (square == 0.0L) continue;
-      const long double norm = std::copysign(
-          std::sqrt(R(k, k) * R(k, k) + square), -R(k, k));
+      const long double norm =
+          std::copysign(std::sqrt(R(k, k) * R(k, k) + square), -R(k, k));
       const long double head = R(k, k) - norm;
       const long double scale = -1.0L / (norm * head);
       for (Index c = k + 1; c < kCols; ++c) {
@@ -134,15 +134,13 @@ double Error(const Matrix<double>& x, Index column,
 void SecondSolve(benchmark::State& state) {
   const Index n = state.range(0);
   const int power = static_cast<int>(state.range(1));
-  const Matrix<double> a =
-      TallMatrix(n, static_cast<double>(state.range(2)));
+  const Matrix<double> a = TallMatrix(n, static_cast<double>(state.range(2)));
   const PowerRegressionOptions options = OptionsOf(power);
   const Matrix<double> b = Normal(power % 2 == 0 ? kCols : n, 1);
   const Workers workers(kWorkers);
   const std::vector<AnyMatrixView> bs = {b.view()};
   std::vector<absl::StatusOr<Solution>> solved;
-  const PreparedMatrix prepared =
-      *PrepareMatrix(a.view(), options, {workers});
+  const PreparedMatrix prepared = *PrepareMatrix(a.view(), options, {workers});
   for (auto iteration : state) {
     const std::vector<double> seconds = MedianSeconds(
         {[&] {
@@ -195,20 +193,19 @@ void ThousandRightSides(benchmark::State& state) {
   const Matrix<double> b = Normal(even ? kCols : n, k);
   const Workers workers(kWorkers);
   const std::vector<AnyMatrixView> bs = {b.view()};
-  const PreparedMatrix prepared =
-      *PrepareMatrix(a.view(), options, {workers});
+  const PreparedMatrix prepared = *PrepareMatrix(a.view(), options, {workers});
   const double d = static_cast<double>(kCols);
   const double flops =
       static_cast<double>(k) * d *
       (even ? 4.0 * d * options.exponent : 6.0 * static_cast<double>(n));
   for (auto iteration : state) {
     const double before = GemmFlopsPerSecond(1024, kCols, kCols, kWorkers);
-    const std::vector<double> seconds = MedianSeconds(
-        {[&] {
-          benchmark::DoNotOptimize(
-              SolveTogether(prepared, a.view(), bs, options, {workers}));
-        }},
-        even ? 21 : 1);
+    const std::vector<double> seconds =
+        MedianSeconds({[&] {
+                        benchmark::DoNotOptimize(SolveTogether(
+                            prepared, a.view(), bs, options, {workers}));
+                      }},
+                      even ? 21 : 1);
     const double after = GemmFlopsPerSecond(1024, kCols, kCols, kWorkers);
     const double bound = flops / (0.5 * (before + after));
     Report(state, "ours_s", seconds[0]);

@@ -11,11 +11,12 @@
 //   d < 8, extended output, a b along the leading singular vectors, a tolerance
 //   that is not met) are refined with A; the report's method says so.
 //
-// BITS    The same for any neighbours, place and workers, and for every solve by
-//   one PreparedMatrix or another of the same A and options. SolvePowerRegression
-//   has the same where R was made the same way: kMatrixExponential, a method
-//   that is named, matrices that the ladder gives to QR; else it stops at the
-//   Gram, saves 2 n d^2 flops and has other last bits.
+// BITS   The same for any neighbours, place and workers, and for every solve
+//   by one PreparedMatrix or another of the same A and options.
+//   SolvePowerRegression has the same for kMatrixExponential and where both
+//   read A with the same R: a method that is named, a matrix that the ladder
+//   gives to QR. Else its last bits are others: it stops at the Gram (saves
+//   2 n d^2 flops and the measurement) and refines even powers with A.
 //
 // SOURCE  NUMERICS N1, N2.
 #pragma once
@@ -42,10 +43,11 @@ class PreparedMatrix {
 
   // Memory it holds.
   std::int64_t bytes() const;
-  // Whether a solve with `options` on the same A may use it: same ridge, made by
-  // the same method (unset is one, too) and, where a sketch was drawn, the same
-  // sketch and seed; e^(A'A) or powers; made for the even family if that asks
-  // (what is made for the even family serves the odd one with the same bits).
+  // Whether a solve with `options` on the same A may use it: same ridge, made
+  // by the same method (unset is one, too) and, where a sketch was drawn, the
+  // same sketch and seed; e^(A'A) or powers; made for the even family if that
+  // asks (what is made for the even family serves the odd one with the same
+  // bits).
   bool Serves(const PowerRegressionOptions& options) const;
 
   const PowerFactor& factor() const { return *factor_; }

@@ -260,8 +260,8 @@ absl::Status MultiplyColumns(Operand<double> a, Block<const double> b,
     const Index cols = std::min(kTaskColumns, c.cols - from);
     const Block<double> part = c.Part(first, from, rows, cols);
     for (Index i = 0; i < rows; ++i) std::fill_n(part.row(i), cols, 0.0);
-    AddProduct(PartOf(a, first, 0, rows, b.rows),
-               b.Part(0, from, b.rows, cols), part);
+    AddProduct(PartOf(a, first, 0, rows, b.rows), b.Part(0, from, b.rows, cols),
+               part);
   });
   return CheckStop(context.stop);
 }

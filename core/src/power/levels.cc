@@ -272,7 +272,8 @@ absl::Status PolishLevel(const PowerProblem& problem, int level,
     const std::vector<double> norms = ColumnNorms(delta);
     const std::vector<double> sizes = ColumnNorms(z.hi);
     for (std::size_t c = 0; c < norms.size(); ++c) {
-      progress.active[c] = progress.active[c] && norms[c] > goal.correction * sizes[c] &&
+      progress.active[c] = progress.active[c] &&
+                           norms[c] > goal.correction * sizes[c] &&
                            progress.Halves(c, norms[c]);
     }
     if (!progress.any()) break;

@@ -107,7 +107,7 @@ Cost CostOfSolvingTogether(const PowerShape& shape,
   if (options.family == PowerFamily::kGramPower) {
     // spectral_solver.h: C, a slice on every worker, what all slices found.
     const double wide = static_cast<double>(workers * SliceColumns());
-    cost.bytes += 8.0 * d * (2.0 * d + 6.0 * wide + 2.0 * k);
+    cost.bytes += 8.0 * d * (2.0 * d + 8.0 * wide + 2.0 * k);
   }
   // x, x_low, exponents, report; the same of what is put together.
   cost.bytes += 40.0 * d * k + 2048.0 * k + 65536.0;

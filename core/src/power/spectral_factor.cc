@@ -44,7 +44,8 @@ Matrix<double> Unscaled(const Factor& factor, int top) {
 // One step towards the eigenvectors of root'root: V := V + V Y, to first order
 // those of root'root in V's place [OA18],
 //   Y_pq = (E_pq - l_q N_pq) / (l_q - l_p), Y_qq = -N_qq / 2,
-//   S^2 + E = V'root'root V in double-double, l_q = (s_q^2 + E_qq) / (1 + N_qq).
+//   S^2 + E = V'root'root V in double-double, l_q = (s_q^2 + E_qq) / (1 +
+//   N_qq).
 // What the SVD was off by is gone but for the roundings of V; pairs too close
 // to be told apart stay as they are.
 absl::Status RefineVectors(const Matrix<double>& root,
@@ -128,9 +129,8 @@ class Measurement {
     spectral_.f = Matrix<double>(m, d_);
     spectral_.n = Matrix<double>(m, d_);
     quotients_.assign(static_cast<std::size_t>(m), 0.0);
-    context.workers.ParallelFor(m, context.stop, [&](Index r) {
-      AddDirection(r, z, *pass);
-    });
+    context.workers.ParallelFor(m, context.stop,
+                                [&](Index r) { AddDirection(r, z, *pass); });
     if (absl::Status stopped = CheckStop(context.stop); !stopped.ok()) {
       return stopped;
     }
@@ -228,8 +228,8 @@ std::int64_t SpectralFactor::bytes() const {
 
 Index DirectionsToMeasure(Index n, Index d) {
   const double work = static_cast<double>(n) * static_cast<double>(d);
-  const auto free = static_cast<Index>(
-      std::min(kFreeWork / work, static_cast<double>(d)));
+  const auto free =
+      static_cast<Index>(std::min(kFreeWork / work, static_cast<double>(d)));
   return std::min(d, std::max({kDirectionsMin, d / 8, free}));
 }
 
@@ -238,8 +238,7 @@ absl::StatusOr<std::optional<SpectralFactor>> MakeSpectralFactor(
     const std::vector<double>& ridge_diagonal, const ComputeContext& context) {
   std::optional<SpectralFactor> none;
   const Index d = factor.r.cols();
-  if (d < kColumnsMin || factor.rank < d ||
-      factor.condition > kConditionMax) {
+  if (d < kColumnsMin || factor.rank < d || factor.condition > kConditionMax) {
     return none;
   }
   const std::vector<int>& exponents = factor.scales.exponents;

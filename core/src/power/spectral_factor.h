@@ -3,9 +3,9 @@
 //     V'A'AV = S (I + F) S,   V'V = I + N,   F and N small and known
 //
 // METHOD  V, S by the SVD of an R of QR grade, in the coordinates of A (column
-//   scales undone), and one step of [OA18] in double-double, which leaves of the
-//   SVD's errors only the roundings of V. Whatever V and S are, A'A = V^-T S (I + F) S V^-1 holds
-//   exactly, so that to first order in F and N
+//   scales undone), and one step of [OA18] in double-double, which leaves of
+//   the SVD's errors only the roundings of V. Whatever V and S are, A'A = V^-T
+//   S (I + F) S V^-1 holds exactly, so that to first order in F and N
 //     (A'A)^-j = V [S^-2j - C] V',
 //     C_pq = F_pq h_(j-1) / (s_p s_q) - N_pq h_(j-2) / (s_p s_q)^2,
 //     h_i = sum of a^l b^(i-l) over l = 0 .. i,  a = s_p^-2, b = s_q^-2
@@ -37,9 +37,9 @@ struct SpectralFactor {
   // Descending, times 2^-shift: the last one lies in [1, 2).
   std::vector<double> s;
   int shift = 0;
-  Index measured = 0;        // m
-  Matrix<double> f;          // m x d: rows d - m, ..., d - 1 of F
-  Matrix<double> n;          // m x d: of N
+  Index measured = 0;                   // m
+  Matrix<double> f;                     // m x d: rows d - m, ..., d - 1 of F
+  Matrix<double> n;                     // m x d: of N
   std::vector<double> backward_errors;  // e_q, d of them
 
   std::int64_t bytes() const;

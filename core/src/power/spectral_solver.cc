@@ -148,22 +148,18 @@ SpectralPower::Answer SpectralPower::Solve(
              BlockOf(error).Part(d_ - m_, 0, m_, width));
   AddProduct(BlockOf(beside_), BlockOf(t).Part(d_ - m_, 0, m_, width),
              BlockOf(error).Part(0, 0, d_ - m_, width));
-  // scaled := V'x; (S / s_1)^2j V'x - s_1^-2j t
-  for (Index i = 0; i < scaled.size(); ++i) scaled.data()[i] = 0.0;
-  AddProduct(v, BlockOf(x), BlockOf(scaled));
-  const double inverse_norm = inverse_.front();
+  // (S / s_1)^2j V'x - s_1^-2j t
+  Matrix<double> of_x(d_, width);
+  AddProduct(v, BlockOf(x), BlockOf(of_x));
   for (Index p = 0; p < d_; ++p) {
     const double power = power_[static_cast<std::size_t>(p)];
     const double* const from = t.row(p);
-    const double* const of_x = scaled.row(p);
-    const double* const of_error = error.row(p);
-    const double* const row = x.row(p);
     for (Index c = 0; c < width; ++c) {
-      const double r = power * of_x[c] - inverse_norm * from[c];
+      const double r = power * of_x(p, c) - inverse_.front() * from[c];
       sums.residual[c] += r * r;
       sums.gradient[c] += power * r * (power * r);
-      sums.known[c] += of_error[c] * of_error[c];
-      sums.x[c] += row[c] * row[c];
+      sums.known[c] += error(p, c) * error(p, c);
+      sums.x[c] += x(p, c) * x(p, c);
     }
   }
   Answer answer{.x = Matrix<double>(d_, k)};
@@ -212,8 +208,7 @@ void SpectralPower::Judge(const Sums& sums, Index c, Answer& answer) const {
   const double chain = Square(kChain * kUnitRoundoff * b) * inverse_square_;
   const double last = Square(kLastChain * kUnitRoundoff * x);
   const double known = sums.known[at] + last;
-  const double error =
-      std::sqrt(known + sums.rest[at] + chain) / x;
+  const double error = std::sqrt(known + sums.rest[at] + chain) / x;
   const bool guessed =
       (sums.rest[at] > kGuessedMax * known &&
        rest_directions_ < kDirectionsMin) ||

@@ -2,8 +2,8 @@
 // no pass over A.
 //
 // METHOD  x = V S^-2j V'b. Its error, to first order, is what the header of
-//   spectral_factor.h calls C V'b, known where F was measured; where it was not,
-//   and for the roundings of the two products, its expected size is added:
+//   spectral_factor.h calls C V'b, known where F was measured; where it was
+//   not, and for the roundings of the two products, its expected size is added:
 //     |e|^2 = |(C t)_known|^2 + E|(C t)_rest|^2 + E|rounding|^2,  t = V'b.
 //   Expected sizes are sums over many directions, or the column is not trusted.
 //   The residual M x - b = V (S^2j V'x - t) is formed in float64: to within
@@ -56,16 +56,16 @@ class SpectralPower {
   int exponent_;
   bool usable_ = false;
   Index d_, m_;
-  std::vector<double> inverse_;    // s_p^-2j
-  std::vector<double> power_;      // (s_p / s_1)^2j
-  Matrix<double> below_;           // C, last m rows: m x d
-  Matrix<double> beside_;          // C, last m columns of the rows above
-  std::vector<double> rest_;       // a q: square of what the rest of C makes of t_q
-  std::vector<double> moved_;      // a q: square of what S^2j C / s_1^2j does
+  std::vector<double> inverse_;  // s_p^-2j
+  std::vector<double> power_;    // (s_p / s_1)^2j
+  Matrix<double> below_;         // C, last m rows: m x d
+  Matrix<double> beside_;        // C, last m columns of the rows above
+  std::vector<double> rest_;   // a q: square of what the rest of C makes of t_q
+  std::vector<double> moved_;  // a q: square of what S^2j C / s_1^2j does
   // Sum of s_p^-4j over the rows of V'b that are rounded.
   double inverse_square_ = 0.0;
-  double directions_ = 0.0;        // in which that sum lies
-  double rest_directions_ = 0.0;   // the same of what was not measured
+  double directions_ = 0.0;       // in which that sum lies
+  double rest_directions_ = 0.0;  // the same of what was not measured
 };
 
 }  // namespace steelyard

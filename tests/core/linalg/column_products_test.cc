@@ -67,9 +67,8 @@ TEST_P(ColumnProductsTest, IsTheProductAndOneColumnHasTheBitsOfMany) {
   const Matrix<double> b = Normal(depth(), kMostColumns, 2);
   test::OnEveryTarget([&] {
     for (const bool transposed : {false, true}) {
-      const Operand<double> left =
-          transposed ? Transposed(BlockOf(turned))
-                                                : Operand<double>(BlockOf(a));
+      const Operand<double> left = transposed ? Transposed(BlockOf(turned))
+                                              : Operand<double>(BlockOf(a));
       Matrix<double> all(rows(), kMostColumns);
       ASSERT_TRUE(
           MultiplyColumns(left, BlockOf(b), BlockOf(all), {workers}).ok());
@@ -105,8 +104,10 @@ TEST_P(ColumnProductsTest, SubtractingUndoesAddingWhatIsExact) {
   Matrix<double> a(rows(), depth());
   Matrix<double> b(depth(), k);
   Matrix<double> c(rows(), k);
-  for (Index i = 0; i < a.size(); ++i) a.data()[i] = static_cast<double>(1 + i % 5);
-  for (Index i = 0; i < b.size(); ++i) b.data()[i] = static_cast<double>(1 + i % 7);
+  for (Index i = 0; i < a.size(); ++i)
+    a.data()[i] = static_cast<double>(1 + i % 5);
+  for (Index i = 0; i < b.size(); ++i)
+    b.data()[i] = static_cast<double>(1 + i % 7);
   for (Index i = 0; i < c.size(); ++i) c.data()[i] = static_cast<double>(i);
   const Matrix<double> before = c;
   test::OnEveryTarget([&] {
@@ -126,9 +127,8 @@ TEST_P(ColumnProductsTest, SolvingUndoesTheProductAndDoesNotSeeTheNeighbours) {
   const Matrix<double> x = Normal(n, kMostColumns, 4);
   test::OnEveryTarget([&] {
     for (const bool transposed : {false, true}) {
-      const Operand<double> upper = transposed
-                                        ? Transposed(BlockOf(r))
-                                        : Operand<double>(BlockOf(r));
+      const Operand<double> upper =
+          transposed ? Transposed(BlockOf(r)) : Operand<double>(BlockOf(r));
       Matrix<double> b(n, kMostColumns);
       ASSERT_TRUE(MultiplyUpper(upper, BlockOf(x), BlockOf(b), {workers}).ok());
       Matrix<double> all = b;
@@ -147,9 +147,9 @@ TEST_P(ColumnProductsTest, SolvingUndoesTheProductAndDoesNotSeeTheNeighbours) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ColumnProductsTest,
-                         testing::Values(Shape{1, 1}, Shape{7, 3},
-                                         Shape{8, 16}, Shape{33, 17},
-                                         Shape{300, 40}, Shape{9, 600}));
+                         testing::Values(Shape{1, 1}, Shape{7, 3}, Shape{8, 16},
+                                         Shape{33, 17}, Shape{300, 40},
+                                         Shape{9, 600}));
 
 TEST(ColumnProductsStopTest, StopsBetweenTasks) {
   const Workers workers(1);
@@ -158,9 +158,9 @@ TEST(ColumnProductsStopTest, StopsBetweenTasks) {
   const Matrix<double> r = Upper(40);
   Matrix<double> b = Normal(40, 8, 1);
   Matrix<double> c(40, 8);
-  EXPECT_EQ(SolveColumns(BlockOf(r), BlockOf(b), {workers, source.token()})
-                .code(),
-            absl::StatusCode::kCancelled);
+  EXPECT_EQ(
+      SolveColumns(BlockOf(r), BlockOf(b), {workers, source.token()}).code(),
+      absl::StatusCode::kCancelled);
   EXPECT_EQ(MultiplyColumns(BlockOf(r), BlockOf(b), BlockOf(c),
                             {workers, source.token()})
                 .code(),

@@ -13,8 +13,8 @@ std::shared_ptr<const PowerFactor> Made(const Matrix<double>& a,
                                         const PowerRegressionOptions& options) {
   const ComputeContext context{OneWorker()};
   const auto scales = ScanMatrix(a.view(), "a", context);
-  auto made = MakePowerFactor(a.view(), *scales, options,
-                              FactorGrade::kLadder, context);
+  auto made = MakePowerFactor(a.view(), *scales, options, FactorGrade::kLadder,
+                              context);
   EXPECT_TRUE(made.ok()) << made.status();
   return *made;
 }
@@ -33,8 +33,7 @@ TEST(PowerFactorTest, KnowsTheNormAndTheRankOfTheMatrix) {
 TEST(PowerFactorTest, ARidgeIsThatOfTheScaledColumns) {
   Matrix<double> a = MatrixOfCondition(50, 3, 10.0);
   for (Index i = 0; i < a.rows(); ++i) a(i, 1) *= 0x1p40;
-  const auto made =
-      Made(a, {.family = PowerFamily::kGramPower, .ridge = 0.25});
+  const auto made = Made(a, {.family = PowerFamily::kGramPower, .ridge = 0.25});
   ASSERT_EQ(made->ridge_diagonal.size(), 3U);
   for (std::size_t c = 0; c < 3; ++c) {
     EXPECT_EQ(made->ridge_diagonal[c],

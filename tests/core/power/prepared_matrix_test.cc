@@ -109,15 +109,14 @@ TEST_P(SameBitsTest, AtAnyPlaceBesideAnybodyAndAlone) {
   const Matrix<double> a = MatrixOf(problem);
   const Matrix<double> b = RightSides(problem, kMany);
   const Workers three(3);
-  const auto prepared =
-      PrepareMatrix(a.view(), problem.options, {OneWorker()});
+  const auto prepared = PrepareMatrix(a.view(), problem.options, {OneWorker()});
   ASSERT_TRUE(prepared.ok()) << prepared.status();
   ASSERT_TRUE(prepared->Serves(problem.options));
 
   // All columns as one caller, in three callers, on three workers.
   const std::vector<AnyMatrixView> whole = {b.view()};
-  const auto all = SolveTogether(*prepared, a.view(), whole, problem.options,
-                                 {OneWorker()});
+  const auto all =
+      SolveTogether(*prepared, a.view(), whole, problem.options, {OneWorker()});
   ASSERT_EQ(all.size(), 1U);
   ASSERT_TRUE(all[0].ok()) << all[0].status();
   const Index cuts[] = {0, 5, 42, kMany};
@@ -153,12 +152,11 @@ TEST_P(SameBitsTest, WithoutPreparingWhereTheFactorIsTheSame) {
   const Case problem = GetParam();
   const Matrix<double> a = MatrixOf(problem);
   const Matrix<double> b = RightSides(problem, 8);
-  const auto prepared =
-      PrepareMatrix(a.view(), problem.options, {OneWorker()});
+  const auto prepared = PrepareMatrix(a.view(), problem.options, {OneWorker()});
   ASSERT_TRUE(prepared.ok()) << prepared.status();
   const std::vector<AnyMatrixView> views = {b.view()};
-  const auto together = SolveTogether(*prepared, a.view(), views,
-                                      problem.options, {OneWorker()});
+  const auto together =
+      SolveTogether(*prepared, a.view(), views, problem.options, {OneWorker()});
   const auto unprepared = SolvePower(a, b, problem.options);
   ASSERT_TRUE(together[0].ok() && unprepared.ok());
   const bool same = prepared->factor().factor.method != FactorMethod::kRepaired;
@@ -200,7 +198,9 @@ std::vector<Case> Cases() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Problems, SameBitsTest, testing::ValuesIn(Cases()),
-                         [](const auto& problem) { return problem.param.name; });
+                         [](const auto& problem) {
+                           return problem.param.name;
+                         });
 
 TEST(SolveTogetherTest, ANanOfOneCallerIsItsOwn) {
   const auto options = Of(PowerFamily::kGramPower, 2);
@@ -236,9 +236,8 @@ TEST(SolveTogetherTest, StopsForEveryCaller) {
   const auto prepared = PrepareMatrix(a.view(), options, {OneWorker()});
   ASSERT_TRUE(prepared.ok());
   const std::vector<AnyMatrixView> bs = {b.view(), b.view()};
-  for (const StopReason why :
-       {StopReason::kCancelled, StopReason::kDeadline, StopReason::kTimeLimit,
-        StopReason::kDraining}) {
+  for (const StopReason why : {StopReason::kCancelled, StopReason::kDeadline,
+                               StopReason::kTimeLimit, StopReason::kDraining}) {
     StopSource source;
     source.RequestStop(why);
     const auto answers = SolveTogether(*prepared, a.view(), bs, options,
@@ -251,9 +250,9 @@ TEST(SolveTogetherTest, StopsForEveryCaller) {
         EXPECT_EQ(answer.status().code(), absl::StatusCode::kDeadlineExceeded);
       } else {
         ASSERT_TRUE(answer.ok()) << answer.status();
-        EXPECT_EQ(answer->report.termination,
-                  why == StopReason::kTimeLimit ? Termination::kTimeLimit
-                                                : Termination::kStopped);
+        EXPECT_EQ(answer->report.termination, why == StopReason::kTimeLimit
+                                                  ? Termination::kTimeLimit
+                                                  : Termination::kStopped);
         EXPECT_EQ(answer->x.cols(), 3);
       }
     }
@@ -335,8 +334,7 @@ TEST_P(PreparedCostTest, CoversTheMemory) {
       const std::vector<AnyMatrixView> bs = {b.view()};
       const PowerShape shape{.n = kRows, .d = kCols, .k = k};
       const AllocationPeak preparing;
-      const auto prepared =
-          PrepareMatrix(a.view(), problem.options, {team});
+      const auto prepared = PrepareMatrix(a.view(), problem.options, {team});
       ASSERT_TRUE(prepared.ok());
       const double cost =
           CostOfPreparing(shape, problem.options, workers).bytes;
@@ -347,16 +345,16 @@ TEST_P(PreparedCostTest, CoversTheMemory) {
       const auto solved =
           SolveTogether(*prepared, a.view(), bs, problem.options, {team});
       ASSERT_TRUE(solved[0].ok());
-      EXPECT_LE(
-          static_cast<double>(solving.bytes()),
-          CostOfSolvingTogether(shape, problem.options, workers).bytes);
+      EXPECT_LE(static_cast<double>(solving.bytes()),
+                CostOfSolvingTogether(shape, problem.options, workers).bytes);
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Problems, PreparedCostTest,
-                         testing::ValuesIn(Cases()),
-                         [](const auto& problem) { return problem.param.name; });
+INSTANTIATE_TEST_SUITE_P(Problems, PreparedCostTest, testing::ValuesIn(Cases()),
+                         [](const auto& problem) {
+                           return problem.param.name;
+                         });
 
 }  // namespace
 }  // namespace steelyard::test

@@ -20,9 +20,9 @@ Made MadeOf(Matrix<double> a, double ridge = 0.0) {
   const ComputeContext context{OneWorker()};
   Made made{std::move(a), {}, {}};
   const auto scales = ScanColumns(made.a.view(), "a", context);
-  made.factor = *FactorMatrix(made.a.view(), *scales,
-                              {.method = FactorMethod::kQr, .ridge = ridge},
-                              context);
+  made.factor =
+      *FactorMatrix(made.a.view(), *scales,
+                    {.method = FactorMethod::kQr, .ridge = ridge}, context);
   std::vector<double> diagonal;
   for (const int exponent : made.factor.scales.exponents) {
     if (ridge > 0.0) diagonal.push_back(std::ldexp(ridge, -2 * exponent));
@@ -79,10 +79,10 @@ TEST_P(SpectralFactorTest, MeasuresWhatTheFactorLacks) {
     EXPECT_GE(spectral.bytes(), 3 * 8 * kCols * kCols);
     for (Index p = 0; p < kCols; ++p) {
       for (Index q = 0; q < kCols; ++q) {
-        const auto of_p = static_cast<long double>(
-            std::ldexp(spectral.s[static_cast<std::size_t>(p)], spectral.shift));
-        const auto of_q = static_cast<long double>(
-            std::ldexp(spectral.s[static_cast<std::size_t>(q)], spectral.shift));
+        const auto of_p = static_cast<long double>(std::ldexp(
+            spectral.s[static_cast<std::size_t>(p)], spectral.shift));
+        const auto of_q = static_cast<long double>(std::ldexp(
+            spectral.s[static_cast<std::size_t>(q)], spectral.shift));
         long double f = Form(made, p, q, ridge) / (of_p * of_q);
         long double n = 0.0L;
         for (Index c = 0; c < kCols; ++c) {
@@ -93,8 +93,7 @@ TEST_P(SpectralFactorTest, MeasuresWhatTheFactorLacks) {
           f -= 1.0L;
           n -= 1.0L;
         }
-        const double noise =
-            4.0 * static_cast<double>(kRows + kCols) * 0x1p-64;
+        const double noise = 4.0 * static_cast<double>(kRows + kCols) * 0x1p-64;
         EXPECT_NEAR(spectral.f(p, q), static_cast<double>(f),
                     noise * condition * std::sqrt(8.0 * kCols))
             << p << ", " << q;

@@ -18,10 +18,10 @@ constexpr Index kCols = 24;
 SpectralFactor SpectralOf(const Matrix<double>& a) {
   const ComputeContext context{OneWorker()};
   const auto scales = ScanColumns(a.view(), "a", context);
-  const auto factor = FactorMatrix(a.view(), *scales,
-                                   {.grade = FactorGrade::kQr}, context);
-  return **MakeSpectralFactor({a.view(), factor->scales.exponents}, *factor,
-                              {}, context);
+  const auto factor =
+      FactorMatrix(a.view(), *scales, {.grade = FactorGrade::kQr}, context);
+  return **MakeSpectralFactor({a.view(), factor->scales.exponents}, *factor, {},
+                              context);
 }
 
 // The rows and columns that were measured only: those of the last `m`.
@@ -89,11 +89,10 @@ TEST_P(SpectralPowerTest, KnowsItsErrorWithinAFactorOfThree) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Problems, SpectralPowerTest,
-    testing::Combine(testing::Values(1, 2, 3, 7),
-                     testing::Values(1.0, 1e2, 1e4, 1e6),
-                     testing::Values(kCols, 10)));
+INSTANTIATE_TEST_SUITE_P(Problems, SpectralPowerTest,
+                         testing::Combine(testing::Values(1, 2, 3, 7),
+                                          testing::Values(1.0, 1e2, 1e4, 1e6),
+                                          testing::Values(kCols, 10)));
 
 TEST(SpectralPowerTest, ALeadingSingularVectorIsNotTrustedOrRight) {
   const Matrix<double> a = MatrixOfCondition(kRows, kCols, 1e4);

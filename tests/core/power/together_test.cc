@@ -35,8 +35,8 @@ TEST(TogetherTest, CallersWiderThanASliceGetAllTheirColumns) {
   const DenseOrCsr matrix = a.view();
   const ComputeContext context{OneWorker()};
   const auto scales = ScanMatrix(matrix, "a", context);
-  const auto factor = MakePowerFactor(matrix, *scales, options,
-                              FactorGrade::kLadder, context);
+  const auto factor =
+      MakePowerFactor(matrix, *scales, options, FactorGrade::kLadder, context);
   ASSERT_TRUE(factor.ok());
   PhaseProgress progress(context);
 
