@@ -1,22 +1,11 @@
 #include "server/convert/stored_input.h"
 
 #include "server/errors/errors.h"
-#include "server/request/resource_name.h"
 
 namespace steelyard::server {
-namespace {
-
-constexpr char kCollection[] = "matrices";
-
-}  // namespace
-
-std::string MatrixName(const std::string& id) {
-  return std::string(kCollection) + "/" + id;
-}
-
 absl::StatusOr<std::string> MatrixIdOf(const std::string& name,
                                        const std::string& field) {
-  return ResourceIdOf(kCollection, name, field);
+  return ResourceIdOf(kMatrixCollection, name, field);
 }
 
 absl::StatusOr<std::shared_ptr<const StoredMatrix>> HeldMatrix(

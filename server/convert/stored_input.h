@@ -6,12 +6,10 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "server/request/resource_name.h"
 #include "server/storage/matrix_store.h"
 
 namespace steelyard::server {
-
-// "matrices/{id}".
-std::string MatrixName(const std::string& id);
 
 // The id of a name. `field`: its proto path.
 // ERRORS  FIELD_REQUIRED, FIELD_OUT_OF_RANGE.

@@ -29,6 +29,10 @@ std::string Quoted(const std::string& text) {
 
 }  // namespace
 
+std::string MatrixName(const std::string& id) {
+  return std::string(kMatrixCollection) + "/" + id;
+}
+
 absl::Status CheckResourceId(const std::string& id, const std::string& field) {
   if (IsId(id)) return absl::OkStatus();
   return OutOfRangeError(field, Quoted(id), absl::StrCat("it must be ", kRule));

@@ -9,6 +9,11 @@
 
 namespace steelyard::server {
 
+inline constexpr char kMatrixCollection[] = "matrices";
+
+// "matrices/{id}".
+std::string MatrixName(const std::string& id);
+
 // An id that a caller chose. `field`: its proto path.
 // ERRORS  FIELD_OUT_OF_RANGE.
 absl::Status CheckResourceId(const std::string& id, const std::string& field);

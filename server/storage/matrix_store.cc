@@ -45,6 +45,11 @@ class MatrixStore::Seat final : public MatrixUpload {
     return finished ? entry_->info.layout.size() : 0;
   }
 
+  absl::Status seated() const override {
+    const std::lock_guard lock(entry_->mutex);
+    return state_->CheckSeat(*entry_, seat_);
+  }
+
   absl::Status Append(absl::Span<const std::byte> data) override {
     const std::lock_guard lock(entry_->mutex);
     absl::Status seated = state_->CheckSeat(*entry_, seat_);
@@ -62,7 +67,7 @@ class MatrixStore::Seat final : public MatrixUpload {
   }
 
   absl::StatusOr<MatrixInfo> Finish(
-      const std::function<absl::Status(const std::byte*)>& check) override;
+      const std::function<absl::Status(const UploadedBytes&)>& check) override;
 
  private:
   absl::StatusOr<std::shared_ptr<MatrixBytes>> MapWhenComplete();
@@ -101,11 +106,11 @@ MatrixStore::Seat::MapWhenComplete() {
 }
 
 absl::StatusOr<MatrixInfo> MatrixStore::Seat::Finish(
-    const std::function<absl::Status(const std::byte*)>& check) {
+    const std::function<absl::Status(const UploadedBytes&)>& check) {
   auto bytes = MapWhenComplete();
   if (!bytes.ok()) return bytes.status();
   // Takes a while: a newer seat may come, or a deletion.
-  const absl::Status checked = check((*bytes)->data());
+  const absl::Status checked = check(UploadedBytes(*bytes, (*bytes)->data()));
   bytes->reset();
 
   const std::lock_guard lock(entry_->mutex);

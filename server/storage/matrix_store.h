@@ -63,6 +63,8 @@ class StoredMatrix {
   virtual std::uint64_t serial() const = 0;
 };
 
+using UploadedBytes = std::shared_ptr<const std::byte[]>;
+
 // The writing end of an upload. One at a time for an id: a newer one takes the
 // seat, and the older gets Aborted TAKEN_OVER. Destroyed before Finish, the
 // bytes stay for the next one until Settings::upload_ttl has passed. May
@@ -72,19 +74,22 @@ class MatrixUpload {
   virtual ~MatrixUpload() = default;
   // Bytes that are there: they survive a kill of the process.
   virtual std::int64_t committed() const = 0;
+  // Whether the seat is still this one's. ERRORS  Aborted TAKEN_OVER. NotFound:
+  // deleted.
+  virtual absl::Status seated() const = 0;
   // Writes `data` behind them: whole or, with an error, not at all.
   // ERRORS  ResourceExhausted DISK_FULL. Aborted TAKEN_OVER. NotFound: deleted.
   //         InvalidArgument WRONG_SIZE: more than the layout has.
   virtual absl::Status Append(absl::Span<const std::byte> data) = 0;
   // All bytes are there: checks them with `check` (the numbers; called with the
-  // mapped bytes, without a lock) and against the checksum, makes them durable
-  // and the matrix visible.
+  // mapped bytes, without a lock; they stay as long as somebody has them) and
+  // against the checksum, makes them durable and the matrix visible.
   // ERRORS  those of Append and of `check`; InvalidArgument CHECKSUM_MISMATCH,
   //         or WRONG_SIZE when bytes are missing. CHECKSUM_MISMATCH and an
   //         InvalidArgument of `check` drop the upload; after every other error
   //         it is as it was and can go on.
   virtual absl::StatusOr<MatrixInfo> Finish(
-      const std::function<absl::Status(const std::byte* data)>& check) = 0;
+      const std::function<absl::Status(const UploadedBytes& bytes)>& check) = 0;
 };
 
 struct StoreState;

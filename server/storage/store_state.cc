@@ -21,10 +21,6 @@ std::uint64_t NextSerial() {
 
 }  // namespace
 
-std::string MatrixName(const std::string& id) {
-  return absl::StrCat("matrices/", id);
-}
-
 StoreState::Time StoreState::Now() const {
   return std::chrono::time_point_cast<std::chrono::microseconds>(
       settings.now ? settings.now() : std::chrono::system_clock::now());

@@ -20,6 +20,7 @@
 #include <thread>
 
 #include "absl/status/status.h"
+#include "server/request/resource_name.h"
 #include "server/storage/catalog.h"
 #include "server/storage/file_system.h"
 #include "server/storage/matrix_memory.h"
@@ -28,9 +29,6 @@
 #include "server/storage/upload_file.h"
 
 namespace steelyard::server {
-
-// "matrices/a".
-std::string MatrixName(const std::string& id);
 
 // Locks: an entry's mutex is held for as long as its files or its row change;
 // StoreState::mutex, taken after it, only to look at or change the map.

@@ -39,8 +39,9 @@ TEST_F(MatrixStoreTest, AMatrixIsSeenWhenItIsFinishedAndStays) {
   EXPECT_FALSE(store_->StateOf("a")->complete);
 
   std::string checked;
-  const auto info = begun->upload->Finish([&](const std::byte* data) {
-    checked.assign(reinterpret_cast<const char*>(data), sample.bytes.size());
+  const auto info = begun->upload->Finish([&](const UploadedBytes& data) {
+    checked.assign(reinterpret_cast<const char*>(data.get()),
+                   sample.bytes.size());
     return absl::OkStatus();
   });
   ASSERT_TRUE(info.ok()) << info.status();
@@ -143,7 +144,7 @@ TEST_F(MatrixStoreTest, WrongBytesAreRefusedAndDropped) {
     ASSERT_TRUE(begun->upload->Append(sample.All()).ok());
     const absl::Status status =
         begun->upload
-            ->Finish([](const std::byte*) {
+            ->Finish([](const UploadedBytes&) {
               return NotFiniteError("chunk.data", 0, 3, 8, 1.0 / 0.0);
             })
             .status();
@@ -167,7 +168,7 @@ TEST_F(MatrixStoreTest, MissingAndExtraBytesAreRefusedAndTheUploadStays) {
   // What is no error of the bytes leaves them.
   ASSERT_TRUE(begun->upload->Append(sample.Part(6000, 400)).ok());
   EXPECT_EQ(begun->upload
-                ->Finish([](const std::byte*) {
+                ->Finish([](const UploadedBytes&) {
                   return absl::CancelledError("stop");
                 })
                 .status()
@@ -188,6 +189,8 @@ TEST_F(MatrixStoreTest, ANewerSeatTakesTheOlderOnes) {
   EXPECT_EQ(second->upload->committed(), 1000);
   const absl::Status refused = first->upload->Append(sample.Part(1000, 10));
   EXPECT_EQ(refused.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(first->upload->seated().code(), absl::StatusCode::kAborted);
+  EXPECT_TRUE(second->upload->seated().ok());
   EXPECT_EQ(DetailOf(refused)->reason, "TAKEN_OVER");
   EXPECT_EQ(DetailOf(first->upload->Finish(Accept).status())->reason,
             "TAKEN_OVER");
@@ -195,7 +198,7 @@ TEST_F(MatrixStoreTest, ANewerSeatTakesTheOlderOnes) {
   // Also while the numbers are looked at.
   absl::StatusOr<MatrixStore::Begun> third;
   EXPECT_EQ(DetailOf(second->upload
-                         ->Finish([&](const std::byte*) {
+                         ->Finish([&](const UploadedBytes&) {
                            third =
                                store_->Begin("a", sample.layout, sample.crc32c);
                            return absl::OkStatus();
@@ -241,7 +244,7 @@ TEST_F(MatrixStoreTest, ADeletedUploadIsGone) {
   ASSERT_TRUE(begun.ok());
   ASSERT_TRUE(begun->upload->Append(sample.All()).ok());
   EXPECT_EQ(begun->upload
-                ->Finish([&](const std::byte* data) {
+                ->Finish([&](const UploadedBytes& data) {
                   EXPECT_TRUE(store_->Delete("a").ok());
                   // The mapping stays good.
                   EXPECT_EQ(static_cast<char>(data[6399]), sample.bytes.back());

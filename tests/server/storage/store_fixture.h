@@ -22,7 +22,7 @@
 
 namespace steelyard::server {
 
-inline absl::Status Accept(const std::byte*) { return absl::OkStatus(); }
+inline absl::Status Accept(const UploadedBytes&) { return absl::OkStatus(); }
 
 inline absl::Span<const std::byte> BytesOf(std::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
