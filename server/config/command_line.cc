@@ -254,6 +254,7 @@ ServerConfig Resolved(ServerConfig config) {
   if (config.workers == 0) config.workers = DefaultWorkers();
   if (config.memory_budget == 0) config.memory_budget = DefaultMemoryBudget();
   if (config.set_memory == 0) config.set_memory = DefaultSetMemory();
+  if (config.matrix_memory == 0) config.matrix_memory = DefaultMatrixMemory();
   return config;
 }
 

@@ -157,4 +157,8 @@ std::int64_t DefaultSetMemory(const CgroupRoots& roots) {
   return DefaultMemoryBudget(roots) / 4;
 }
 
+std::int64_t DefaultMatrixMemory(const CgroupRoots& roots) {
+  return DefaultMemoryBudget(roots) / 4;
+}
+
 }  // namespace steelyard::server

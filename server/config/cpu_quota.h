@@ -39,4 +39,7 @@ std::int64_t DefaultMemoryBudget(const CgroupRoots& roots = {});
 // A quarter of that, bytes: an eighth of the memory.
 std::int64_t DefaultSetMemory(const CgroupRoots& roots = {});
 
+// The same: an eighth of the memory.
+std::int64_t DefaultMatrixMemory(const CgroupRoots& roots = {});
+
 }  // namespace steelyard::server

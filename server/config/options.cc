@@ -201,6 +201,17 @@ std::vector<Option> PlacesAndThreads() {
           {0, 1024}, "threads",
           "Threads that compute. 0: the CPU quota of the cgroup, rounded up, "
           "or every processor."),
+      {.name = "matrix-directory",
+       .range = "a path; empty: none",
+       .help = "Where uploaded matrices are stored, made if it is not there. "
+               "One server a directory. Without it uploads are refused.",
+       .read =
+           [](const std::string& text, ServerConfig* config) {
+             config->matrix_directory = text;
+             return absl::OkStatus();
+           },
+       .write =
+           [](const ServerConfig& config) { return config.matrix_directory; }},
       {.name = "log-level",
        .range = "debug, info, warning or error",
        .help = "JSON lines on standard error from this level up.",
@@ -234,6 +245,20 @@ std::vector<Option> MemoryAndQueue() {
           "factor takes some 16 to 50 d^2 bytes. 0: off, every solve factors "
           "its matrix."),
       BytesOption(
+          "matrix-memory",
+          [](ServerConfig& c) -> std::int64_t& { return c.matrix_memory; },
+          {0, 64 * kTiB},
+          "Memory for stored matrices that are in use or were used last, "
+          "beside "
+          "--memory-budget; what does not fit is mapped from its file. 0: an "
+          "eighth of the cgroup's memory limit or of the machine's memory."),
+      DurationOption(
+          "upload-ttl",
+          [](ServerConfig& c) -> absl::Duration& { return c.upload_ttl; },
+          absl::Hours(24 * 365),
+          "How long an unfinished upload of a matrix is kept after its last "
+          "byte. 0s: until it is deleted."),
+      BytesOption(
           "transport-memory",
           [](ServerConfig& c) -> std::int64_t& { return c.transport_memory; },
           {kMiB, 64 * kTiB}, "Memory for messages on their way in and out."),
@@ -252,14 +277,15 @@ std::vector<Option> MemoryAndQueue() {
           "streams-max",
           [](ServerConfig& c) -> std::int64_t& { return c.limits.streams_max; },
           {1, 4096}, "streams",
-          "Streams that receive keys or states at once; more are refused and "
-          "told to retry. Each holds two threads and up to 9 MiB of messages."),
+          "Streams that receive keys, states or matrices at once; more are "
+          "refused and told to retry. Each holds two threads and up to 9 MiB "
+          "of messages."),
       DurationOption(
           "stream-idle",
           [](ServerConfig& c) -> absl::Duration& { return c.stream_idle; },
           absl::Hours(24),
-          "A stream of keys or states to which no message has come for so long "
-          "is ended; its session can be resumed. 0s: never."),
+          "A stream of keys, states or a matrix to which no message has come "
+          "for so long is ended; it can be resumed. 0s: never."),
       DurationOption(
           "drain-delay",
           [](ServerConfig& c) -> absl::Duration& { return c.drain_delay; },

@@ -39,7 +39,18 @@ struct ServerConfig {
   // memory_budget. 0: none is kept, and solves share nothing.
   std::int64_t factor_memory = std::int64_t{1} << 30;
 
-  // A stream of keys or states ends when no message has come for so long.
+  // Where matrices are stored. Empty: nowhere, uploads are refused.
+  std::string matrix_directory;
+
+  // Bytes of stored matrices that are kept in memory, beside memory_budget;
+  // what does not fit is mapped from its file. 0: DefaultMatrixMemory().
+  std::int64_t matrix_memory = 0;
+
+  // After its last byte an unfinished upload is kept for so long.
+  absl::Duration upload_ttl = absl::Hours(24);
+
+  // A stream of keys, states or a matrix ends when no message has come for so
+  // long.
   absl::Duration stream_idle = absl::Minutes(5);
 
   // Admitted requests that wait for a worker.

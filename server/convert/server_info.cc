@@ -21,6 +21,8 @@ void ToProto(const ServerFacts& facts, const Limits& limits,
   info->set_streams_max(limits.streams_max);
   info->set_factor_memory_bytes(facts.factor_memory_bytes);
   info->set_factor_memory_reserved_bytes(facts.factor_memory_reserved_bytes);
+  info->set_stores_matrices(facts.stores_matrices);
+  info->set_matrix_memory_bytes(facts.matrix_memory_bytes);
 }
 
 }  // namespace steelyard::server

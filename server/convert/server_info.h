@@ -20,6 +20,8 @@ struct ServerFacts {
   std::int64_t set_memory_reserved_bytes = 0;
   std::int64_t factor_memory_bytes = 0;
   std::int64_t factor_memory_reserved_bytes = 0;
+  bool stores_matrices = false;
+  std::int64_t matrix_memory_bytes = 0;
 };
 
 void ToProto(const ServerFacts& facts, const Limits& limits,

@@ -18,7 +18,9 @@ absl::Status GetServerInfoHandler::Handle(
       .set_memory_bytes = set_memory_.total(),
       .set_memory_reserved_bytes = set_memory_.reserved(),
       .factor_memory_bytes = factor_memory_.total(),
-      .factor_memory_reserved_bytes = factor_memory_.reserved()};
+      .factor_memory_reserved_bytes = factor_memory_.reserved(),
+      .stores_matrices = storage_.stores_matrices,
+      .matrix_memory_bytes = storage_.matrix_memory};
   ToProto(facts, limits_, response);
   return absl::OkStatus();
 }

@@ -1,6 +1,7 @@
 // What this server is and what it takes.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -15,15 +16,23 @@ namespace steelyard::server {
 // Answers on the transport thread: it must answer while every worker is busy.
 class GetServerInfoHandler {
  public:
+  // Of matrices.
+  struct Storage {
+    bool stores_matrices = false;
+    std::int64_t matrix_memory = 0;
+  };
+
   GetServerInfoHandler(int workers, const Limits& limits,
                        const MemoryBudget& memory,
                        const MemoryBudget& set_memory,
-                       const MemoryBudget& factor_memory)
+                       const MemoryBudget& factor_memory,
+                       const Storage& storage)
       : workers_(workers),
         limits_(limits),
         memory_(memory),
         set_memory_(set_memory),
-        factor_memory_(factor_memory) {}
+        factor_memory_(factor_memory),
+        storage_(storage) {}
 
   absl::Status Handle(RequestContext& context,
                       std::shared_ptr<const v1::GetServerInfoRequest> request,
@@ -35,6 +44,7 @@ class GetServerInfoHandler {
   const MemoryBudget& memory_;
   const MemoryBudget& set_memory_;
   const MemoryBudget& factor_memory_;
+  const Storage storage_;
 };
 
 // "0.1.0", of the build.

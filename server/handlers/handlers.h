@@ -8,11 +8,13 @@
 #include "server/handlers/merge_states_handler.h"
 #include "server/handlers/query_heavy_handler.h"
 #include "server/handlers/solve_handler.h"
+#include "server/handlers/stored_matrix_handlers.h"
 #include "server/handlers/stored_set_handlers.h"
 #include "server/handlers/stream_attend_handler.h"
 #include "server/handlers/stream_keys_handler.h"
 #include "server/handlers/stream_query_heavy_handler.h"
 #include "server/handlers/stream_solve_handler.h"
+#include "server/handlers/upload_matrix_handler.h"
 
 namespace steelyard::server {
 
@@ -33,6 +35,11 @@ struct Handlers {
   StreamQueryHeavyHandler stream_query_heavy;
   SolveHandler solve;
   StreamSolveHandler stream_solve;
+  UploadMatrixHandler upload_matrix;
+  GetUploadStatusHandler get_upload_status;
+  GetMatrixHandler get_matrix;
+  ListMatricesHandler list_matrices;
+  DeleteMatrixHandler delete_matrix;
 };
 
 }  // namespace steelyard::server

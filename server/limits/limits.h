@@ -28,7 +28,7 @@ struct Limits {
   // matrix that is not orthogonal.
   int exponent_max = 64;
 
-  // Streams that receive keys or states at once. Each holds two threads and up
+  // Streams that receive keys, states or matrices at once. Each holds two threads and up
   // to stream_queue_bytes of messages.
   std::int64_t streams_max = 256;
 

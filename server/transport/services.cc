@@ -5,6 +5,7 @@
 #include "server/transport/bidi_call.h"
 #include "server/transport/call.h"
 #include "server/transport/duplex_call.h"
+#include "steelyard/v1/matrix_service.grpc.pb.h"
 #include "steelyard/v1/regression_service.grpc.pb.h"
 #include "steelyard/v1/server_service.grpc.pb.h"
 #include "steelyard/v1/universal_set_service.grpc.pb.h"
@@ -27,13 +28,19 @@ class ServerService final : public v1::ServerService::Service {
   const Handlers& handlers_;
 };
 
-// Of a method of UniversalSetService, as the generated code counts them.
-int MethodIndex(const char* name) {
-  return v1::FindUniversalSetRequest::descriptor()
+// Of a method of a service, as the generated code counts them. `Message`: one
+// of the file of the service.
+template <typename Message>
+int MethodIndex(const char* service, const char* name) {
+  return Message::descriptor()
       ->file()
-      ->FindServiceByName("UniversalSetService")
+      ->FindServiceByName(service)
       ->FindMethodByName(name)
       ->index();
+}
+
+int SetMethodIndex(const char* name) {
+  return MethodIndex<v1::FindUniversalSetRequest>("UniversalSetService", name);
 }
 
 class UniversalSetService final : public v1::UniversalSetService::Service {
@@ -41,7 +48,7 @@ class UniversalSetService final : public v1::UniversalSetService::Service {
   UniversalSetService(const Handlers& handlers, const Limits& limits)
       : handlers_(handlers) {
     MarkMethodStreamed(
-        MethodIndex("StreamKeys"),
+        SetMethodIndex("StreamKeys"),
         new DuplexMethod<v1::StreamKeysRequest, v1::StreamKeysResponse>(
             limits.stream_queue_bytes,
             [this](grpc::ServerContext* context, KeyStream::Requests& inbox,
@@ -51,7 +58,7 @@ class UniversalSetService final : public v1::UniversalSetService::Service {
                   inbox, write, handlers_.stream_keys);
             }));
     MarkMethodStreamed(
-        MethodIndex("MergeStates"),
+        SetMethodIndex("MergeStates"),
         new InboxMethod<v1::MergeStatesRequest, v1::MergeStatesResponse>(
             limits.stream_queue_bytes,
             [this](grpc::ServerContext* context, StateMerge::Requests& inbox,
@@ -140,7 +147,7 @@ class UniversalSetService final : public v1::UniversalSetService::Service {
   void SetBidiMethod(const char* name, const char* path,
                      const Handler& handler) {
     MarkMethodStreamed(
-        MethodIndex(name),
+        SetMethodIndex(name),
         new BidiMethod<Request, Response, Handler>(path, handler));
   }
 
@@ -169,6 +176,54 @@ class RegressionService final : public v1::RegressionService::Service {
   const Handlers& handlers_;
 };
 
+class MatrixService final : public v1::MatrixService::Service {
+ public:
+  MatrixService(const Handlers& handlers, const Limits& limits)
+      : handlers_(handlers) {
+    MarkMethodStreamed(
+        MethodIndex<v1::UploadMatrixRequest>("MatrixService", "UploadMatrix"),
+        new InboxMethod<v1::UploadMatrixRequest, v1::Matrix>(
+            limits.stream_queue_bytes,
+            [this](grpc::ServerContext* context, UploadStream::Requests& inbox,
+                   v1::Matrix* response) {
+              return InboxCall<v1::UploadMatrixRequest, v1::Matrix>(
+                  "/steelyard.v1.MatrixService/UploadMatrix", context, inbox,
+                  response, handlers_.upload_matrix);
+            }));
+  }
+
+  grpc::Status GetUploadStatus(grpc::ServerContext* context,
+                               const v1::GetUploadStatusRequest* request,
+                               v1::UploadStatus* response) override {
+    return UnaryCall("/steelyard.v1.MatrixService/GetUploadStatus", context,
+                     request, response, handlers_.get_upload_status);
+  }
+
+  grpc::Status GetMatrix(grpc::ServerContext* context,
+                         const v1::GetMatrixRequest* request,
+                         v1::Matrix* response) override {
+    return UnaryCall("/steelyard.v1.MatrixService/GetMatrix", context, request,
+                     response, handlers_.get_matrix);
+  }
+
+  grpc::Status ListMatrices(grpc::ServerContext* context,
+                            const v1::ListMatricesRequest* request,
+                            v1::ListMatricesResponse* response) override {
+    return UnaryCall("/steelyard.v1.MatrixService/ListMatrices", context,
+                     request, response, handlers_.list_matrices);
+  }
+
+  grpc::Status DeleteMatrix(grpc::ServerContext* context,
+                            const v1::DeleteMatrixRequest* request,
+                            google::protobuf::Empty* response) override {
+    return UnaryCall("/steelyard.v1.MatrixService/DeleteMatrix", context,
+                     request, response, handlers_.delete_matrix);
+  }
+
+ private:
+  const Handlers& handlers_;
+};
+
 }  // namespace
 
 std::vector<NamedService> MakeServices(const Handlers& handlers,
@@ -180,6 +235,8 @@ std::vector<NamedService> MakeServices(const Handlers& handlers,
                       std::make_unique<UniversalSetService>(handlers, limits)});
   services.push_back({v1::RegressionService::service_full_name(),
                       std::make_unique<RegressionService>(handlers)});
+  services.push_back({v1::MatrixService::service_full_name(),
+                      std::make_unique<MatrixService>(handlers, limits)});
   return services;
 }
 

@@ -19,6 +19,7 @@
 #include "server/handlers/handlers.h"
 #include "server/health/health_service.h"
 #include "server/observability/log.h"
+#include "server/storage/matrix_store.h"
 #include "server/transport/services.h"
 #include "steelyard/workers.h"
 
@@ -91,12 +92,34 @@ void ApplyLimits(const ServerConfig& config, int workers,
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
 
+// Null where no matrices are kept.
+absl::StatusOr<std::unique_ptr<MatrixStore>> OpenStore(
+    const ServerConfig& config) {
+  if (config.matrix_directory.empty()) return nullptr;
+  auto store = MatrixStore::Open(
+      {.directory = config.matrix_directory,
+       .matrix_memory = config.matrix_memory,
+       .upload_ttl = absl::ToChronoSeconds(config.upload_ttl)});
+  if (store.ok()) return store;
+  return absl::Status(store.status().code(),
+                      absl::StrCat("--matrix-directory: ",
+                                   std::string(store.status().message())));
+}
+
+// `store` must outlive it.
+MatrixLookup LookupIn(MatrixStore* store) {
+  if (store == nullptr) return {};
+  return [store](const std::string& id) { return store->Open(id); };
+}
+
 }  // namespace
 
 // In the order of construction; gRPC goes first when all goes.
 struct SteelyardServer::Parts {
-  explicit Parts(const ServerConfig& resolved)
+  // `store`: null where no matrices are kept.
+  Parts(const ServerConfig& resolved, std::unique_ptr<MatrixStore> store)
       : config(resolved),
+        matrices(std::move(store)),
         workers(static_cast<int>(resolved.workers)),
         factors(resolved.factor_memory),
         solve_groups(factors, workers.count()),
@@ -109,16 +132,26 @@ struct SteelyardServer::Parts {
                   .gate = gate,
                   .registry = registry,
                   .slots = slots,
+                  .matrices = LookupIn(matrices.get()),
                   .stream_idle = resolved.stream_idle},
         solve_parts{
             .limits = resolved.limits,
             .workers = workers.count(),
             .gate = gate,
-            .matrices = {},
+            .matrices = set_parts.matrices,
             .groups = resolved.factor_memory > 0 ? &solve_groups : nullptr},
-        handlers{.get_server_info = {workers.count(), resolved.limits,
-                                     gate.memory(), registry.memory(),
-                                     factors.memory()},
+        upload_parts{.limits = resolved.limits,
+                     .gate = gate,
+                     .slots = slots,
+                     .store = matrices.get(),
+                     .stream_idle = resolved.stream_idle},
+        handlers{.get_server_info = {workers.count(),
+                                     resolved.limits,
+                                     gate.memory(),
+                                     registry.memory(),
+                                     factors.memory(),
+                                     {.stores_matrices = matrices != nullptr,
+                                      .matrix_memory = resolved.matrix_memory}},
                  .find_universal_set = FindUniversalSetHandler(set_parts),
                  .stream_find_universal_set =
                      StreamFindUniversalSetHandler(set_parts),
@@ -134,11 +167,17 @@ struct SteelyardServer::Parts {
                  .query_heavy = QueryHeavyHandler(set_parts),
                  .stream_query_heavy = StreamQueryHeavyHandler(set_parts),
                  .solve = SolveHandler(solve_parts),
-                 .stream_solve = StreamSolveHandler(solve_parts)},
+                 .stream_solve = StreamSolveHandler(solve_parts),
+                 .upload_matrix = UploadMatrixHandler(upload_parts),
+                 .get_upload_status = GetUploadStatusHandler(matrices.get()),
+                 .get_matrix = GetMatrixHandler(matrices.get()),
+                 .list_matrices = ListMatricesHandler(matrices.get()),
+                 .delete_matrix = DeleteMatrixHandler(matrices.get())},
         services(MakeServices(handlers, resolved.limits)),
         health(NamesOf(services)) {}
 
   const ServerConfig config;
+  const std::unique_ptr<MatrixStore> matrices;
   const Workers workers;
   // Work that was abandoned uses them to the gate's end.
   FactorCache factors;
@@ -148,6 +187,7 @@ struct SteelyardServer::Parts {
   StreamSlots slots;
   const UniversalSetParts set_parts;
   const SolveParts solve_parts;
+  const UploadParts upload_parts;
   const Handlers handlers;
   const std::vector<NamedService> services;
   HealthService health;
@@ -176,7 +216,10 @@ absl::StatusOr<std::unique_ptr<SteelyardServer>> SteelyardServer::Start(
     const ServerConfig& config) {
   SetLogLevel(config.log_level);
   EnableReflection();
-  auto parts = std::make_unique<Parts>(Resolved(config));
+  const ServerConfig resolved = Resolved(config);
+  auto store = OpenStore(resolved);
+  if (!store.ok()) return store.status();
+  auto parts = std::make_unique<Parts>(resolved, *std::move(store));
   if (!IsLoopback(config.listen)) {
     Log({.level = LogLevel::kWarning,
          .event = "no_tls",

@@ -141,7 +141,8 @@ inline std::vector<RequestCase> SparseCases() {
           "with a column twice",
           [&](auto* m) { put(m->mutable_column_indices(), 2, Int{0}); },
           {"WRONG_SHAPE", "a.csr.column_indices[2]", "a.csr.column_indices"})),
-      csr("with a NaN", [&](auto* m) { put(m->mutable_values(), 5, NAN); },
+      csr("with a NaN",
+          [&](auto* m) { put(m->mutable_values(), 5, double{NAN}); },
           {"NOT_FINITE", "a.csr.values", "nan"}),
       Refused("sparse a of the kernel", ValidKernelRequest(),
               [](auto* request) {

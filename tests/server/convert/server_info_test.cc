@@ -24,7 +24,9 @@ TEST(ServerInfoTest, EveryFieldTellsItsFact) {
                           .set_memory_bytes = 7,
                           .set_memory_reserved_bytes = 8,
                           .factor_memory_bytes = 9,
-                          .factor_memory_reserved_bytes = 10};
+                          .factor_memory_reserved_bytes = 10,
+                          .stores_matrices = true,
+                          .matrix_memory_bytes = 11};
   v1::ServerInfo info;
 
   ToProto(facts, limits, &info);
@@ -47,6 +49,8 @@ TEST(ServerInfoTest, EveryFieldTellsItsFact) {
   EXPECT_EQ(info.streams_max(), 17);
   EXPECT_EQ(info.factor_memory_bytes(), 9);
   EXPECT_EQ(info.factor_memory_reserved_bytes(), 10);
+  EXPECT_TRUE(info.stores_matrices());
+  EXPECT_EQ(info.matrix_memory_bytes(), 11);
 }
 
 }  // namespace
