@@ -50,7 +50,12 @@ std::int64_t MatrixInput::copy_bytes() const {
 absl::Status MatrixInput::AtPath(const absl::Status& status,
                                  const std::string& argument) const {
   const std::optional<ErrorDetail> detail = DetailOf(status);
-  if (!detail.has_value() || detail->field != argument) return status;
+  if (!detail.has_value()) return status;
+  // Core names an array of a sparse matrix: "a.values".
+  if (csr() != nullptr && detail->field == argument + ".values") {
+    return WithField(status, csr()->PathOfNumber());
+  }
+  if (detail->field != argument) return status;
   if (csr() != nullptr) return WithField(status, csr()->PathOfNumber());
   const auto entry = detail->metadata.find("index");
   return WithField(status, dense()->PathOfNumber(entry == detail->metadata.end()

@@ -78,6 +78,7 @@ TEST(MatricesSurviveTest, ACutAnywhereCostsAtMostAChunk) {
   const server::TemporaryDirectory directory(/*in_memory=*/true);
   server::ServerConfig config = TestConfig();
   config.matrix_directory = directory.path();
+  config.factor_memory = 0;  // a kept factor gives other bits
   RunningServer running(config);
   const int port =
       std::stoi(running.address().substr(running.address().rfind(':') + 1));
@@ -113,7 +114,8 @@ TEST(MatricesSurviveTest, AKilledServerKeepsWhatItHadCommitted) {
   const v1::Tensor tensor = NormalTensor(2500, 16);
   const MatrixUpload upload = UploadOf("half", tensor);
   {
-    ServerProcess server({DirectoryFlag(directory), "--log-level=error"});
+    ServerProcess server(
+        {DirectoryFlag(directory), "--log-level=error", "--factor-memory=0"});
     ASSERT_TRUE(server.WaitUntilServing()) << server.Output();
     const MatrixCaller caller(server.address());
     grpc::ClientContext context;
@@ -131,7 +133,8 @@ TEST(MatricesSurviveTest, AKilledServerKeepsWhatItHadCommitted) {
     (void)server.WaitForExit();
     EXPECT_FALSE(writer->Finish().ok());
   }
-  ServerProcess server({DirectoryFlag(directory), "--log-level=error"});
+  ServerProcess server(
+      {DirectoryFlag(directory), "--log-level=error", "--factor-memory=0"});
   ASSERT_TRUE(server.WaitUntilServing()) << server.Output();
   const MatrixCaller caller(server.address());
   EXPECT_EQ(caller.Committed("matrices/half"), 2 * kChunk);
@@ -150,14 +153,16 @@ TEST(MatricesSurviveTest, AnAnswerIsAPromise) {
   const MatrixUpload upload = UploadOf("kept", tensor);
   v1::Matrix answered;
   {
-    ServerProcess server({DirectoryFlag(directory), "--log-level=error"});
+    ServerProcess server(
+        {DirectoryFlag(directory), "--log-level=error", "--factor-memory=0"});
     ASSERT_TRUE(server.WaitUntilServing()) << server.Output();
     const MatrixCaller caller(server.address());
     ASSERT_TRUE(caller.Send(upload, &answered).ok());
     server.Signal(SIGKILL);
     (void)server.WaitForExit();
   }
-  ServerProcess server({DirectoryFlag(directory), "--log-level=error"});
+  ServerProcess server(
+      {DirectoryFlag(directory), "--log-level=error", "--factor-memory=0"});
   ASSERT_TRUE(server.WaitUntilServing()) << server.Output();
   const MatrixCaller caller(server.address());
   v1::Matrix matrix;
@@ -168,9 +173,11 @@ TEST(MatricesSurviveTest, AnAnswerIsAPromise) {
 
 TEST(MatricesSurviveTest, OneServerADirectory) {
   const server::TemporaryDirectory directory;
-  ServerProcess first({DirectoryFlag(directory), "--log-level=error"});
+  ServerProcess first(
+      {DirectoryFlag(directory), "--log-level=error", "--factor-memory=0"});
   ASSERT_TRUE(first.WaitUntilServing()) << first.Output();
-  ServerProcess second({DirectoryFlag(directory), "--log-level=error"});
+  ServerProcess second(
+      {DirectoryFlag(directory), "--log-level=error", "--factor-memory=0"});
   EXPECT_EQ(second.WaitForExit(), 1);
   EXPECT_NE(second.Output().find("--matrix-directory"), std::string::npos);
   first.Signal(SIGTERM);
@@ -196,7 +203,8 @@ TEST(MatricesSurviveTest, ADrainEndsUploads) {
     EXPECT_EQ(writer->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
     EXPECT_EQ(server.WaitForExit(std::chrono::seconds(15)), 0);
   }
-  ServerProcess server({DirectoryFlag(directory), "--log-level=error"});
+  ServerProcess server(
+      {DirectoryFlag(directory), "--log-level=error", "--factor-memory=0"});
   ASSERT_TRUE(server.WaitUntilServing()) << server.Output();
   const MatrixCaller caller(server.address());
   EXPECT_EQ(caller.Committed("matrices/a"), 1000);
