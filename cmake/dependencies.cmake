@@ -13,6 +13,7 @@ find_package(SQLite3 REQUIRED)
 
 pkg_check_modules(LIBHWY REQUIRED IMPORTED_TARGET libhwy)
 pkg_check_modules(LIBISAL REQUIRED IMPORTED_TARGET libisal)
+pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 
 # The pthread flavour of OpenBLAS: the serial one has no lock around its
 # buffers and returns wrong numbers when two threads call it.

@@ -5,6 +5,7 @@
 #include "client/cli/common_flags.h"
 #include "client/cli/set_options.h"
 #include "client/cli/set_specs.h"
+#include "client/cli/solve_specs.h"
 
 namespace steelyard::cli {
 namespace {
@@ -149,128 +150,6 @@ CommandSpec HeavySpec() {
   };
 }
 
-// What is solved.
-std::vector<FlagSpec> ProblemFlags() {
-  return {
-      {.name = "problem",
-       .kind = FlagKind::kChoice,
-       .value = "NAME",
-       .help = "gram-power, left-gram-power, matrix-exponential or\n"
-               "attention-kernel. Required",
-       .choices = {"gram-power", "left-gram-power", "matrix-exponential",
-                   "attention-kernel"}},
-      {.name = "exponent",
-       .kind = FlagKind::kInteger,
-       .value = "J",
-       .help = "j of the powers. gram-power: in [1, 64], default 1;\n"
-               "left-gram-power: in [0, 64], default 0",
-       .least = 0,
-       .most = 64},
-      {.name = "tolerance",
-       .kind = FlagKind::kReal,
-       .value = "X",
-       .help = "goal on the relative residual, in (0, 1). Default:\n"
-               "1e-8 for attention-kernel, else what float64 allows",
-       .least = 0.0,
-       .most = 1.0,
-       .least_is_open = true,
-       .most_is_open = true},
-      {.name = "ridge",
-       .kind = FlagKind::kReal,
-       .value = "L",
-       .help = "l of the table above, >= 0. Default: 0",
-       .least = 0.0},
-      {.name = "scale",
-       .kind = FlagKind::kReal,
-       .value = "S",
-       .help = "s of the attention kernel, > 0; 1/sqrt(d) is usual.\n"
-               "Default: 1",
-       .least = 0.0,
-       .least_is_open = true},
-      {.name = "normalization",
-       .kind = FlagKind::kChoice,
-       .value = "NAME",
-       .help = "of the attention kernel: none, unit-diagonal or\n"
-               "softmax-rows. Default: none",
-       .choices = {"none", "unit-diagonal", "softmax-rows"}},
-  };
-}
-
-// How, and what becomes of the answer.
-std::vector<FlagSpec> SolveFlags() {
-  std::vector<FlagSpec> flags = ProblemFlags();
-  std::vector<FlagSpec> rest = Joined({
-      {.name = "method",
-       .kind = FlagKind::kChoice,
-       .value = "NAME",
-       .help = "automatic; powers: gram, qr, svd; kernel: cholesky,\n"
-               "conjugate-gradient. Default: automatic, the server's\n"
-               "choice, told in the answer",
-       .choices = {"automatic", "gram", "qr", "svd", "cholesky",
-                   "conjugate-gradient"}},
-      {.name = "extended",
-       .help = "powers: also return x_low; x + x_low has about 32\n"
-               "digits"},
-      {.name = "time-limit",
-       .kind = FlagKind::kDuration,
-       .value = "5s",
-       .help = "stop after this much work and take the best x so far.\n"
-               "Default: none",
-       .least = 0.0,
-       .least_is_open = true},
-      {.name = "max-iterations",
-       .kind = FlagKind::kInteger,
-       .value = "N",
-       .help = "of refinement or of the iteration, >= 1. Default: 1000",
-       .least = 1,
-       .most = 2147483647},
-      {.name = "seed",
-       .kind = FlagKind::kUnsigned,
-       .value = "N",
-       .help = "of every random choice, in [0, 2^64). Same seed, same\n"
-               "bits. Default: the server's choice, told in the answer"},
-      {.name = "verify",
-       .help = "recompute the residual here in 80-bit arithmetic, and\n"
-               "solve with LAPACK beside it; exit 1 if what the server\n"
-               "reports does not hold"},
-      Output("write x to FILE.npy, or x, x_low, x_exponents to\n"
-             "FILE.safetensors; float64, bit for bit"),
-      Show("entries of x printed."),
-  });
-  for (FlagSpec& flag : rest) flags.push_back(std::move(flag));
-  return flags;
-}
-
-CommandSpec SolveSpec() {
-  return {
-      .name = "solve",
-      .arguments = "A B",
-      .argument_count = 2,
-      .summary = "regressions against attention proxies, min |M x - b|",
-      .text =
-          "A is n x d. B is a vector, or a matrix with one column a problem.\n"
-          "\n"
-          "  problem             M               rows of b   rows of x\n"
-          "  gram-power          (A'A)^j         d           d\n"
-          "  left-gram-power     A (A'A)^j       n           d\n"
-          "  matrix-exponential  e^(A'A)         d           d\n"
-          "  attention-kernel    exp(s A A')     n           n\n"
-          "\n"
-          "A ridge l > 0 means (A'A + l I)^j x = b; z = argmin |Az-b|^2 +\n"
-          "l |z|^2, then (A'A + l I)^j x = z; it is refused for the\n"
-          "exponential; and is added to the kernel that --normalization\n"
-          "names: K, its unit-diagonal form G, or its row softmax P.",
-      .flags = SolveFlags(),
-      .examples =
-          "  steelyard solve a.npy b.npy --problem=left-gram-power\n"
-          "  steelyard solve a.npy b.npy --problem=gram-power --exponent=2 \\\n"
-          "      --verify --output=x.npy\n"
-          "  steelyard solve keys.npy values.npy --problem=attention-kernel "
-          "\\\n"
-          "      --scale=0.177 --ridge=0.1 --normalization=unit-diagonal\n",
-  };
-}
-
 std::vector<CommandSpec> MakeCommands() {
   return {
       UniversalSetSpec(),
@@ -279,6 +158,7 @@ std::vector<CommandSpec> MakeCommands() {
       AttendSpec(),
       SetsSpec(),
       AnalyzeSpec(),
+      MatricesSpec(),
       SolveSpec(),
       {.name = "info",
        .arguments = "",

@@ -12,6 +12,7 @@ ExitCode RunStream(const Arguments& arguments, const Console& console);
 ExitCode RunAttend(const Arguments& arguments, const Console& console);
 ExitCode RunSets(const Arguments& arguments, const Console& console);
 ExitCode RunAnalyze(const Arguments& arguments, const Console& console);
+ExitCode RunMatrices(const Arguments& arguments, const Console& console);
 ExitCode RunSolve(const Arguments& arguments, const Console& console);
 ExitCode RunInfo(const Arguments& arguments, const Console& console);
 ExitCode RunHealth(const Arguments& arguments, const Console& console);

@@ -24,6 +24,8 @@ Every command takes --help. Inputs are files:
   keys.npy                            NumPy, float64, float32 or float16
   model.safetensors:layer0.keys       one tensor of a file; bfloat16 too
   model.safetensors:layer0.keys[3]    head 3 of it
+  a.npz                               sparse, of scipy.sparse.save_npz:
+                                      solve, matrices upload
   keys.npy[0:1000, :16]               slices as in Python, but without
                                       steps and only inside the array
 
@@ -114,10 +116,17 @@ const char* JsonKeysOf(const std::string& command) {
            "show, merge: one of these; read: name, sets[] as in\n"
            "universal-set; export: output, bytes; delete: deleted[].\n";
   }
+  if (command == "matrices") {
+    return "list: matrices[] of: name, layout (dense, csr), nonzeros (csr),\n"
+           "dtype, shape[], size_bytes, crc32c, create_time; show: one of\n"
+           "these; upload: one, and resumed_at, bytes_sent, reconnects,\n"
+           "call_seconds; status: committed_size, total_size, complete;\n"
+           "delete: deleted[].\n";
+  }
   if (command == "solve") {
     return "termination, method, iterations, rank, rank_gap,\n"
-           "condition_estimate, seed, log_smallest_ridge, x_shape[], x[],\n"
-           "x_low[], x_exponents[]; one entry a right-hand side: converged[],\n"
+           "condition_estimate, seed, factor_cache_hit, log_smallest_ridge,\n"
+           "x_shape[], x[], x_low[], x_exponents[]; one entry a right-hand side: converged[],\n"
            "relative_residual[], excess_residual[], residual_floor[],\n"
            "backward_error[], optimality[], forward_error[],\n"
            "componentwise_error[]; queue_seconds, compute_seconds,\n"

@@ -1,6 +1,7 @@
 #include "client/cli/input_tensors.h"
 
 #include <Eigen/Core>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -51,15 +52,15 @@ ExitCode CheckSize(const std::vector<std::string>& texts, int64_t bytes,
                    " takes requests of at most ", info->request_bytes_max,
                    " bytes (", BriefBytes(info->request_bytes_max),
                    "). Nothing was sent. Send fewer rows, as FILE[0:N], store "
-                   "them as float16, or raise the server's "
-                   "--request-bytes-max"),
+                   "them as float16, raise the server's --request-bytes-max, "
+                   "or, for 'solve', upload them: see 'steelyard help "
+                   "matrices'"),
       console);
 }
 
-}  // namespace
-
-InputTensors LoadInputs(const std::vector<std::string>& texts,
-                        const ServerAccess& access, const Console& console) {
+InputTensors Load(const std::vector<std::string>& texts,
+                  const std::function<ExitCode(int64_t bytes)>& check,
+                  const Console& console) {
   InputTensors inputs;
   std::vector<TensorSpec> specs;
   int64_t bytes = 0;
@@ -81,7 +82,7 @@ InputTensors LoadInputs(const std::vector<std::string>& texts,
     bytes += info->bytes();
     specs.push_back(*std::move(spec));
   }
-  inputs.code = CheckSize(texts, bytes, access, console);
+  inputs.code = check(bytes);
   if (inputs.code != ExitCode::kOk) return inputs;
   for (const TensorSpec& spec : specs) {
     absl::StatusOr<StoredTensor> tensor = tensor_files::Load(spec);
@@ -89,6 +90,25 @@ InputTensors LoadInputs(const std::vector<std::string>& texts,
     inputs.tensors.push_back(*std::move(tensor));
   }
   return inputs;
+}
+
+}  // namespace
+
+InputTensors LoadInputs(const std::vector<std::string>& texts,
+                        const ServerAccess& access, const Console& console,
+                        int64_t bytes_beside) {
+  return Load(
+      texts,
+      [&](int64_t bytes) {
+        return CheckSize(texts, bytes + bytes_beside, access, console);
+      },
+      console);
+}
+
+InputTensors LoadFiles(const std::vector<std::string>& texts,
+                       const Console& console) {
+  return Load(
+      texts, [](int64_t) { return ExitCode::kOk; }, console);
 }
 
 client::TensorView ViewOf(const StoredTensor& tensor) {

@@ -1,6 +1,7 @@
 // The tensors that a command line names: read, and small enough to be sent.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,14 @@ struct InputTensors {
   std::vector<tensor_files::StoredTensor> tensors;
   ExitCode code = ExitCode::kOk;
 };
+// `bytes_beside`: of numbers that are sent with them.
 InputTensors LoadInputs(const std::vector<std::string>& texts,
-                        const ServerAccess& access, const Console& console);
+                        const ServerAccess& access, const Console& console,
+                        int64_t bytes_beside = 0);
+
+// The same for tensors that are not sent.
+InputTensors LoadFiles(const std::vector<std::string>& texts,
+                       const Console& console);
 
 // The same numbers, as the client library takes them. 1 to 3 extents.
 client::TensorView ViewOf(const tensor_files::StoredTensor& tensor);

@@ -5,8 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/connect.h"
-#include "client/cli/input_tensors.h"
 #include "client/cli/progress_bar.h"
+#include "client/cli/solve_inputs.h"
 #include "client/cli/solve_report.h"
 #include "client/cli/stopwatch.h"
 #include "client/cli/verdict_report.h"
@@ -17,7 +17,7 @@ namespace {
 
 using client::KernelNormalization;
 using client::Method;
-using tensor_files::StoredTensor;
+using client::SketchKind;
 
 struct Question {
   client::Problem problem;
@@ -44,6 +44,20 @@ absl::Status CheckFlagsFit(const Arguments& arguments,
   if (arguments.Real("ridge").value_or(0.0) > 0 && !kernel && !power) {
     return refuse("ridge", "the powers and the kernel");
   }
+  const std::string method = arguments.Text("method").value_or("automatic");
+  const bool sketches = method == "sketch" || method == "published" ||
+                        (method == "automatic" && !kernel);
+  for (const char* flag : {"sketch", "sketch-rows"}) {
+    if (arguments.Has(flag) && (!power || !sketches)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", flag,
+                       " goes with gram-power and left-gram-power, by "
+                       "--method=sketch, published or automatic"));
+    }
+  }
+  if (arguments.Has("terms") && method != "series") {
+    return absl::InvalidArgumentError("--terms goes with --method=series");
+  }
   if (problem == "gram-power" && arguments.Integer("exponent") == 0) {
     return absl::InvalidArgumentError(
         "--exponent is 0; gram-power requires [1, 64]");
@@ -65,7 +79,13 @@ client::Problem ProblemOf(const Arguments& arguments,
   if (problem == "left-gram-power") {
     return client::LeftGramPower{static_cast<int>(exponent.value_or(0))};
   }
-  if (problem == "matrix-exponential") return client::MatrixExponential{};
+  if (problem == "matrix-exponential") {
+    client::MatrixExponential exponential;
+    if (const auto terms = arguments.Integer("terms")) {
+      exponential.terms = static_cast<int32_t>(*terms);
+    }
+    return exponential;
+  }
   const std::string normalization =
       arguments.Text("normalization").value_or("none");
   return client::AttentionKernel{
@@ -83,7 +103,22 @@ Method MethodOf(const Arguments& arguments) {
   if (name == "svd") return Method::kSvd;
   if (name == "cholesky") return Method::kCholesky;
   if (name == "conjugate-gradient") return Method::kConjugateGradient;
+  if (name == "sketch") return Method::kSketch;
+  if (name == "published") return Method::kSketchPublished;
+  if (name == "series") return Method::kSeries;
   return Method::kAutomatic;
+}
+
+std::optional<client::SketchOptions> SketchOf(const Arguments& arguments) {
+  const std::optional<std::string> kind = arguments.Text("sketch");
+  const std::optional<int64_t> rows = arguments.Integer("sketch-rows");
+  if (!kind && !rows) return std::nullopt;
+  client::SketchOptions sketch{.rows = rows};
+  if (kind == "gaussian") sketch.kind = SketchKind::kGaussian;
+  if (kind == "srht") sketch.kind = SketchKind::kSrht;
+  if (kind == "count-sketch") sketch.kind = SketchKind::kCountSketch;
+  if (kind == "sparse-sign") sketch.kind = SketchKind::kSparseSign;
+  return sketch;
 }
 
 absl::StatusOr<Question> QuestionOf(const Arguments& arguments) {
@@ -106,6 +141,7 @@ absl::StatusOr<Question> QuestionOf(const Arguments& arguments) {
   options.tolerance = arguments.Real("tolerance");
   options.ridge = arguments.Real("ridge");
   options.method = MethodOf(arguments);
+  options.sketch = SketchOf(arguments);
   options.extended_output = arguments.Has("extended");
   if (const auto most = arguments.Integer("max-iterations")) {
     options.max_iterations = static_cast<int32_t>(*most);
@@ -126,28 +162,38 @@ ExitCode CodeOf(const SolveAnswer& answer) {
              : ExitCode::kNotConverged;
 }
 
+void Verify(const SolveInputs& inputs, const Question& question,
+            SolveAnswer* answer) {
+  const Stopwatch stopwatch;
+  const auto check = [&](const auto& a) {
+    return verify::CheckSolve(a, *inputs.b, question.problem, question.options,
+                              answer->solution);
+  };
+  answer->check = inputs.sparse_a ? check(*inputs.sparse_a) : check(*inputs.a);
+  answer->verify_seconds = stopwatch.seconds();
+}
+
 }  // namespace
 
 ExitCode RunSolve(const Arguments& arguments, const Console& console) {
   const auto question = QuestionOf(arguments);
+  const auto names = SolveNamesOf(arguments);
   const auto access = Connect(arguments, console);
-  for (const absl::Status& status : {question.status(), access.status()}) {
-    if (!status.ok()) {
-      return ReportBadArguments(status, console);
-    }
+  for (const absl::Status& status :
+       {question.status(), names.status(), access.status()}) {
+    if (!status.ok()) return ReportBadArguments(status, console);
   }
-  const InputTensors inputs = LoadInputs(
-      {arguments.positional(0), arguments.positional(1)}, *access, console);
+  const SolveInputs inputs = LoadSolveInputs(*names, *access, console);
   if (inputs.code != ExitCode::kOk) return inputs.code;
-  const StoredTensor& a = inputs.tensors[0];
-  const StoredTensor& b = inputs.tensors[1];
 
   SolveAnswer answer;
+  answer.of_stored_matrix = names->a_stored.has_value();
   const Stopwatch stopwatch;
   {
     ProgressBar bar(console.err, console.err_is_terminal);
     auto solution = access->client.StreamSolve(
-        ViewOf(a), ViewOf(b), question->problem, question->options,
+        inputs.a_source(), inputs.b_source(), question->problem,
+        question->options,
         [&bar](const client::Progress& progress) { bar.Show(progress); },
         access->call);
     bar.Clear();
@@ -159,12 +205,7 @@ ExitCode RunSolve(const Arguments& arguments, const Console& console) {
   answer.call_seconds = stopwatch.seconds();
   answer.extended_would_help =
       TakesExtended(question->problem) && !question->options.extended_output;
-  if (arguments.Has("verify")) {
-    const Stopwatch verify_stopwatch;
-    answer.check = verify::CheckSolve(a, b, question->problem,
-                                      question->options, answer.solution);
-    answer.verify_seconds = verify_stopwatch.seconds();
-  }
+  if (arguments.Has("verify")) Verify(inputs, *question, &answer);
   if (arguments.Has("json")) {
     PrintSolveJson(answer, console.out);
   } else {

@@ -158,6 +158,7 @@ void PrintSolveJson(const SolveAnswer& answer, std::ostream& out) {
       {"rank_gap", report.rank_gap},
       {"condition_estimate", report.condition_estimate},
       {"seed", report.seed},
+      {"factor_cache_hit", report.factor_cache_hit},
       {"log_smallest_ridge", report.log_smallest_ridge},
       {"converged", report.converged},
       {"relative_residual", report.relative_residual},
@@ -188,6 +189,12 @@ void PrintSolveText(const SolveAnswer& answer, int64_t show,
       << "  iterations  " << report.iterations << "\n"
       << "  time        " << BriefSeconds(answer.call_seconds) << ", of which "
       << BriefSeconds(report.compute_time.count()) << " compute\n";
+  if (answer.of_stored_matrix) {
+    out << "  factor      "
+        << (report.factor_cache_hit
+                ? "found ready: an earlier solve of this matrix made it\n"
+                : "made here, for this and later solves\n");
+  }
   if (report.log_smallest_ridge != 0.0) {
     out << "  needs       a ridge of at least e^"
         << Brief(report.log_smallest_ridge) << " = "

@@ -15,6 +15,7 @@ namespace steelyard::cli {
 struct SolveAnswer {
   client::Solution solution;
   double call_seconds = 0.0;
+  bool of_stored_matrix = false;
   bool extended_would_help = false;         // The problem takes --extended.
   std::optional<verify::SolveCheck> check;  // --verify
   double verify_seconds = 0.0;

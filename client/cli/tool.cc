@@ -47,6 +47,7 @@ ExitCode Run(const CommandSpec& command, const Arguments& arguments,
   if (command.name == "attend") return RunAttend(arguments, console);
   if (command.name == "sets") return RunSets(arguments, console);
   if (command.name == "analyze") return RunAnalyze(arguments, console);
+  if (command.name == "matrices") return RunMatrices(arguments, console);
   if (command.name == "solve") return RunSolve(arguments, console);
   if (command.name == "info") return RunInfo(arguments, console);
   return RunHealth(arguments, console);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "client/tensor_files/input_file.h"
 #include "client/tensor_files/stored_tensor.h"
@@ -34,6 +35,19 @@ struct FileLayout {
 //   and 3), a Python dictionary of descr, fortran_order and shape, the data.
 // InvalidArgument names the file and the rule it breaks.
 absl::StatusOr<FileLayout> ReadNpyLayout(const InputFile& file);
+
+// What precedes the data of a .npy file.
+struct NpyHeader {
+  std::string descr;  // "<f8"
+  bool column_major = false;
+  std::vector<int64_t> shape;
+  int64_t data_offset = 0;
+};
+
+// Of a file of `size` bytes that begins with `start`: all of it, or enough for
+// any header. InvalidArgument starts with `name`.
+absl::StatusOr<NpyHeader> ParseNpyHeader(const std::string& name,
+                                         absl::string_view start, int64_t size);
 
 // The safetensors format:
 //   8 bytes: length of the header; a JSON object of

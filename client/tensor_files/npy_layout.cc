@@ -1,6 +1,7 @@
 // The header of a .npy file is a Python literal. This reads the part of Python
 // that NumPy writes, strictly: quoted strings, True, False, a tuple of
 // integers.
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <string>
@@ -12,7 +13,8 @@
 namespace steelyard::tensor_files {
 namespace {
 
-constexpr int64_t kPrefixBytes = 8;           // Magic and version.
+constexpr int64_t kPrefixBytes = 8;  // Magic and version.
+constexpr int64_t kLengthBytesMax = 4;
 constexpr int64_t kHeaderBytesMax = 1 << 16;  // NumPy itself stops at 10,000.
 constexpr std::size_t kExtentsMax = 8;
 
@@ -152,99 +154,120 @@ absl::StatusOr<ElementType> TypeOf(const InputFile& file,
       "'; needed is '<f8', '<f4' or '<f2', for instance a.astype('<f8')"));
 }
 
-absl::StatusOr<LayoutEntry> EntryOf(const InputFile& file,
-                                    const std::string& header) {
-  NpyFields fields;
-  LiteralReader reader(header);
-  if (!reader.TakeDictionary(&fields)) return file.Malformed(reader.problem());
-  if (!fields.descr || !fields.fortran_order || !fields.shape) {
-    return file.Malformed(absl::StrCat("the header lacks '",
-                                       !fields.descr   ? "descr"
-                                       : !fields.shape ? "shape"
-                                                       : "fortran_order",
-                                       "'"));
-  }
-  const absl::StatusOr<ElementType> type = TypeOf(file, *fields.descr);
-  if (!type.ok()) return type.status();
-  LayoutEntry entry;
-  entry.type_name = *fields.descr;
-  entry.type = *type;
-  entry.shape = *std::move(fields.shape);
-  entry.column_major = *fields.fortran_order;
-  return entry;
+absl::Status Malformed(const std::string& name, const std::string& rule) {
+  return absl::InvalidArgumentError(absl::StrCat(name, ": ", rule));
 }
 
-absl::StatusOr<int64_t> HeaderLength(const InputFile& file, int major) {
-  const int length_bytes = major == 1 ? 2 : 4;
-  unsigned char bytes[4] = {};
-  if (file.size() < kPrefixBytes + length_bytes) {
-    return file.Malformed("ends inside the header's length");
+absl::StatusOr<NpyHeader> HeaderOf(const std::string& name,
+                                   const std::string& literal) {
+  NpyFields fields;
+  LiteralReader reader(literal);
+  if (!reader.TakeDictionary(&fields)) {
+    return Malformed(name, reader.problem());
   }
-  if (auto status =
-          file.Read(kPrefixBytes, length_bytes, reinterpret_cast<char*>(bytes));
-      !status.ok()) {
-    return status;
+  if (!fields.descr || !fields.fortran_order || !fields.shape) {
+    return Malformed(name, absl::StrCat("the header lacks '",
+                                        !fields.descr   ? "descr"
+                                        : !fields.shape ? "shape"
+                                                        : "fortran_order",
+                                        "'"));
+  }
+  return NpyHeader{.descr = *std::move(fields.descr),
+                   .column_major = *fields.fortran_order,
+                   .shape = *std::move(fields.shape)};
+}
+
+absl::StatusOr<int64_t> HeaderLength(const std::string& name,
+                                     absl::string_view start, int64_t size,
+                                     int64_t length_bytes) {
+  if (size < kPrefixBytes + length_bytes) {
+    return Malformed(name, "ends inside the header's length");
   }
   int64_t length = 0;
-  for (int i = length_bytes - 1; i >= 0; --i) length = length * 256 + bytes[i];
-  const int64_t room = file.size() - kPrefixBytes - length_bytes;
+  for (int64_t i = length_bytes; i-- > 0;) {
+    length =
+        length * 256 + static_cast<unsigned char>(
+                           start[static_cast<std::size_t>(kPrefixBytes + i)]);
+  }
+  const int64_t room = size - kPrefixBytes - length_bytes;
   if (length > room) {
-    return file.Malformed(absl::StrCat("the header should have ", length,
-                                       " bytes, but the file ends after ", room,
-                                       " of them"));
+    return Malformed(name, absl::StrCat("the header should have ", length,
+                                        " bytes, but the file ends after ",
+                                        room, " of them"));
   }
   if (length > kHeaderBytesMax) {
-    return file.Malformed(absl::StrCat("the header has ", length,
-                                       " bytes; at most ", kHeaderBytesMax,
-                                       " are read"));
+    return Malformed(name,
+                     absl::StrCat("the header has ", length, " bytes; at most ",
+                                  kHeaderBytesMax, " are read"));
   }
   return length;
 }
 
 }  // namespace
 
-absl::StatusOr<FileLayout> ReadNpyLayout(const InputFile& file) {
-  char prefix[kPrefixBytes] = {};
-  if (file.size() < kPrefixBytes) {
-    return file.Malformed("too short to be a .npy file");
+absl::StatusOr<NpyHeader> ParseNpyHeader(const std::string& name,
+                                         absl::string_view start,
+                                         int64_t size) {
+  if (size < kPrefixBytes) {
+    return Malformed(name, "too short to be a .npy file");
   }
-  if (auto status = file.Read(0, kPrefixBytes, prefix); !status.ok()) {
-    return status;
+  if (std::memcmp(start.data(), "\x93NUMPY", 6) != 0) {
+    return Malformed(name,
+                     "not a .npy file: it does not start with \\x93NUMPY");
   }
-  if (std::memcmp(prefix, "\x93NUMPY", 6) != 0) {
-    return file.Malformed("not a .npy file: it does not start with \\x93NUMPY");
-  }
-  const int major = static_cast<unsigned char>(prefix[6]);
+  const int major = static_cast<unsigned char>(start[6]);
   if (major < 1 || major > 3) {
-    return file.Malformed(
-        absl::StrCat("format version ", major, "; versions 1 to 3 are read"));
+    return Malformed(name, absl::StrCat("format version ", major,
+                                        "; versions 1 to 3 are read"));
   }
-  const absl::StatusOr<int64_t> length = HeaderLength(file, major);
+  const int64_t length_bytes = major == 1 ? 2 : kLengthBytesMax;
+  const absl::StatusOr<int64_t> length =
+      HeaderLength(name, start, size, length_bytes);
   if (!length.ok()) return length.status();
-  const int64_t header_at = kPrefixBytes + (major == 1 ? 2 : 4);
-  std::string header(static_cast<std::size_t>(*length), '\0');
-  if (auto status = file.Read(header_at, *length, header.data());
+  const int64_t at = kPrefixBytes + length_bytes;
+  absl::StatusOr<NpyHeader> header = HeaderOf(
+      name, std::string(start.substr(static_cast<std::size_t>(at),
+                                     static_cast<std::size_t>(*length))));
+  if (header.ok()) header->data_offset = at + *length;
+  return header;
+}
+
+absl::StatusOr<FileLayout> ReadNpyLayout(const InputFile& file) {
+  std::string start(
+      static_cast<std::size_t>(std::min(
+          file.size(), kPrefixBytes + kLengthBytesMax + kHeaderBytesMax)),
+      '\0');
+  if (auto status =
+          file.Read(0, static_cast<int64_t>(start.size()), start.data());
       !status.ok()) {
     return status;
   }
-  absl::StatusOr<LayoutEntry> entry = EntryOf(file, header);
-  if (!entry.ok()) return entry.status();
-  entry->offset = header_at + *length;
+  absl::StatusOr<NpyHeader> header =
+      ParseNpyHeader(file.path(), start, file.size());
+  if (!header.ok()) return header.status();
+  const absl::StatusOr<ElementType> type = TypeOf(file, header->descr);
+  if (!type.ok()) return type.status();
+  LayoutEntry entry;
+  entry.type_name = header->descr;
+  entry.type = *type;
+  entry.shape = std::move(header->shape);
+  entry.column_major = header->column_major;
+  entry.offset = header->data_offset;
 
   const std::optional<int64_t> bytes =
-      CheckedBytes(entry->shape, 8 * BytesOf(*entry->type));
+      CheckedBytes(entry.shape, 8 * BytesOf(*entry.type));
   if (!bytes) {
-    return file.Malformed(absl::StrCat("the shape ", ShapeText(entry->shape),
+    return file.Malformed(absl::StrCat("the shape ", ShapeText(entry.shape),
                                        " does not fit in 63 bits"));
   }
-  const int64_t data = file.size() - entry->offset;
+  const int64_t data = file.size() - entry.offset;
   if (*bytes != data) {
     return file.Malformed(absl::StrCat(
-        "the header says ", NameOf(*entry->type), " ", ShapeText(entry->shape),
+        "the header says ", NameOf(*entry.type), " ", ShapeText(entry.shape),
         ", ", *bytes, " bytes, but ", data, " bytes follow"));
   }
   FileLayout layout;
-  layout.entries.push_back(*std::move(entry));
+  layout.entries.push_back(std::move(entry));
   return layout;
 }
 

@@ -177,6 +177,34 @@ void Gather(const Selection& part, const char* source, char* out) {
 
 }  // namespace
 
+absl::StatusOr<TensorReader> TensorReader::Open(const TensorSpec& spec) {
+  absl::StatusOr<InputFile> file = InputFile::Open(spec.path);
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<Selection> part = Find(spec, *file);
+  if (!part.ok()) return part.status();
+  TensorReader reader;
+  reader.info_ = part->info;
+  const int64_t width = BytesOf(part->info.type);
+  if (Span(*part) * width == part->info.bytes() && !part->entry.column_major) {
+    reader.file_ = std::make_shared<const InputFile>(*std::move(file));
+    reader.first_byte_ = part->entry.offset + part->first * width;
+    return reader;
+  }
+  absl::StatusOr<StoredTensor> loaded = Load(spec);
+  if (!loaded.ok()) return loaded.status();
+  reader.loaded_ = std::make_shared<const StoredTensor>(*std::move(loaded));
+  return reader;
+}
+
+absl::Status TensorReader::Read(int64_t offset, absl::Span<char> out) const {
+  if (file_ != nullptr) {
+    return file_->Read(first_byte_ + offset, static_cast<int64_t>(out.size()),
+                       out.data());
+  }
+  std::memcpy(out.data(), loaded_->bytes().data() + offset, out.size());
+  return absl::OkStatus();
+}
+
 absl::StatusOr<TensorInfo> Describe(const TensorSpec& spec) {
   const absl::StatusOr<InputFile> file = InputFile::Open(spec.path);
   if (!file.ok()) return file.status();

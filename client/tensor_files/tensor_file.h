@@ -11,7 +11,13 @@
 //         it was read. ResourceExhausted: no memory for it.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "client/tensor_files/input_file.h"
 #include "client/tensor_files/stored_tensor.h"
 #include "client/tensor_files/tensor_spec.h"
 
@@ -22,5 +28,24 @@ absl::StatusOr<TensorInfo> Describe(const TensorSpec& spec);
 
 // The tensor, sliced, row-major. A column-major .npy file is transposed.
 absl::StatusOr<StoredTensor> Load(const TensorSpec& spec);
+
+// The bytes of a tensor, row-major, from any of them on: read as they are asked
+// for where they lie together in the file; else (some columns, column-major)
+// loaded at once.
+class TensorReader {
+ public:
+  static absl::StatusOr<TensorReader> Open(const TensorSpec& spec);
+
+  const TensorInfo& info() const { return info_; }
+
+  // Bytes [offset, offset + out.size()), which lie within info().bytes().
+  absl::Status Read(int64_t offset, absl::Span<char> out) const;
+
+ private:
+  TensorInfo info_;
+  std::shared_ptr<const InputFile> file_;  // nullptr: loaded.
+  int64_t first_byte_ = 0;
+  std::shared_ptr<const StoredTensor> loaded_;
+};
 
 }  // namespace steelyard::tensor_files

@@ -25,4 +25,18 @@ std::vector<Rows> HeadsOf(const tensor_files::StoredTensor& tensor) {
   return matrices;
 }
 
+RowMatrix WrittenOut(const tensor_files::StoredCsr& matrix) {
+  RowMatrix rows = RowMatrix::Zero(matrix.rows, matrix.columns);
+  const std::vector<double> values = matrix.Doubles();
+  for (int64_t i = 0; i < matrix.rows; ++i) {
+    const auto row = static_cast<std::size_t>(i);
+    for (int64_t k = matrix.row_offsets[row]; k < matrix.row_offsets[row + 1];
+         ++k) {
+      const auto at = static_cast<std::size_t>(k);
+      rows(i, matrix.column_indices[at]) = values[at];
+    }
+  }
+  return rows;
+}
+
 }  // namespace steelyard::verify

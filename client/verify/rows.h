@@ -1,11 +1,11 @@
 // One matrix of a stored tensor, row-major, read as float64 by blocks of rows.
 #pragma once
 
+#include <Eigen/Core>
 #include <cstdint>
 #include <vector>
 
-#include <Eigen/Core>
-
+#include "client/tensor_files/sparse_file.h"
 #include "client/tensor_files/stored_tensor.h"
 
 namespace steelyard::verify {
@@ -42,5 +42,8 @@ class Rows {
 
 // The matrices of a tensor of 2 extents (one) or 3 (heads first).
 std::vector<Rows> HeadsOf(const tensor_files::StoredTensor& tensor);
+
+// All of a sparse matrix, zeros included.
+RowMatrix WrittenOut(const tensor_files::StoredCsr& matrix);
 
 }  // namespace steelyard::verify

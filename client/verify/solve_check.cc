@@ -21,6 +21,7 @@ using tensor_files::StoredTensor;
 
 constexpr double kUnit = 0x1p-53;
 constexpr double kDefaultKernelTolerance = 1e-8;
+constexpr int64_t kWrittenOutMax = int64_t{1} << 28;
 
 using Examiner =
     std::function<SolveFigures(const WideVector& b, const ScaledVector& x)>;
@@ -207,14 +208,11 @@ bool ShapesFit(const client::Solution& solution, const Family& family,
          report.backward_error.size() == count;
 }
 
-}  // namespace
-
-SolveCheck CheckSolve(const StoredTensor& a, const StoredTensor& b,
-                      const client::Problem& problem,
-                      const client::SolveOptions& options,
-                      const client::Solution& solution) {
+SolveCheck CheckRows(const RowMatrix& matrix, const StoredTensor& b,
+                     const client::Problem& problem,
+                     const client::SolveOptions& options,
+                     const client::Solution& solution) {
   SolveCheck check;
-  const RowMatrix matrix = HeadsOf(a)[0].All();
   const Family family = FamilyOf(matrix, problem, options.ridge.value_or(0.0));
   const int64_t columns = b.shape().size() > 1 ? b.shape()[1] : 1;
   const bool odd = std::holds_alternative<client::LeftGramPower>(problem);
@@ -240,6 +238,29 @@ SolveCheck CheckSolve(const StoredTensor& a, const StoredTensor& b,
                   &check.verdict);
   }
   return check;
+}
+
+}  // namespace
+
+SolveCheck CheckSolve(const StoredTensor& a, const StoredTensor& b,
+                      const client::Problem& problem,
+                      const client::SolveOptions& options,
+                      const client::Solution& solution) {
+  return CheckRows(HeadsOf(a)[0].All(), b, problem, options, solution);
+}
+
+SolveCheck CheckSolve(const tensor_files::StoredCsr& a, const StoredTensor& b,
+                      const client::Problem& problem,
+                      const client::SolveOptions& options,
+                      const client::Solution& solution) {
+  if (a.rows > kWrittenOutMax / a.columns) {
+    SolveCheck check;
+    check.verdict.AddUnchecked(
+        "the solve", absl::StrCat("A written out would have more than ",
+                                  kWrittenOutMax, " numbers"));
+    return check;
+  }
+  return CheckRows(WrittenOut(a), b, problem, options, solution);
 }
 
 }  // namespace steelyard::verify

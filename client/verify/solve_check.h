@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "client/tensor_files/sparse_file.h"
 #include "client/tensor_files/stored_tensor.h"
 #include "client/verify/solve_figures.h"
 #include "client/verify/verdict.h"
@@ -25,6 +26,14 @@ struct SolveCheck {
 //   x is no further from a refined solution than 10 times the reported forward
 //     error (it is promised to its first digit below 0.1, nothing above).
 SolveCheck CheckSolve(const tensor_files::StoredTensor& a,
+                      const tensor_files::StoredTensor& b,
+                      const client::Problem& problem,
+                      const client::SolveOptions& options,
+                      const client::Solution& solution);
+
+// The same for a sparse A, which is written out for it: one of more than 2^28
+// numbers is not checked.
+SolveCheck CheckSolve(const tensor_files::StoredCsr& a,
                       const tensor_files::StoredTensor& b,
                       const client::Problem& problem,
                       const client::SolveOptions& options,
