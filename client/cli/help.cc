@@ -126,12 +126,12 @@ const char* JsonKeysOf(const std::string& command) {
   if (command == "solve") {
     return "termination, method, iterations, rank, rank_gap,\n"
            "condition_estimate, seed, factor_cache_hit, log_smallest_ridge,\n"
-           "x_shape[], x[], x_low[], x_exponents[]; one entry a right-hand side: converged[],\n"
-           "relative_residual[], excess_residual[], residual_floor[],\n"
-           "backward_error[], optimality[], forward_error[],\n"
-           "componentwise_error[]; queue_seconds, compute_seconds,\n"
-           "call_seconds; verification with --verify: held, seconds,\n"
-           "right_hand_sides[]: relative_residual, excess_residual,\n"
+           "x_shape[], x[], x_low[], x_exponents[]; one entry a right-hand\n"
+           "side: converged[], relative_residual[], excess_residual[],\n"
+           "residual_floor[], backward_error[], optimality[],\n"
+           "forward_error[], componentwise_error[]; queue_seconds,\n"
+           "compute_seconds, call_seconds; verification with --verify: held,\n"
+           "seconds, right_hand_sides[]: relative_residual, excess_residual,\n"
            "residual_floor, backward_error, forward_error, lapack_method,\n"
            "lapack_residual, lapack_error, difference; rules[].\n";
   }
@@ -139,7 +139,8 @@ const char* JsonKeysOf(const std::string& command) {
     return "version, workers, cpu_target, blas, request_bytes_max,\n"
            "chunk_bytes_max, memory_budget_bytes, memory_reserved_bytes,\n"
            "columns_max, heads_max, right_hand_sides_max, exponent_max,\n"
-           "set_memory_bytes, set_memory_reserved_bytes, streams_max.\n";
+           "set_memory_bytes, set_memory_reserved_bytes, streams_max,\n"
+           "factor_memory_bytes, factor_memory_reserved_bytes.\n";
   }
   return "status (SERVING, NOT_SERVING, UNKNOWN), service.\n";
 }

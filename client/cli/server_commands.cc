@@ -38,6 +38,9 @@ void PrintInfo(const client::ServerInfo& info, const std::string& address,
   line("memory of sets",
        absl::StrCat(BriefBytes(info.set_memory_bytes), ", ",
                     BriefBytes(info.set_memory_reserved_bytes), " in use"));
+  line("memory of factors",
+       absl::StrCat(BriefBytes(info.factor_memory_bytes), ", ",
+                    BriefBytes(info.factor_memory_reserved_bytes), " in use"));
   line("largest request", BriefBytes(info.request_bytes_max));
   line("largest chunk", BriefBytes(info.chunk_bytes_max));
   line("columns d", absl::StrCat("<= ", info.columns_max));
@@ -75,6 +78,8 @@ ExitCode RunInfo(const Arguments& arguments, const Console& console) {
       {"heads_max", info->heads_max},
       {"right_hand_sides_max", info->right_hand_sides_max},
       {"exponent_max", info->exponent_max},
+      {"factor_memory_bytes", info->factor_memory_bytes},
+      {"factor_memory_reserved_bytes", info->factor_memory_reserved_bytes},
       {"set_memory_bytes", info->set_memory_bytes},
       {"set_memory_reserved_bytes", info->set_memory_reserved_bytes},
       {"streams_max", info->streams_max}};

@@ -148,6 +148,38 @@ TEST(TensorFileTest, ChoosesATensorByNameOrSaysWhatThereIs) {
               HasSubstr("element type is I64"));
 }
 
+TEST(TensorFileTest, AReaderGivesAnyBytesOfAnySlice) {
+  const test::ScratchFile file(
+      ".safetensors",
+      test::SafetensorsBytes(
+          R"({"a":{"dtype":"F64","shape":[4,3],"data_offsets":[0,96]}})",
+          Bytes(Counting(12))));
+  // Rows lie together in the file, columns do not.
+  for (const char* slice : {"", "[1:3]", "[:,1]", "[1:3,0:2]", "[2]"}) {
+    const auto spec = ParseTensorSpec(file.path() + ":a" + slice);
+    ASSERT_TRUE(spec.ok()) << spec.status();
+    const auto whole = Load(*spec);
+    const auto reader = TensorReader::Open(*spec);
+    ASSERT_TRUE(whole.ok() && reader.ok()) << reader.status();
+    EXPECT_EQ(reader->info().text(), whole->info().text());
+    for (const std::size_t piece : {1, 5, 8, 1000}) {
+      std::string bytes;
+      const auto total = static_cast<std::size_t>(whole->info().bytes());
+      for (std::size_t at = 0; at < total; at += piece) {
+        std::string part(std::min(piece, total - at), '?');
+        ASSERT_TRUE(reader
+                        ->Read(static_cast<int64_t>(at),
+                               absl::MakeSpan(part.data(), part.size()))
+                        .ok());
+        bytes += part;
+      }
+      EXPECT_EQ(bytes, std::string(whole->bytes().data(), total)) << slice;
+    }
+  }
+  EXPECT_TRUE(absl::IsNotFound(
+      TensorReader::Open(*ParseTensorSpec("none.npy")).status()));
+}
+
 TEST(TensorFileTest, ReadsTheFixture) {
   const auto keys =
       LoadText(test::SourcePath("tests/data/minilm_qkv.safetensors") +

@@ -1,8 +1,8 @@
 #include "client/verify/rows.h"
 
-#include <vector>
-
 #include <gtest/gtest.h>
+
+#include <vector>
 
 namespace steelyard::verify {
 namespace {
@@ -27,6 +27,20 @@ TEST(RowsTest, AMatrixIsOneHead) {
       tensor_files::StoredTensor::Of(std::vector<double>{1, 2}, {1, 2});
   ASSERT_EQ(HeadsOf(tensor).size(), 1u);
   EXPECT_EQ(HeadsOf(tensor)[0].All()(0, 1), 2.0);
+}
+
+TEST(RowsTest, ASparseMatrixIsWrittenOut) {
+  tensor_files::StoredCsr csr{.rows = 3,
+                              .columns = 2,
+                              .row_offsets = {0, 1, 1, 3},
+                              .column_indices = {1, 0, 1},
+                              .type = tensor_files::ElementType::kFloat32,
+                              .values = {}};
+  const std::vector<float> values = {1.5F, -2.0F, 3.0F};
+  csr.values.assign(reinterpret_cast<const char*>(values.data()), 12);
+  RowMatrix expected(3, 2);
+  expected << 0, 1.5, 0, 0, -2, 3;
+  EXPECT_EQ(WrittenOut(csr), expected);
 }
 
 }  // namespace

@@ -74,6 +74,28 @@ TEST_F(SolveCheckTest, TheRightReportHolds) {
   EXPECT_GE(check.verdict.findings.size(), 6u);
 }
 
+TEST_F(SolveCheckTest, ASparseMatrixIsCheckedAsWhatItIs) {
+  tensor_files::StoredCsr sparse{.rows = 25, .columns = 4, .row_offsets = {0}};
+  for (int i = 0; i < 25; ++i) {
+    for (int j = 0; j < 4; ++j) sparse.column_indices.push_back(j);
+    sparse.row_offsets.push_back(4 * (i + 1));
+  }
+  sparse.values.assign(a_.bytes().data(), a_.bytes().size());
+  const SolveCheck check =
+      CheckSolve(sparse, b_, client::GramPower{1}, options_, right_);
+  EXPECT_TRUE(check.verdict.held());
+  EXPECT_EQ(check.verdict.findings.size(), Run(right_).verdict.findings.size());
+  client::Solution wrong = right_;
+  wrong.x(0, 0) += 1e-6;
+  EXPECT_FALSE(CheckSolve(sparse, b_, client::GramPower{1}, options_, wrong)
+                   .verdict.held());
+  sparse.rows = int64_t{1} << 40;
+  const SolveCheck large =
+      CheckSolve(sparse, b_, client::GramPower{1}, options_, right_);
+  ASSERT_EQ(large.verdict.findings.size(), 1u);
+  EXPECT_EQ(large.verdict.findings[0].outcome, Outcome::kNotChecked);
+}
+
 TEST_F(SolveCheckTest, AWrongSolutionIsNoticed) {
   EXPECT_EQ(BrokenBy([](client::Solution* s) { s->x(0, 0) += 1e-6; }),
             "the residual");

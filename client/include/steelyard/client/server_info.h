@@ -17,8 +17,10 @@ struct ServerInfo {
   std::int64_t chunk_bytes_max = 0;
   std::int64_t memory_budget_bytes = 0;
   std::int64_t memory_reserved_bytes = 0;  // Now.
-  std::int64_t set_memory_bytes = 0;  // Of stored universal sets.
+  std::int64_t set_memory_bytes = 0;           // Of stored universal sets.
   std::int64_t set_memory_reserved_bytes = 0;  // Now.
+  std::int64_t factor_memory_bytes = 0;  // Of factors of stored matrices.
+  std::int64_t factor_memory_reserved_bytes = 0;  // Now.
 
   // Limits. Counts.
   std::int64_t columns_max = 0;
