@@ -3,13 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "client/cli/tool.h"
 #include "tests/client/tensor_files/scratch_file.h"
-#include "tests/support/source_paths.h"
+#include "tests/end_to_end/run_steelyard.h"
 #include "tests/support_server/running_server.h"
 
 namespace steelyard {
@@ -18,29 +16,15 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-struct Outcome {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
+using test::Outcome;
 
 Outcome RunSteelyard(const test::RunningServer& server,
                      const std::vector<std::string>& words) {
-  std::ostringstream out;
-  std::ostringstream err;
-  Outcome outcome;
-  outcome.code =
-      cli::RunTool(words, {.out = out,
-                           .err = err,
-                           .err_is_terminal = false,
-                           .server_from_environment = server.address()});
-  outcome.out = out.str();
-  outcome.err = err.str();
-  return outcome;
+  return test::RunSteelyard(server.address(), words);
 }
 
 std::string Tensor(const std::string& name) {
-  return test::SourcePath("tests/data/minilm_qkv.safetensors") + ":" + name;
+  return test::FixtureTensor(name);
 }
 
 TEST(AnalyzeTest, EveryLayerAndHeadOfTheFixtureIsLookedAt) {

@@ -1,87 +1,38 @@
 // The command-line tool against a server: every subcommand, every exit code,
 // and nonsense.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <sys/wait.h>
 
 #include <cmath>
 #include <cstdlib>
-#include <sstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-
-#include "client/cli/tool.h"
 #include "client/tensor_files/tensor_file.h"
 #include "client/tensor_files/tensor_output.h"
 #include "tests/client/tensor_files/scratch_file.h"
+#include "tests/end_to_end/run_steelyard.h"
 #include "tests/support/source_paths.h"
-#include "tests/support_server/running_server.h"
 
 namespace steelyard {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
-struct Outcome {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
+using test::ExpectOneLine;
+using test::Outcome;
 
-class CliTest : public testing::Test {
+class CliTest : public test::ToolTest {
  protected:
-  static void SetUpTestSuite() { server_ = new test::RunningServer(); }
-  static void TearDownTestSuite() {
-    delete server_;
-    server_ = nullptr;
-  }
-
+  using test::ToolTest::Run;
   static Outcome Run(const std::vector<std::string>& words,
                      const std::string& server) {
-    std::ostringstream out;
-    std::ostringstream err;
-    Outcome outcome;
-    outcome.code = cli::RunTool(words, {.out = out,
-                                        .err = err,
-                                        .err_is_terminal = false,
-                                        .server_from_environment = server});
-    outcome.out = out.str();
-    outcome.err = err.str();
-    return outcome;
+    return test::RunSteelyard(server, words);
   }
-  static Outcome Run(const std::vector<std::string>& words) {
-    return Run(words, server_->address());
-  }
-
-  // The JSON object that a command prints; fails the test on any other exit.
-  static nlohmann::json Json(std::vector<std::string> words, int code = 0) {
-    words.push_back("--json");
-    const Outcome outcome = Run(words);
-    EXPECT_EQ(outcome.code, code) << outcome.err;
-    EXPECT_THAT(outcome.err, IsEmpty());
-    return nlohmann::json::parse(outcome.out, nullptr, false);
-  }
-
-  // One line, starting with the name of the tool.
-  static void ExpectOneLine(const Outcome& outcome, int code) {
-    EXPECT_EQ(outcome.code, code) << outcome.err;
-    EXPECT_THAT(outcome.err, StartsWith("steelyard: "));
-    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
-    EXPECT_THAT(outcome.out, IsEmpty());
-  }
-
-  static std::string Tensor(const std::string& name) {
-    return test::SourcePath("tests/data/minilm_qkv.safetensors") + ":" + name;
-  }
-
-  static test::RunningServer* server_;
 };
-
-test::RunningServer* CliTest::server_ = nullptr;
 
 TEST_F(CliTest, HelpTeaches) {
   for (const std::vector<std::string>& words :

@@ -4,59 +4,24 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "client/cli/tool.h"
 #include "client/tensor_files/tensor_file.h"
 #include "client/tensor_files/tensor_output.h"
 #include "client/tensor_files/tensor_spec.h"
 #include "tests/client/tensor_files/scratch_file.h"
-#include "tests/support/source_paths.h"
-#include "tests/support_server/running_server.h"
+#include "tests/end_to_end/run_steelyard.h"
 
 namespace steelyard {
 namespace {
 
 using ::testing::HasSubstr;
 
-struct Outcome {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
+using test::Outcome;
 
-class QueriesCliTest : public testing::Test {
+class QueriesCliTest : public test::ToolTest {
  protected:
-  static void SetUpTestSuite() { server_ = new test::RunningServer(); }
-  static void TearDownTestSuite() {
-    delete server_;
-    server_ = nullptr;
-  }
-
-  static Outcome Run(const std::vector<std::string>& words) {
-    std::ostringstream out;
-    std::ostringstream err;
-    Outcome outcome;
-    outcome.code =
-        cli::RunTool(words, {.out = out,
-                             .err = err,
-                             .err_is_terminal = false,
-                             .server_from_environment = server_->address()});
-    outcome.out = out.str();
-    outcome.err = err.str();
-    return outcome;
-  }
-  static nlohmann::json Json(std::vector<std::string> words) {
-    words.push_back("--json");
-    const Outcome outcome = Run(words);
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
-    return nlohmann::json::parse(outcome.out, nullptr, false);
-  }
-  static std::string Tensor(const std::string& name) {
-    return test::SourcePath("tests/data/minilm_qkv.safetensors") + ":" + name;
-  }
   // `attend` of head 2 of layer 3.
   static std::vector<std::string> Attend(
       const std::vector<std::string>& flags) {
@@ -69,10 +34,7 @@ class QueriesCliTest : public testing::Test {
 
   const std::string keys_ = Tensor("layer0.keys[0:2]");
   const std::string queries_ = Tensor("layer0.queries[0:2]");
-  static test::RunningServer* server_;
 };
-
-test::RunningServer* QueriesCliTest::server_ = nullptr;
 
 TEST_F(QueriesCliTest, AKeptSetAnswersAsTheKeysDo) {
   Json({"universal-set", keys_, "--epsilon=0.02", "--keep=batch"});

@@ -5,62 +5,21 @@
 
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "client/cli/tool.h"
 #include "client/tensor_files/tensor_output.h"
 #include "tests/client/tensor_files/scratch_file.h"
-#include "tests/support/source_paths.h"
-#include "tests/support_server/running_server.h"
+#include "tests/end_to_end/run_steelyard.h"
 
 namespace steelyard {
 namespace {
 
 using ::testing::HasSubstr;
 
-struct Outcome {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
+using test::Outcome;
 
-class SetsCliTest : public testing::Test {
- protected:
-  static void SetUpTestSuite() { server_ = new test::RunningServer(); }
-  static void TearDownTestSuite() {
-    delete server_;
-    server_ = nullptr;
-  }
-
-  static Outcome Run(const std::vector<std::string>& words) {
-    std::ostringstream out;
-    std::ostringstream err;
-    Outcome outcome;
-    outcome.code =
-        cli::RunTool(words, {.out = out,
-                             .err = err,
-                             .err_is_terminal = false,
-                             .server_from_environment = server_->address()});
-    outcome.out = out.str();
-    outcome.err = err.str();
-    return outcome;
-  }
-  static nlohmann::json Json(std::vector<std::string> words) {
-    words.push_back("--json");
-    const Outcome outcome = Run(words);
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
-    return nlohmann::json::parse(outcome.out, nullptr, false);
-  }
-  static std::string Tensor(const std::string& name) {
-    return test::SourcePath("tests/data/minilm_qkv.safetensors") + ":" + name;
-  }
-
-  static test::RunningServer* server_;
-};
-
-test::RunningServer* SetsCliTest::server_ = nullptr;
+class SetsCliTest : public test::ToolTest {};
 
 TEST_F(SetsCliTest, AStreamGivesTheSetOfTheWholeFile) {
   const auto streamed = Json(
