@@ -67,7 +67,9 @@ absl::Status DeleteMatrixHandler::Handle(
     google::protobuf::Empty*) const {
   const auto id = IdFor(store_, request->name(), context);
   if (!id.ok()) return id.status();
-  return store_->Delete(*id);
+  absl::Status deleted = store_->Delete(*id);
+  if (deleted.ok()) factors_.Drop(*id);
+  return deleted;
 }
 
 }  // namespace steelyard::server

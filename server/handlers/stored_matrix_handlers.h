@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "google/protobuf/empty.pb.h"
+#include "server/factors/factor_cache.h"
 #include "server/request/request_context.h"
 #include "server/storage/matrix_store.h"
 #include "steelyard/v1/matrix_service.pb.h"
@@ -52,7 +53,9 @@ class ListMatricesHandler {
 
 class DeleteMatrixHandler {
  public:
-  explicit DeleteMatrixHandler(MatrixStore* store) : store_(store) {}
+  // `factors` of the matrix are dropped; must outlive it, too.
+  DeleteMatrixHandler(MatrixStore* store, FactorCache& factors)
+      : store_(store), factors_(factors) {}
 
   absl::Status Handle(RequestContext& context,
                       std::shared_ptr<const v1::DeleteMatrixRequest> request,
@@ -60,6 +63,7 @@ class DeleteMatrixHandler {
 
  private:
   MatrixStore* const store_;
+  FactorCache& factors_;
 };
 
 }  // namespace steelyard::server

@@ -172,7 +172,7 @@ struct SteelyardServer::Parts {
                  .get_upload_status = GetUploadStatusHandler(matrices.get()),
                  .get_matrix = GetMatrixHandler(matrices.get()),
                  .list_matrices = ListMatricesHandler(matrices.get()),
-                 .delete_matrix = DeleteMatrixHandler(matrices.get())},
+                 .delete_matrix = DeleteMatrixHandler(matrices.get(), factors)},
         services(MakeServices(handlers, resolved.limits)),
         health(NamesOf(services)) {}
 
