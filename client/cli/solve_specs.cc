@@ -1,8 +1,7 @@
 #include "client/cli/solve_specs.h"
 
-#include <utility>
-
 #include "client/cli/common_flags.h"
+#include "client/cli/set_options.h"
 
 namespace steelyard::cli {
 namespace {
@@ -71,11 +70,9 @@ std::vector<FlagSpec> StoredFlags() {
   };
 }
 
-// How, and what becomes of the answer.
-std::vector<FlagSpec> SolveFlags() {
-  std::vector<FlagSpec> flags = ProblemFlags();
-  for (FlagSpec& flag : StoredFlags()) flags.push_back(std::move(flag));
-  std::vector<FlagSpec> rest = Joined({
+// By which method.
+std::vector<FlagSpec> MethodFlags() {
+  return {
       {.name = "method",
        .kind = FlagKind::kChoice,
        .value = "NAME",
@@ -107,6 +104,12 @@ std::vector<FlagSpec> SolveFlags() {
                "takes, at most --max-iterations",
        .least = 1,
        .most = 2147483647},
+  };
+}
+
+// All of them.
+std::vector<FlagSpec> SolveFlags() {
+  std::vector<FlagSpec> rest = Joined({
       {.name = "extended",
        .help = "powers: also return x_low; x + x_low has about 32\n"
                "digits"},
@@ -137,8 +140,7 @@ std::vector<FlagSpec> SolveFlags() {
              "FILE.safetensors; float64, bit for bit"),
       Show("entries of x printed."),
   });
-  for (FlagSpec& flag : rest) flags.push_back(std::move(flag));
-  return flags;
+  return Concatenated({ProblemFlags(), StoredFlags(), MethodFlags(), rest});
 }
 
 }  // namespace
