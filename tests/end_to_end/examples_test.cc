@@ -1,5 +1,8 @@
 // The programs of client/examples, as a newcomer runs them.
+#include <unistd.h>
+
 #include <cstdio>
+#include <filesystem>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -83,10 +86,29 @@ TEST(ExamplesTest, LevAttention) {
   EXPECT_THAT(outcome.output, HasSubstr("of 512"));
 }
 
+TEST(ExamplesTest, StoredMatrix) {
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() /
+      ("steelyard-example-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  server::ServerConfig config = TestConfig();
+  config.matrix_directory = folder.string();
+  {
+    RunningServer server(config);
+    const Outcome outcome = RunExample("stored_matrix", server.address());
+    EXPECT_EQ(outcome.status, 0) << outcome.output;
+    // 20000 x 32 numbers of 4 bytes.
+    EXPECT_THAT(outcome.output, HasSubstr("2560000 bytes were sent"));
+    EXPECT_THAT(outcome.output, HasSubstr("factor made"));
+    EXPECT_THAT(outcome.output, HasSubstr("day 3: CONVERGED"));
+  }
+  std::filesystem::remove_all(folder);
+}
+
 TEST(ExamplesTest, WithoutAnAddressTheySayWhatTheyTake) {
   for (const char* example :
        {"find_universal_set", "solve_power_regression", "attention_kernel",
-        "stream_keys", "levattention"}) {
+        "stream_keys", "levattention", "stored_matrix"}) {
     const Outcome outcome = RunExample(example, "");
     EXPECT_NE(outcome.status, 0);
     EXPECT_THAT(outcome.output, HasSubstr("usage: "));
