@@ -1,5 +1,8 @@
 #include "linalg/double_double_rows.h"
 
+#include <cstddef>
+#include <utility>
+
 #include "linalg/double_double.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -18,34 +21,83 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Rows that run side by side: enough chains to hide the latency of AddTerm.
 constexpr Index kRows = 4;
 
+template <Index kCount>
+using Sequence = std::make_index_sequence<static_cast<std::size_t>(kCount)>;
+
+// sum + rest of kCount rows, in registers: loops over arrays of vectors would
+// not be unrolled.
+template <Index kCount, class D>
+struct Dots {
+  using V = hn::Vec<D>;
+  V sum[kCount];
+  V rest[kCount];
+
+  HWY_INLINE void Run(D d, const RowPanel& a, Index from, Index to,
+                      const double* z_hi, const double* z_lo) {
+    Clear(d, Sequence<kCount>());
+    const Index lanes = static_cast<Index>(hn::Lanes(d));
+    for (Index j = from; j < to; j += lanes) {
+      Add(d, a, j, hn::LoadU(d, z_hi + j), hn::LoadU(d, z_lo + j),
+          Sequence<kCount>());
+    }
+  }
+  // Row i to sums + i lanes, and rests. By constant indices: a variable one
+  // would keep the sums in memory.
+  HWY_INLINE void Save(D d, double* sums, double* rests) const {
+    Save(d, sums, rests, Sequence<kCount>());
+  }
+
+ private:
+  template <std::size_t... I>
+  HWY_INLINE void Save(D d, double* sums, double* rests,
+                       std::index_sequence<I...>) const {
+    const std::size_t lanes = hn::Lanes(d);
+    ((hn::StoreU(sum[I], d, sums + I * lanes),
+      hn::StoreU(rest[I], d, rests + I * lanes)),
+     ...);
+  }
+  template <std::size_t... I>
+  HWY_INLINE void Clear(D d, std::index_sequence<I...>) {
+    ((sum[I] = rest[I] = hn::Zero(d)), ...);
+  }
+  template <std::size_t... I>
+  HWY_INLINE void Add(D d, const RowPanel& a, Index j, V hi, V lo,
+                      std::index_sequence<I...>) {
+    (AddRow<static_cast<Index>(I)>(
+         d, hn::LoadU(d, a.data + static_cast<Index>(I) * a.d + j), hi, lo),
+     ...);
+  }
+  template <Index kRow>
+  HWY_INLINE void AddRow(D d, V entry, V hi, V lo) {
+    const V product = hn::Mul(entry, hi);
+    AddTerm(product, ProductError(d, entry, hi, lo, product), sum[kRow],
+            rest[kRow]);
+  }
+};
+
 // Columns [from, to), a multiple of the lanes of D, of `kCount` rows.
 template <Index kCount, class D>
 HWY_INLINE void DotSpan(D d, const RowPanel& a, Index from, Index to,
                         const double* z_hi, const double* z_lo,
                         DoubleDouble* y) {
+  Dots<kCount, D> dots;
+  dots.Run(d, a, from, to, z_hi, z_lo);
   const Index lanes = static_cast<Index>(hn::Lanes(d));
-  using V = hn::Vec<D>;
-  V sum[kCount];
-  V rest[kCount];
-  for (Index i = 0; i < kCount; ++i) sum[i] = rest[i] = hn::Zero(d);
-  for (Index j = from; j < to; j += lanes) {
-    const V hi = hn::LoadU(d, z_hi + j);
-    const V lo = hn::LoadU(d, z_lo + j);
-    for (Index i = 0; i < kCount; ++i) {
-      const V entry = hn::LoadU(d, a.data + i * a.d + j);
-      const V product = hn::Mul(entry, hi);
-      AddTerm(product, ProductError(d, entry, hi, lo, product), sum[i],
-              rest[i]);
-    }
-  }
-  HWY_ALIGN double sums[HWY_LANES(double)];
-  HWY_ALIGN double rests[HWY_LANES(double)];
+  double all_sums[kCount * HWY_LANES(double)];
+  double all_rests[kCount * HWY_LANES(double)];
+  dots.Save(d, all_sums, all_rests);
   for (Index i = 0; i < kCount; ++i) {
-    hn::Store(sum[i], d, sums);
-    hn::Store(rest[i], d, rests);
-    for (Index lane = 0; lane < lanes; ++lane) {
-      y[i] = Add(y[i], TwoSum(sums[lane], rests[lane]));
+    double* sums = all_sums + i * lanes;
+    double* rests = all_rests + i * lanes;
+    // Lane onto lane, halves first: independent additions.
+    for (Index half = lanes / 2; half > 0; half /= 2) {
+      for (Index lane = 0; lane < half; ++lane) {
+        const DoubleDouble sum = TwoSum(sums[lane], sums[lane + half]);
+        sums[lane] = sum.hi;
+        rests[lane] += rests[lane + half] + sum.lo;
+      }
     }
+    y[i] = Add(y[i], TwoSum(sums[0], rests[0]));
   }
 }
 
@@ -77,27 +129,52 @@ void DotRowsKernel(const RowPanel& rows, const double* z_hi, const double* z_lo,
   }
 }
 
+// The weights y of kCount rows, in registers.
+template <Index kCount, class D>
+struct Weights {
+  using V = hn::Vec<D>;
+  V hi[kCount];
+  V lo[kCount];
+
+  HWY_INLINE void Set(D d, const double* y_hi, const double* y_lo) {
+    Set(d, y_hi, y_lo, Sequence<kCount>());
+  }
+  HWY_INLINE void AddTo(D d, const RowPanel& a, Index j, V& sum, V& rest) {
+    AddTo(d, a, j, sum, rest, Sequence<kCount>());
+  }
+
+ private:
+  template <std::size_t... I>
+  HWY_INLINE void Set(D d, const double* y_hi, const double* y_lo,
+                      std::index_sequence<I...>) {
+    ((hi[I] = hn::Set(d, y_hi[I]), lo[I] = hn::Set(d, y_lo[I])), ...);
+  }
+  template <std::size_t... I>
+  HWY_INLINE void AddTo(D d, const RowPanel& a, Index j, V& sum, V& rest,
+                        std::index_sequence<I...>) {
+    (AddRow<static_cast<Index>(I)>(
+         d, hn::LoadU(d, a.data + static_cast<Index>(I) * a.d + j), sum, rest),
+     ...);
+  }
+  template <Index kRow>
+  HWY_INLINE void AddRow(D d, V entry, V& sum, V& rest) {
+    const V product = hn::Mul(entry, hi[kRow]);
+    AddTerm(product, ProductError(d, entry, hi[kRow], lo[kRow], product), sum,
+            rest);
+  }
+};
+
 template <Index kCount, class D>
 HWY_INLINE void AddSpan(D d, const RowPanel& a, Index from, Index to,
                         const double* y_hi, const double* y_lo, double* s_hi,
                         double* s_lo) {
   const Index lanes = static_cast<Index>(hn::Lanes(d));
-  using V = hn::Vec<D>;
-  V hi[kCount];
-  V lo[kCount];
-  for (Index i = 0; i < kCount; ++i) {
-    hi[i] = hn::Set(d, y_hi[i]);
-    lo[i] = hn::Set(d, y_lo[i]);
-  }
+  Weights<kCount, D> weights;
+  weights.Set(d, y_hi, y_lo);
   for (Index j = from; j < to; j += lanes) {
-    V sum = hn::LoadU(d, s_hi + j);
-    V rest = hn::LoadU(d, s_lo + j);
-    for (Index i = 0; i < kCount; ++i) {
-      const V entry = hn::LoadU(d, a.data + i * a.d + j);
-      const V product = hn::Mul(entry, hi[i]);
-      AddTerm(product, ProductError(d, entry, hi[i], lo[i], product), sum,
-              rest);
-    }
+    auto sum = hn::LoadU(d, s_hi + j);
+    auto rest = hn::LoadU(d, s_lo + j);
+    weights.AddTo(d, a, j, sum, rest);
     hn::StoreU(sum, d, s_hi + j);
     hn::StoreU(rest, d, s_lo + j);
   }

@@ -1,15 +1,15 @@
 #include "power/residual_pass.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <variant>
 
 #include "factor/row_loader.h"
-#include "linalg/column_products.h"
 #include "linalg/double_double.h"
-#include "linalg/double_double_rows.h"
 #include "linalg/stopped.h"
 #include "power/csr_pass.h"
+#include "power/pass_kernels.h"
 
 namespace steelyard {
 namespace {
@@ -42,12 +42,35 @@ Cut CutOf(Index n, Index d) {
   return cut;
 }
 
+// Columns of these sizes are multiplied as they are, and z and the sums carry
+// the powers of two: the same bits, and the rows are not copied.
+constexpr int kExponentMost = 300;
+
 // k vectors of length d, one after the other, as sums hi + lo.
 struct Sums {
   AlignedVector<double> hi;
   AlignedVector<double> lo;
   std::vector<double> squares;
 };
+
+// What a slot works with.
+struct Scratch {
+  AlignedVector<double> panel;  // rows of A, unless they are read in place
+  AlignedVector<double> b;      // rows of b
+  AlignedVector<double> r_hi;   // columns of r
+  AlignedVector<double> r_lo;
+  AlignedVector<double> part;  // A'r of a block
+};
+
+// A as it lies in memory, if it may be multiplied so.
+const MatrixView<double>* InPlace(const ScaledMatrix& a) {
+  const auto* view =
+      std::get_if<MatrixView<double>>(&std::get<AnyMatrixView>(a.view));
+  const bool moderate =
+      std::all_of(a.exponents.begin(), a.exponents.end(),
+                  [](int e) { return std::abs(e) <= kExponentMost; });
+  return moderate ? view : nullptr;
+}
 
 class Pass {
  public:
@@ -57,8 +80,8 @@ class Pass {
         n_(Rows(input.a.view)),
         d_(Cols(input.a.view)),
         k_(input.k),
-        width_(PaddedColumns(input.k)),
         cut_(CutOf(n_, d_)),
+        in_place_(InPlace(input.a)),
         a_rows_(std::get<AnyMatrixView>(input.a.view), input.a.exponents),
         slots_(static_cast<std::size_t>(cut_.slots)) {
     if (in_.b) {
@@ -67,16 +90,10 @@ class Pass {
       }
     }
     if (in_.z_hi == nullptr) return;
-    if (precision == Precision::kDouble) {
-      z_hi_.resize(Entries());
-      for (Index i = 0; i < d_; ++i) {
-        std::copy_n(in_.z_hi->row(i), k_, z_hi_.data() + i * width_);
-      }
-    } else {
-      Transpose(*in_.z_hi, z_hi_);
-      if (in_.z_lo != nullptr) Transpose(*in_.z_lo, z_lo_);
-      z_lo_.resize(z_hi_.size());
-    }
+    Transpose(*in_.z_hi, z_hi_);
+    if (precision == Precision::kDouble) return;
+    if (in_.z_lo != nullptr) Transpose(*in_.z_lo, z_lo_);
+    z_lo_.resize(z_hi_.size());
   }
 
   absl::StatusOr<PassResult> Run(const ComputeContext& context) {
@@ -96,15 +113,39 @@ class Pass {
   }
 
  private:
-  std::size_t Entries() const { return static_cast<std::size_t>(d_ * width_); }
+  std::size_t Entries() const { return static_cast<std::size_t>(d_ * k_); }
+
+  // What column j of A in place lacks.
+  double Factor(Index j) const {
+    if (in_place_ == nullptr || in_.a.exponents.empty()) return 1.0;
+    return std::ldexp(1.0, -in_.a.exponents[static_cast<std::size_t>(j)]);
+  }
 
   void Transpose(const Matrix<double>& from, AlignedVector<double>& to) const {
     to.resize(Entries());
     for (Index i = 0; i < d_; ++i) {
+      const double factor = Factor(i);
       for (Index c = 0; c < k_; ++c) {
-        to[static_cast<std::size_t>(c * d_ + i)] = from(i, c);
+        to[static_cast<std::size_t>(c * d_ + i)] = from(i, c) * factor;
       }
     }
+  }
+
+  Scratch MakeScratch() const {
+    const auto rows = static_cast<std::size_t>(cut_.block_rows);
+    const auto columns = static_cast<std::size_t>(k_);
+    Scratch work;
+    if (in_place_ == nullptr) {
+      work.panel.resize(rows * static_cast<std::size_t>(d_));
+    }
+    if (in_.b && k_ > 1) work.b.resize(rows * columns);
+    work.r_hi.resize(rows * columns);
+    if (precision_ == Precision::kDouble) {
+      work.part.resize(Entries());
+    } else {
+      work.r_lo.resize(rows * columns);
+    }
+    return work;
   }
 
   void RunSlot(Index slot, const StopToken& stop) {
@@ -112,84 +153,69 @@ class Pass {
     sums.hi.resize(Entries());
     sums.lo.resize(Entries());
     sums.squares.resize(static_cast<std::size_t>(k_));
-    const auto rows = static_cast<std::size_t>(cut_.block_rows);
-    AlignedVector<double> panel(rows * static_cast<std::size_t>(d_));
-    AlignedVector<double> r(rows * static_cast<std::size_t>(width_));
-    AlignedVector<double> scratch(precision_ == Precision::kDouble ? Entries()
-                                                                   : 2 * rows);
+    Scratch work = MakeScratch();
     const Index first = slot * cut_.blocks / cut_.slots;
     const Index last = (slot + 1) * cut_.blocks / cut_.slots;
     for (Index block = first; block < last; ++block) {
       if (stop.stop_requested()) return;
       const Index row = block * cut_.block_rows;
-      const Index count = std::min(cut_.block_rows, n_ - row);
-      a_rows_.Load(row, 0, {panel.data(), count, d_, d_});
-      std::fill(r.begin(), r.end(), 0.0);
-      LoadRightSides(row, {r.data(), count, k_, width_});
-      if (precision_ == Precision::kDouble) {
-        AddBlock(panel, count, r.data(), scratch, sums);
-      } else {
-        AddBlockTwice(panel, count, r.data(), scratch, sums);
-      }
+      const RowPanel rows =
+          LoadRows(row, std::min(cut_.block_rows, n_ - row), work);
+      LoadRightSides(row, rows.count, work);
+      AddBlock(rows, work, sums);
     }
   }
 
-  void LoadRightSides(Index row, Block<double> out) const {
+  RowPanel LoadRows(Index row, Index count, Scratch& work) const {
+    if (in_place_ != nullptr) return {in_place_->row(row), count, d_};
+    a_rows_.Load(row, 0, {work.panel.data(), count, d_, d_});
+    return {work.panel.data(), count, d_};
+  }
+
+  // b by columns, zero past the pieces.
+  void LoadRightSides(Index row, Index count, Scratch& work) const {
+    std::fill(work.r_hi.begin(), work.r_hi.end(), 0.0);
+    std::fill(work.r_lo.begin(), work.r_lo.end(), 0.0);
     Index column = 0;
     for (std::size_t p = 0; p < b_rows_.size(); ++p) {
       const ColumnSlice::Piece& piece = in_.b->pieces[p];
+      const Index columns = piece.count;
+      if (k_ == 1) {
+        b_rows_[p].Load(row, piece.first, {work.r_hi.data(), count, 1, 1});
+        return;
+      }
       b_rows_[p].Load(row, piece.first,
-                      out.Part(0, column, out.rows, piece.count));
-      column += piece.count;
-    }
-  }
-
-  // r := r - A z of the block in float64, sums += A'r.
-  void AddBlock(const AlignedVector<double>& panel, Index count, double* r,
-                AlignedVector<double>& part, Sums& sums) const {
-    const Block<const double> a{panel.data(), count, d_, d_};
-    const Block<double> right{r, count, width_, width_};
-    if (in_.z_hi != nullptr) {
-      SubtractProduct(
-          a, Block<const double>{z_hi_.data(), d_, width_, width_}, right);
-    }
-    std::fill(part.begin(), part.end(), 0.0);
-    AddProduct(Transposed(a), right, {part.data(), d_, width_, width_});
-    for (Index i = 0; i < count; ++i) {
-      for (Index c = 0; c < k_; ++c) {
-        const double x = r[i * width_ + c];
-        sums.squares[static_cast<std::size_t>(c)] += x * x;
+                      {work.b.data(), count, columns, columns});
+      for (Index c = 0; c < columns; ++c) {
+        double* to = work.r_hi.data() + (column + c) * cut_.block_rows;
+        for (Index i = 0; i < count; ++i)
+          to[i] = work.b.data()[i * columns + c];
       }
-    }
-    for (std::size_t e = 0; e < Entries(); ++e) {
-      const DoubleDouble sum = TwoSum(sums.hi[e], part[e]);
-      sums.hi[e] = sum.hi;
-      sums.lo[e] += sum.lo;
+      column += columns;
     }
   }
 
-  // The same with r and the sums in double-double, column by column.
-  void AddBlockTwice(const AlignedVector<double>& panel, Index count,
-                     const double* b, AlignedVector<double>& scratch,
-                     Sums& sums) const {
-    const RowPanel rows{panel.data(), count, d_};
-    double* r_hi = scratch.data();
-    double* r_lo = r_hi + count;
+  // r := r - A z of the block, sums += A'r.
+  void AddBlock(const RowPanel& rows, Scratch& work, Sums& sums) const {
+    const double* z = in_.z_hi == nullptr ? nullptr : z_hi_.data();
+    if (precision_ == Precision::kDouble) {
+      std::fill(work.part.begin(), work.part.end(), 0.0);
+      AddResidualBlock(rows, z, k_, work.r_hi.data(), cut_.block_rows,
+                       work.part.data());
+      for (std::size_t e = 0; e < Entries(); ++e) {
+        const DoubleDouble sum = TwoSum(sums.hi[e], work.part[e]);
+        sums.hi[e] = sum.hi;
+        sums.lo[e] += sum.lo;
+      }
+    } else {
+      AddResidualBlockTwice(rows, z, z_lo_.data(), k_,
+                            {work.r_hi.data(), work.r_lo.data()},
+                            cut_.block_rows, {sums.hi.data(), sums.lo.data()});
+    }
     for (Index c = 0; c < k_; ++c) {
-      std::fill_n(r_hi, 2 * count, 0.0);
-      if (in_.z_hi != nullptr) {
-        DotRows(rows, z_hi_.data() + c * d_, z_lo_.data() + c * d_, r_hi, r_lo);
-      }
+      const double* r = work.r_hi.data() + c * cut_.block_rows;
       double squares = 0.0;
-      for (Index i = 0; i < count; ++i) {
-        const DoubleDouble r =
-            Subtract({b[i * width_ + c], 0.0}, {r_hi[i], r_lo[i]});
-        r_hi[i] = r.hi;
-        r_lo[i] = r.lo;
-        squares += r.hi * r.hi;
-      }
-      AddRows(rows, r_hi, r_lo, sums.hi.data() + c * d_,
-              sums.lo.data() + c * d_);
+      for (Index i = 0; i < rows.count; ++i) squares += r[i] * r[i];
       sums.squares[static_cast<std::size_t>(c)] += squares;
     }
   }
@@ -209,14 +235,13 @@ class Pass {
   PassResult Result(const Sums& sums) const {
     PassResult result{Matrix<double>(d_, k_), Matrix<double>(d_, k_),
                       sums.squares};
-    const bool by_column = precision_ == Precision::kDoubleDouble;
     for (Index i = 0; i < d_; ++i) {
+      const double factor = Factor(i);
       for (Index c = 0; c < k_; ++c) {
-        const auto e =
-            static_cast<std::size_t>(by_column ? c * d_ + i : i * width_ + c);
+        const auto e = static_cast<std::size_t>(c * d_ + i);
         const DoubleDouble sum = TwoSum(sums.hi[e], sums.lo[e]);
-        result.hi(i, c) = sum.hi;
-        result.lo(i, c) = sum.lo;
+        result.hi(i, c) = sum.hi * factor;
+        result.lo(i, c) = sum.lo * factor;
       }
     }
     return result;
@@ -225,13 +250,12 @@ class Pass {
   const PassInput& in_;
   Precision precision_;
   Index n_, d_, k_;
-  Index width_;  // k and columns of zeros
   Cut cut_;
+  const MatrixView<double>* in_place_;  // null: rows are copied
   RowLoader a_rows_;
   std::vector<RowLoader> b_rows_;  // one a piece
   std::vector<Sums> slots_;
-  // float64: d x width_; double-double: columns one after the other.
-  AlignedVector<double> z_hi_, z_lo_;
+  AlignedVector<double> z_hi_, z_lo_;  // columns one after the other
 };
 
 }  // namespace
@@ -257,9 +281,8 @@ absl::StatusOr<PassResult> ResidualPass(const PassInput& input,
 
 double BytesOfPass(Index n, Index d, Index k, int workers) {
   const Cut cut = CutOf(n, d);
-  const Index width = PaddedColumns(k);
-  const auto entries = static_cast<double>(d * width);
-  const auto panel = static_cast<double>(cut.block_rows * (d + width + 2));
+  const auto entries = static_cast<double>(d * k);
+  const auto panel = static_cast<double>(cut.block_rows * (d + 3 * k + 2));
   return 8.0 * (2.0 * static_cast<double>(cut.slots) * entries + 6.0 * entries +
                 workers * (panel + entries));
 }

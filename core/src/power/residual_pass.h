@@ -7,9 +7,8 @@
 // METHOD  Rows are cut into blocks and at most 64 slots by n and d alone;
 //   every slot sums its blocks in order, with compensation, and slots are added
 //   by a fixed tree: the same bits for any number of threads. Products are
-//   those of linalg/column_products.h, in double-double of
-//   double_double_rows.h, and the cut does not look at k: a column has the bits
-//   that it has alone.
+//   those of power/pass_kernels.h, which read a block once, and the cut does
+//   not look at k: a column has the bits that it has alone.
 //
 // SOURCE  NUMERICS N1 ("one pass"), N2 (level residuals).
 #pragma once
