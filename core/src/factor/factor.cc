@@ -20,6 +20,8 @@ namespace {
 
 // Up to here the R of a Gram is near enough to be repaired: N4.
 constexpr double kRepairConditionMax = 5e7;
+// Up to here that of a sketch is: N1.
+constexpr double kSketchConditionMax = 1e14;
 
 // Bytes for lists, strings and alignment, whatever the shape.
 constexpr double kSmallThings = 65536.0;
@@ -182,9 +184,27 @@ absl::Status FactorByQr(const ScaledProblem& problem,
 }
 
 bool GramIsTried(Index n, Index d, const FactorOptions& options) {
+  if (options.skip_gram) return false;
   // Fewer rows than columns: a Gram is singular.
   return options.method.value_or(FactorMethod::kGram) == FactorMethod::kGram &&
          (n >= d || options.ridge > 0.0);
+}
+
+// The step between Gram and QR: an R0 that somebody else has, repaired.
+absl::StatusOr<bool> TryOtherwise(const ScaledProblem& problem,
+                                  const FactorOptions& options,
+                                  const ComputeContext& context,
+                                  Factor& factor) {
+  if (!options.otherwise) return false;
+  absl::StatusOr<std::optional<Factor>> made = options.otherwise(factor.scales);
+  if (!made.ok()) return made.status();
+  if (!made->has_value() || (*made)->rank < problem.d() ||
+      (*made)->condition > kSketchConditionMax ||
+      (*made)->scales.exponents != factor.scales.exponents) {
+    return false;
+  }
+  factor = **std::move(made);
+  return Repair(problem, context, factor);
 }
 
 // The ladder. `gram`: A'A of the scaled matrix where it is there already.
@@ -204,6 +224,12 @@ absl::StatusOr<Factor> Climb(const AnyMatrixView& a, const ColumnScales& scales,
     }
     const absl::StatusOr<bool> good =
         TryGram(problem, *std::move(gram), options, context, factor);
+    if (!good.ok()) return good.status();
+    if (*good) return factor;
+  }
+  if (!options.method.has_value()) {
+    const absl::StatusOr<bool> good =
+        TryOtherwise(problem, options, context, factor);
     if (!good.ok()) return good.status();
     if (*good) return factor;
   }

@@ -12,6 +12,7 @@
 // SOURCE  NUMERICS N1, N4 (guard). Higham, Accuracy and Stability, ch. 10, 19.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,7 +31,8 @@ enum class FactorMethod {
   kGram,  // Gram and Cholesky
   kQr,    // blocked tall-skinny Householder QR
   kSvd,   // QR, with singular values and vectors
-  // chol(X'X) R0, X = A R0^-1, where R0 is of a Gram. As good as kQr.
+  // chol(X'X) R0, X = A R0^-1, where R0 is of a Gram or a sketch. As good as
+  // kQr.
   kRepaired,
 };
 
@@ -64,24 +66,6 @@ absl::StatusOr<ColumnScales> ScanColumns(const AnyMatrixView& a,
 void LoadScaledRows(const AnyMatrixView& a, Index first, Index count,
                     const std::vector<int>& exponents, double* out);
 
-struct FactorOptions {
-  // kGram: a Gram, whatever its error, unless Cholesky fails (then QR). kQr, or
-  // kSvd: QR with singular values and vectors.
-  // Unset: Gram where its certified error f of N4 gives delta <= delta_max.
-  std::optional<FactorMethod> method = std::nullopt;
-  // Largest delta (N4) at which a Gram is kept. Universal sets: 1e-3.
-  double delta_max = 1e-3;
-  // Largest condition number of the scaled R at which a Gram is kept. Power
-  // regressions refine with the true A: 1e7 (N1). Then f and delta may say
-  // nothing; a Gram whose smallest eigenvalues are noise is refused all the
-  // same. Unset: delta_max decides.
-  std::optional<double> gram_condition_max = std::nullopt;
-  // Only where `method` is unset or kGram.
-  FactorGrade grade = FactorGrade::kLadder;
-  // l: R of [A; sqrt(l) I], l in the units of the unscaled A'A.
-  double ridge = 0.0;
-};
-
 struct Factor {
   // Those of the matrix; with a ridge that of sqrt(l) where it is longer than
   // the column, or all there is. Everything below belongs to these.
@@ -112,6 +96,31 @@ struct Factor {
   // Of R^-1, an upper bound: R^-1 formed, its rounding included. Infinite when
   // rank < d.
   double inverse_frobenius_norm = 0.0;
+};
+
+struct FactorOptions {
+  // kGram: a Gram, whatever its error, unless Cholesky fails (then QR). kQr, or
+  // kSvd: QR with singular values and vectors.
+  // Unset: Gram where its certified error f of N4 gives delta <= delta_max.
+  std::optional<FactorMethod> method = std::nullopt;
+  // Largest delta (N4) at which a Gram is kept. Universal sets: 1e-3.
+  double delta_max = 1e-3;
+  // Largest condition number of the scaled R at which a Gram is kept. Power
+  // regressions refine with the true A: 1e7 (N1). Then f and delta may say
+  // nothing; a Gram whose smallest eigenvalues are noise is refused all the
+  // same. Unset: delta_max decides.
+  std::optional<double> gram_condition_max = std::nullopt;
+  // Only where `method` is unset or kGram.
+  FactorGrade grade = FactorGrade::kLadder;
+  // Where the Gram is refused: an R0 of another kind (of a sketch), which is
+  // repaired (kRepaired) up to kappa 1e14; else, and where there is none,
+  // Householder. Its scales are those it is given.
+  std::function<absl::StatusOr<std::optional<Factor>>(const ColumnScales&)>
+      otherwise = nullptr;
+  // The Gram would be refused (a guess): not tried.
+  bool skip_gram = false;
+  // l: R of [A; sqrt(l) I], l in the units of the unscaled A'A.
+  double ridge = 0.0;
 };
 
 // SHAPES   a: n x d. COST 2 n d^2 flops (QR: 4 n d^2; repair: 6 n d^2). RANDOM

@@ -48,7 +48,7 @@ class Certifier {
          ++level) {
       ScaleRows(problem_.a.exponents, -2, e);
       AddTo(levels_.rho[static_cast<std::size_t>(level)], e);
-      absl::Status done = problem_.solver.Solve(e.hi, context_);
+      absl::Status done = problem_.solver.Estimate(e.hi, context_);
       if (!done.ok()) return done;
     }
     return e;
@@ -155,7 +155,7 @@ absl::StatusOr<Norms> MeasureNorms(const PowerProblem& problem,
     if (!residual.ok()) return residual.status();
     norms.residual = *std::move(residual);
     ScaledBlock deviation = levels.rho.front();
-    absl::Status done = problem.solver.Solve(deviation.hi, context);
+    absl::Status done = problem.solver.Estimate(deviation.hi, context);
     if (!done.ok()) return done;
     AddTo(sr, deviation);
     done = problem.solver.MultiplyRoot(deviation.hi, context);

@@ -151,6 +151,25 @@ absl::Status GramSolver::Solve(Matrix<double>& block,
   return Product(BlockOf(scaled_basis_), t, block, context);
 }
 
+absl::Status GramSolver::Correct(const std::vector<double>& /*sizes*/,
+                                 Matrix<double>& block,
+                                 const ComputeContext& context) const {
+  return Solve(block, context);
+}
+
+absl::Status GramSolver::Estimate(Matrix<double>& block,
+                                  const ComputeContext& context) const {
+  return Solve(block, context);
+}
+
+double GramSolver::rounding() const {
+  return kUnitRoundoff * std::max(1.0, factor_->condition);
+}
+
+std::vector<double> GramSolver::Lengths(const Matrix<double>& block) const {
+  return NormsOfColumns(block);
+}
+
 absl::Status GramSolver::MultiplyRoot(Matrix<double>& block,
                                       const ComputeContext& context) const {
   Matrix<double> product;

@@ -12,6 +12,9 @@
 // SOURCE  NUMERICS N1 (ladder, 4).
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "factor/factor.h"
 #include "linalg/block.h"
@@ -48,6 +51,20 @@ class GramSolver {
   // w -> z. COST 2 d^2 k.
   virtual absl::Status Solve(Matrix<double>& block,
                              const ComputeContext& context) const;
+  // The same for the next correction of a z: G^-1 residual, no more of it than
+  // float64 keeps beside `sizes`, |z| of every column.
+  virtual absl::Status Correct(const std::vector<double>& sizes,
+                               Matrix<double>& block,
+                               const ComputeContext& context) const;
+  // The same for errors that are only told to their first digit.
+  virtual absl::Status Estimate(Matrix<double>& block,
+                                const ComputeContext& context) const;
+  // What tells whether corrections halve: |z| of every column; without an R of
+  // A about |A_s z|, since only that is known to shrink.
+  virtual std::vector<double> Lengths(const Matrix<double>& block) const;
+  // What rounding leaves of a z refined in float64, of its Lengths: A z is
+  // rounded at u ||A|| |z|, which G^-1 A' magnifies to u kappa.
+  virtual double rounding() const;
   // z -> R z, and z -> G z = R'(R z). Of R z only the length is asked:
   // a solver without an R of A returns another vector as long as A_s z.
   virtual absl::Status MultiplyRoot(Matrix<double>& block,

@@ -18,23 +18,6 @@ constexpr double kHalving = 0.5;
 // (b along v_1); when larger, G^-1 does not contract at all.
 constexpr double kFirstCorrection = 2.0;
 
-std::vector<double> ColumnSquares(const Matrix<double>& block) {
-  std::vector<double> squares(static_cast<std::size_t>(block.cols()), 0.0);
-  for (Index i = 0; i < block.rows(); ++i) {
-    for (Index c = 0; c < block.cols(); ++c) {
-      const double x = block(i, c);
-      squares[static_cast<std::size_t>(c)] += x * x;
-    }
-  }
-  return squares;
-}
-
-std::vector<double> ColumnNorms(const Matrix<double>& block) {
-  std::vector<double> squares = ColumnSquares(block);
-  for (double& square : squares) square = std::sqrt(square);
-  return squares;
-}
-
 DoubleDouble At(const ScaledBlock& block, Index i, Index c) {
   return {block.hi(i, c), block.has_low() ? block.lo(i, c) : 0.0};
 }
@@ -180,7 +163,7 @@ absl::StatusOr<ScaledBlock> StartingBlock(const PowerProblem& problem,
     levels.r_squares = levels.b_squares;
   } else {
     LoadColumns(problem.b, start.hi);
-    levels.b_squares = ColumnSquares(start.hi);
+    levels.b_squares = SquaresOfColumns(start.hi);
   }
   const std::vector<int> exponents = problem.b.Exponents();
   start.exponents.assign(exponents.begin(), exponents.end());
@@ -204,22 +187,23 @@ absl::Status SolveLevel(const PowerProblem& problem, int level,
   if (!first.ok()) return first.status();
   ScaledBlock& z = levels.z[static_cast<std::size_t>(level)];
   z = *std::move(first);
-  Progress progress(ColumnNorms(z.hi));
+  Progress progress(problem.solver.Lengths(z.hi));
   while (progress.any()) {
     absl::StatusOr<Matrix<double>> delta =
         Residual(problem, level, w, Precision::kDouble, levels, context);
     if (!delta.ok()) return delta.status();
-    absl::Status done = problem.solver.Solve(*delta, context);
+    const std::vector<double> sizes = NormsOfColumns(z.hi);
+    absl::Status done = problem.solver.Correct(sizes, *delta, context);
     if (!done.ok()) return done;
-    const std::vector<double> norms = ColumnNorms(*delta);
-    const std::vector<double> sizes = ColumnNorms(z.hi);
+    const std::vector<double> norms = problem.solver.Lengths(*delta);
     std::vector<bool> apply(norms.size(), false);
     std::vector<bool> more(norms.size(), false);
     for (std::size_t c = 0; c < norms.size(); ++c) {
       apply[c] = progress.active[c] && progress.Halves(c, norms[c]);
       // The next correction would be smaller by the same factor.
       const double next = norms[c] * (norms[c] / progress.previous[c]);
-      more[c] = apply[c] && next > 0.25 * kUnitRoundoff * sizes[c];
+      more[c] =
+          apply[c] && next > 0.25 * problem.solver.rounding() * sizes[c];
     }
     if (progress.corrections == problem.refinements_max) {
       for (std::size_t c = 0; c < norms.size(); ++c) {
@@ -259,7 +243,7 @@ absl::Status PolishLevel(const PowerProblem& problem, int level,
   const ScaledBlock w = RightSideOfLevel(problem, level, start, levels);
   Align(w, z);
   z.lo = Matrix<double>(z.rows(), z.cols());
-  Progress progress(ColumnNorms(z.hi));
+  Progress progress(problem.solver.Lengths(z.hi));
   for (std::size_t c = 0; c < goal.columns.size(); ++c) {
     progress.active[c] = progress.active[c] && goal.columns[c];
   }
@@ -269,8 +253,8 @@ absl::Status PolishLevel(const PowerProblem& problem, int level,
     Matrix<double> delta = levels.rho[static_cast<std::size_t>(level)].hi;
     done = problem.solver.Solve(delta, context);
     if (!done.ok()) return done;
-    const std::vector<double> norms = ColumnNorms(delta);
-    const std::vector<double> sizes = ColumnNorms(z.hi);
+    const std::vector<double> norms = problem.solver.Lengths(delta);
+    const std::vector<double> sizes = problem.solver.Lengths(z.hi);
     for (std::size_t c = 0; c < norms.size(); ++c) {
       progress.active[c] = progress.active[c] &&
                            norms[c] > goal.correction * sizes[c] &&

@@ -4,10 +4,9 @@
 #include <utility>
 #include <variant>
 
-#include "power/iterated_gram.h"
 #include "power/largest_singular_value.h"
 #include "power/matrix_exponential.h"
-#include "published/sketched_triangle.h"
+#include "power/power_ladder.h"
 #include "sparse/csr_factor.h"
 #include "sparse/csr_scan.h"
 
@@ -17,51 +16,45 @@ namespace {
 // Condition number up to which refinement with the true A repairs a Gram: N1.
 constexpr double kGramConditionMax = 1e7;
 
-// `asked`: the method of the regression. Where the family wants the grade of a
-// QR, sparse A have a cheaper way to it.
-absl::StatusOr<Factor> FactorOf(const DenseOrCsr& a, const ColumnScales& scales,
-                                FactorOptions options,
-                                std::optional<PowerMethod> asked,
-                                const ComputeContext& context) {
-  if (const auto* const csr = std::get_if<AnyCsrView>(&a)) {
-    if (options.method == FactorMethod::kQr && asked != PowerMethod::kQr) {
-      options.method.reset();
-      options.grade = FactorGrade::kQr;
-    }
-    return FactorCsr(*csr, scales, options, context);
+// Where the family wants the grade of a QR, sparse A have a cheaper way to it.
+absl::StatusOr<LadderStep> StepOf(const DenseOrCsr& a,
+                                  const ColumnScales& scales,
+                                  FactorOptions factor_options,
+                                  const PowerRegressionOptions& options,
+                                  const ComputeContext& context) {
+  if (options.method == PowerMethod::kSketch &&
+      options.family != PowerFamily::kMatrixExponential) {
+    auto sketch = SketchStep(a, scales, options, context);
+    if (!sketch.ok()) return sketch.status();
+    if (sketch->has_value()) return **std::move(sketch);
+    // No place for a sketch.
+    factor_options.method = FactorMethod::kQr;
   }
-  return FactorMatrix(std::get<AnyMatrixView>(a), scales, options, context);
-}
-
-// R0 of a sketch; nothing where that is not of full rank: the ladder then finds
-// the row space.
-absl::StatusOr<bool> FactorBySketch(const DenseOrCsr& a,
-                                    const ColumnScales& scales,
-                                    const PowerRegressionOptions& options,
-                                    const ComputeContext& context,
-                                    PowerFactor& made) {
-  absl::StatusOr<SketchedTriangle> sketched =
-      SketchTriangle(a, scales, SketchFor(a, options.sketch, options.seed),
-                     options.ridge, context);
-  if (!sketched.ok()) return sketched.status();
-  if (sketched->factor.rank < Cols(a)) return false;
-  made.factor = std::move(sketched->factor);
-  made.ridge_diagonal = std::move(sketched->ridge_diagonal);
-  made.sketched = true;
-  const ScaledMatrix scaled{a, made.factor.scales.exponents};
-  const absl::StatusOr<double> norm = Log2LargestSingularValue(
-      made.factor, IteratedGramSolver(scaled, made.ridge_diagonal, made.factor),
-      context);
-  if (!norm.ok()) return norm.status();
-  made.log2_norm = *norm;
-  return true;
+  absl::StatusOr<Factor> factor;
+  if (const auto* const csr = std::get_if<AnyCsrView>(&a)) {
+    if (factor_options.method == FactorMethod::kQr &&
+        options.method != PowerMethod::kQr) {
+      factor_options.method.reset();
+      factor_options.grade = FactorGrade::kQr;
+    }
+    factor = FactorCsr(*csr, scales, factor_options, context);
+  } else {
+    const AnyMatrixView& dense = std::get<AnyMatrixView>(a);
+    if (!factor_options.method) {
+      return ClimbPowerLadder(dense, scales, factor_options, options, context);
+    }
+    factor = FactorMatrix(dense, scales, factor_options, context);
+  }
+  if (!factor.ok()) return factor.status();
+  return LadderStep{.factor = *std::move(factor)};
 }
 
 // What solves even powers without A, where R is good enough for it.
 absl::Status AddSpectral(const DenseOrCsr& a, const ComputeContext& context,
                          PowerFactor& made) {
   made.spectral_tried = true;
-  if (made.factor.method == FactorMethod::kGram) return absl::OkStatus();
+  if (made.factor.method == FactorMethod::kGram || made.preconditioner)
+    return absl::OkStatus();
   absl::StatusOr<std::optional<SpectralFactor>> spectral =
       MakeSpectralFactor({a, made.factor.scales.exponents}, made.factor,
                          made.ridge_diagonal, context);
@@ -126,22 +119,18 @@ absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
   made->sketch = options.sketch;
   made->seed = options.seed;
   const bool exponential = options.family == PowerFamily::kMatrixExponential;
-  if (!exponential && options.method == PowerMethod::kSketch) {
-    const absl::StatusOr<bool> found =
-        FactorBySketch(a, scales, options, context, *made);
-    if (!found.ok()) return found.status();
-    if (*found) return made;
-  }
-  absl::StatusOr<Factor> factor = FactorOf(
+  absl::StatusOr<LadderStep> step = StepOf(
       a, scales,
       {.method = exponential ? FactorMethodOfExponential(scales, options.method)
                              : FactorMethodOf(options.method),
        .gram_condition_max = kGramConditionMax,
        .grade = exponential || options.method ? FactorGrade::kLadder : grade,
        .ridge = options.ridge},
-      options.method, context);
-  if (!factor.ok()) return factor.status();
-  made->factor = *std::move(factor);
+      options, context);
+  if (!step.ok()) return step.status();
+  made->factor = std::move(step->factor);
+  made->sketched = step->sketched;
+  made->preconditioner = step->preconditioner;
   if (exponential) {
     absl::StatusOr<ExponentialBasis> basis =
         MakeExponentialBasis(made->factor, Rows(a), context);

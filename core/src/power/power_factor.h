@@ -26,8 +26,8 @@ struct ExponentialBasis {
 
 struct PowerFactor {
   Factor factor;
-  // Powers, but for `sketched`: then A is needed (power/iterated_gram.h). Keeps
-  // a pointer to `factor`: a PowerFactor never moves.
+  // Powers; where R is a preconditioner, estimates only. Keeps a pointer to
+  // `factor`: a PowerFactor never moves.
   std::optional<GramSolver> solver;
   // kMatrixExponential.
   std::optional<ExponentialBasis> exponential;
@@ -43,6 +43,8 @@ struct PowerFactor {
   // Whether `factor` is that of a sketch: then the two below have part in its
   // bits, and its rank and condition are those of A with high probability.
   bool sketched = false;
+  // R is that of the sketch: SketchedSolver needs A for every solve.
+  bool preconditioner = false;
   SketchOptions sketch;
   Seed seed;
 

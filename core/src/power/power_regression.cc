@@ -7,6 +7,7 @@
 #include "linalg/svd.h"
 #include "power/phase_progress.h"
 #include "power/power_factor.h"
+#include "power/power_ladder.h"
 #include "power/power_shape.h"
 #include "power/series.h"
 #include "power/together.h"
@@ -56,6 +57,7 @@ Cost CostOfPowerRegression(const PowerShape& shape,
   const bool exponential = options.family == PowerFamily::kMatrixExponential;
   const double levels = exponential ? 1.0 : options.exponent + 1.0;
   Cost cost = CostOfFactor(shape, options, workers);
+  cost += CostOfSketchStep(shape, options, workers);
   // One more SVD (minimum norm, exponential) with its operands.
   cost.bytes += CostOfRightSvd(d).bytes + 48.0 * real(d) * real(d);
   cost.flops += 2.0 * CostOfRightSvd(d).flops;

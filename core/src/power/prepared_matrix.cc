@@ -5,8 +5,9 @@
 #include "linalg/svd.h"
 #include "power/phase_progress.h"
 #include "power/power_factor.h"
-#include "power/spectral_factor.h"
+#include "power/power_ladder.h"
 #include "power/power_shape.h"
+#include "power/spectral_factor.h"
 #include "power/together.h"
 
 namespace steelyard {
@@ -77,6 +78,7 @@ Cost CostOfPreparing(const PowerShape& shape,
                      const PowerRegressionOptions& options, int workers) {
   const auto d = static_cast<double>(shape.d);
   Cost cost = CostOfFactor(shape, options, workers);
+  cost += CostOfSketchStep(shape, options, workers);
   // One more SVD (minimum norm, exponential) with its operands, and what is
   // kept of it.
   cost += CostOfRightSvd(shape.d);

@@ -92,4 +92,21 @@ std::vector<double> Log2Norms(const ScaledBlock& block) {
   return norms;
 }
 
+std::vector<double> SquaresOfColumns(const Matrix<double>& block) {
+  std::vector<double> squares(static_cast<std::size_t>(block.cols()), 0.0);
+  for (Index i = 0; i < block.rows(); ++i) {
+    for (Index c = 0; c < block.cols(); ++c) {
+      const double x = block(i, c);
+      squares[static_cast<std::size_t>(c)] += x * x;
+    }
+  }
+  return squares;
+}
+
+std::vector<double> NormsOfColumns(const Matrix<double>& block) {
+  std::vector<double> squares = SquaresOfColumns(block);
+  for (double& square : squares) square = std::sqrt(square);
+  return squares;
+}
+
 }  // namespace steelyard

@@ -37,6 +37,10 @@ void ScaleRows(const std::vector<int>& row_exponents, int times,
 // a += b, both as they are (no low parts). The sum takes the larger exponent.
 void AddTo(const ScaledBlock& b, ScaledBlock& a);
 
+// Sums of squares and Euclidean norms of the columns, in row order.
+std::vector<double> SquaresOfColumns(const Matrix<double>& block);
+std::vector<double> NormsOfColumns(const Matrix<double>& block);
+
 // log2 of the Euclidean norm of each column; -infinity for a zero column.
 std::vector<double> Log2Norms(const ScaledBlock& block);
 

@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "power/answer.h"
-#include "power/iterated_gram.h"
 #include "power/matrix_exponential.h"
+#include "power/sketched_least_squares.h"
 #include "power/slice_solver.h"
 #include "power/spectral_solver.h"
 #include "power/termination.h"
@@ -118,7 +118,7 @@ class PowersTogether {
         progress_(progress),
         context_(context),
         by_levels_(callers.size(), 0) {
-    if (factor.sketched) {
+    if (factor.preconditioner) {
       iterated_.emplace(a_, factor.ridge_diagonal, factor.factor);
     }
     for (const Caller& caller : callers) {
@@ -308,9 +308,9 @@ class PowersTogether {
   const PowerRegressionOptions& options_;
   PhaseProgress& progress_;
   const ComputeContext& context_;
-  std::optional<IteratedGramSolver> iterated_;  // of a sketched factor
-  std::vector<PowerAnswer> answers_;            // one a caller
-  std::vector<Index> by_levels_;                // columns of each
+  std::optional<SketchedSolver> iterated_;  // R is a preconditioner
+  std::vector<PowerAnswer> answers_;        // one a caller
+  std::vector<Index> by_levels_;            // columns of each
 };
 
 }  // namespace
