@@ -12,7 +12,8 @@ Cost CostOfFactor(const PowerShape& shape,
                   const PowerRegressionOptions& options, int workers);
 
 // What kSketch adds to the levels of shape.k columns, `slice` at a time: the
-// iteration of every solve (sketched_least_squares.h). Nothing for other methods.
+// iteration of every solve (sketched_least_squares.h). Nothing for other
+// methods.
 Cost CostOfIteration(const PowerShape& shape,
                      const PowerRegressionOptions& options, Index slice);
 
