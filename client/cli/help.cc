@@ -140,7 +140,8 @@ const char* JsonKeysOf(const std::string& command) {
            "chunk_bytes_max, memory_budget_bytes, memory_reserved_bytes,\n"
            "columns_max, heads_max, right_hand_sides_max, exponent_max,\n"
            "set_memory_bytes, set_memory_reserved_bytes, streams_max,\n"
-           "factor_memory_bytes, factor_memory_reserved_bytes.\n";
+           "stores_matrices, matrix_memory_bytes, factor_memory_bytes,\n"
+           "factor_memory_reserved_bytes.\n";
   }
   return "status (SERVING, NOT_SERVING, UNKNOWN), service.\n";
 }

@@ -38,6 +38,10 @@ void PrintInfo(const client::ServerInfo& info, const std::string& address,
   line("memory of sets",
        absl::StrCat(BriefBytes(info.set_memory_bytes), ", ",
                     BriefBytes(info.set_memory_reserved_bytes), " in use"));
+  line("stored matrices",
+       info.stores_matrices ? absl::StrCat("yes, in memory up to ",
+                                           BriefBytes(info.matrix_memory_bytes))
+                            : "no; see the server's --matrix-directory");
   line("memory of factors",
        absl::StrCat(BriefBytes(info.factor_memory_bytes), ", ",
                     BriefBytes(info.factor_memory_reserved_bytes), " in use"));
@@ -78,6 +82,8 @@ ExitCode RunInfo(const Arguments& arguments, const Console& console) {
       {"heads_max", info->heads_max},
       {"right_hand_sides_max", info->right_hand_sides_max},
       {"exponent_max", info->exponent_max},
+      {"stores_matrices", info->stores_matrices},
+      {"matrix_memory_bytes", info->matrix_memory_bytes},
       {"factor_memory_bytes", info->factor_memory_bytes},
       {"factor_memory_reserved_bytes", info->factor_memory_reserved_bytes},
       {"set_memory_bytes", info->set_memory_bytes},

@@ -19,6 +19,8 @@ ServerInfo FromProto(const v1::ServerInfo& wire) {
   info.set_memory_bytes = wire.set_memory_bytes();
   info.set_memory_reserved_bytes = wire.set_memory_reserved_bytes();
   info.streams_max = wire.streams_max();
+  info.stores_matrices = wire.stores_matrices();
+  info.matrix_memory_bytes = wire.matrix_memory_bytes();
   info.factor_memory_bytes = wire.factor_memory_bytes();
   info.factor_memory_reserved_bytes = wire.factor_memory_reserved_bytes();
   return info;

@@ -18,6 +18,7 @@ std::string Describe(const ServerInfo& info) {
       << info.heads_max << " " << info.right_hand_sides_max << " "
       << info.exponent_max << " " << info.set_memory_bytes << " "
       << info.set_memory_reserved_bytes << " " << info.streams_max << " "
+      << info.stores_matrices << " " << info.matrix_memory_bytes << " "
       << info.factor_memory_bytes << " " << info.factor_memory_reserved_bytes;
   return out.str();
 }
@@ -35,7 +36,7 @@ TEST(ServerInfoCodecTest, EveryFieldIsRead) {
   // FillEveryField sets the field of number n to n.
   EXPECT_EQ(Describe(FromProto(wire)),
             "text 1 2 text 3 text 4 5 6 7 8 9 10 11 12 13 14 15 "
-            "20 21");
+            "1 17 20 21");
 }
 
 TEST(ServerInfoCodecTest, ServingStatusesHaveTheNumbersOfTheHealthProtocol) {

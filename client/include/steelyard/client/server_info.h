@@ -16,10 +16,11 @@ struct ServerInfo {
   std::int64_t request_bytes_max = 0;
   std::int64_t chunk_bytes_max = 0;
   std::int64_t memory_budget_bytes = 0;
-  std::int64_t memory_reserved_bytes = 0;  // Now.
+  std::int64_t memory_reserved_bytes = 0;      // Now.
   std::int64_t set_memory_bytes = 0;           // Of stored universal sets.
   std::int64_t set_memory_reserved_bytes = 0;  // Now.
-  std::int64_t factor_memory_bytes = 0;  // Of factors of stored matrices.
+  std::int64_t matrix_memory_bytes = 0;        // Larger matrices stay in files.
+  std::int64_t factor_memory_bytes = 0;        // Of factors of stored matrices.
   std::int64_t factor_memory_reserved_bytes = 0;  // Now.
 
   // Limits. Counts.
@@ -27,7 +28,9 @@ struct ServerInfo {
   std::int64_t heads_max = 0;
   std::int64_t right_hand_sides_max = 0;
   std::int32_t exponent_max = 0;
-  std::int64_t streams_max = 0;  // Of keys or states, at once.
+  std::int64_t streams_max = 0;  // Of keys, states or matrices, at once.
+
+  bool stores_matrices = false;  // UploadMatrix is possible.
 };
 
 // Of grpc.health.v1.
