@@ -220,7 +220,7 @@ std::vector<Option> PlacesAndThreads() {
   };
 }
 
-std::vector<Option> MemoryAndQueue() {
+std::vector<Option> MemoryBudgets() {
   return {
       BytesOption(
           "memory-budget",
@@ -249,9 +249,14 @@ std::vector<Option> MemoryAndQueue() {
           [](ServerConfig& c) -> std::int64_t& { return c.matrix_memory; },
           {0, 64 * kTiB},
           "Memory for stored matrices that are in use or were used last, "
-          "beside "
-          "--memory-budget; what does not fit is mapped from its file. 0: an "
+          "beside --memory-budget; what does not fit is mapped from its file. "
+          "0: an "
           "eighth of the cgroup's memory limit or of the machine's memory."),
+  };
+}
+
+std::vector<Option> StreamsAndQueue() {
+  return {
       DurationOption(
           "upload-ttl",
           [](ServerConfig& c) -> absl::Duration& { return c.upload_ttl; },
@@ -331,7 +336,8 @@ std::vector<Option> RequestLimits() {
 const std::vector<Option>& Options() {
   static const auto* const options = [] {
     auto* all = new std::vector<Option>(PlacesAndThreads());
-    for (std::vector<Option> more : {MemoryAndQueue(), RequestLimits()}) {
+    for (std::vector<Option> more :
+         {MemoryBudgets(), StreamsAndQueue(), RequestLimits()}) {
       all->insert(all->end(), std::make_move_iterator(more.begin()),
                   std::make_move_iterator(more.end()));
     }

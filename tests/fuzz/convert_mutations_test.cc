@@ -135,7 +135,7 @@ TEST(ConvertMutationsTest, SolvePower) {
         return SolveProblemFromProto(request, kLimits);
       },
       [](const SolveProblem& problem) {
-        return SumOf(problem.a()) + SumOf(problem.b());
+        return SumOf(*problem.a().dense()) + SumOf(problem.b());
       }));
 }
 
@@ -146,7 +146,7 @@ TEST(ConvertMutationsTest, SolveKernel) {
         return SolveProblemFromProto(request, kLimits);
       },
       [](const SolveProblem& problem) {
-        return SumOf(problem.a()) + SumOf(problem.b());
+        return SumOf(*problem.a().dense()) + SumOf(problem.b());
       }));
 }
 

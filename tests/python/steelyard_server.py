@@ -61,7 +61,7 @@ class Server:
     with open(self._log_path, 'wb') as log:
       self._process = subprocess.Popen([
           environment('STEELYARD_SERVER'), '--listen=127.0.0.1:0',
-          f'--port-file={port_file}'
+          f'--port-file={port_file}', f'--matrix-directory={folder}/matrices'
       ], stdout=log, stderr=log)
     end = time.monotonic() + START_SECONDS_MAX
     while not port_file.exists() or not port_file.read_text().endswith('\n'):

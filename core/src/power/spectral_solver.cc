@@ -142,6 +142,22 @@ SpectralPower::Answer SpectralPower::Solve(
     }
   }
   AddProduct(Transposed(v), BlockOf(scaled), BlockOf(x));
+  AddErrors(t, x, sums);
+  Answer answer{.x = Matrix<double>(d_, k)};
+  const int shift = -2 * exponent_ * spectral_.shift;
+  for (const int exponent : exponents) {
+    answer.exponents.push_back(exponent + shift);
+  }
+  for (Index i = 0; i < d_; ++i) std::copy_n(x.row(i), k, answer.x.row(i));
+  for (Index c = 0; c < k; ++c) Judge(sums, c, answer);
+  return answer;
+}
+
+// What is known of the error of x = V S^-2j t, and its residual in the basis V.
+void SpectralPower::AddErrors(const Matrix<double>& t, const Matrix<double>& x,
+                              Sums& sums) const {
+  const Index width = t.cols();
+  const auto v = BlockOf(spectral_.v_transposed);
   // C t where it is known
   Matrix<double> error(d_, width);
   AddProduct(BlockOf(below_), BlockOf(t),
@@ -162,14 +178,6 @@ SpectralPower::Answer SpectralPower::Solve(
       sums.x[c] += x(p, c) * x(p, c);
     }
   }
-  Answer answer{.x = Matrix<double>(d_, k)};
-  const int shift = -2 * exponent_ * spectral_.shift;
-  for (const int exponent : exponents) {
-    answer.exponents.push_back(exponent + shift);
-  }
-  for (Index i = 0; i < d_; ++i) std::copy_n(x.row(i), k, answer.x.row(i));
-  for (Index c = 0; c < k; ++c) Judge(sums, c, answer);
-  return answer;
 }
 
 void SpectralPower::FormLastRows(const Matrix<double>& b,

@@ -50,6 +50,8 @@ class SpectralPower {
   struct Sums;
 
   void FormLastRows(const Matrix<double>& b, Matrix<double>& t) const;
+  void AddErrors(const Matrix<double>& t, const Matrix<double>& x,
+                 Sums& sums) const;
   void Judge(const Sums& sums, Index c, Answer& answer) const;
 
   const SpectralFactor& spectral_;

@@ -93,57 +93,66 @@ inline std::vector<RequestCase> MethodCases() {
   };
 }
 
-inline std::vector<RequestCase> SparseCases() {
-  const auto csr = [](const std::string& name, const auto& mutate,
-                      const Refusal& refusal) {
-    return Refused(
-        "sparse " + name, ValidSparseRequest(),
-        [&](auto* request) { mutate(request->mutable_a()->mutable_csr()); },
-        refusal);
-  };
-  // Entry `at` of an array becomes `value`.
-  const auto put = [](std::string* array, std::size_t at, auto value) {
-    std::memcpy(array->data() + at * sizeof(value), &value, sizeof(value));
-  };
+// `mutate` of the sparse matrix of a request.
+template <typename Mutate>
+RequestCase SparseRefused(const std::string& name, const Mutate& mutate,
+                          const Refusal& refusal) {
+  return Refused(
+      "sparse " + name, ValidSparseRequest(),
+      [&](auto* request) { mutate(request->mutable_a()->mutable_csr()); },
+      refusal);
+}
+
+// Entry `at` of an array becomes `value`.
+template <typename Number>
+void Put(std::string* array, std::size_t at, Number value) {
+  std::memcpy(array->data() + at * sizeof(value), &value, sizeof(value));
+}
+
+// What offsets and columns say.
+inline std::vector<RequestCase> SparseStructureCases() {
   using Int = std::int32_t;
+  using Long = std::int64_t;
+  const auto offset = [](const std::string& name, std::size_t at, Long value,
+                         const char* field) {
+    return DecidedByCore(SparseRefused(
+        name, [&](auto* m) { Put(m->mutable_row_offsets(), at, value); },
+        {"WRONG_SHAPE", field, "a.csr.row_offsets"}));
+  };
+  const auto column = [](const std::string& name, std::size_t at, Int value,
+                         const char* field) {
+    return DecidedByCore(SparseRefused(
+        name, [&](auto* m) { Put(m->mutable_column_indices(), at, value); },
+        {"WRONG_SHAPE", field, "a.csr.column_indices"}));
+  };
   return {
-      csr("without offsets", [](auto* m) { m->clear_row_offsets(); },
-          {"WRONG_SIZE", "a.csr.row_offsets", "has 0 bytes"}),
-      csr("of 2^62 rows", [](auto* m) { m->set_rows(std::int64_t{1} << 62); },
-          {"SHAPE_OVERFLOW", "a.csr.rows", "2^63"}),
-      csr("of too many columns", [](auto* m) { m->set_columns(8193); },
-          {"LIMIT_EXCEEDED", "a.csr.columns", "columns_max"}),
-      csr("without a type", [](auto* m) { m->clear_dtype(); },
-          {"FIELD_REQUIRED", "a.csr.dtype", "is required"}),
-      csr("of too few values", [](auto* m) { m->mutable_values()->resize(8); },
-          {"WRONG_SIZE", "a.csr.values", "has 8 bytes"}),
-      DecidedByCore(csr(
-          "with offsets from 1",
-          [&](auto* m) { put(m->mutable_row_offsets(), 0, std::int64_t{1}); },
-          {"WRONG_SHAPE", "a.csr.row_offsets[0]", "a.csr.row_offsets"})),
-      DecidedByCore(csr(
-          "with offsets that fall",
-          [&](auto* m) { put(m->mutable_row_offsets(), 4, std::int64_t{1}); },
-          {"WRONG_SHAPE", "a.csr.row_offsets[4]", "a.csr.row_offsets"})),
-      DecidedByCore(csr(
-          "with offsets beyond the end",
-          [&](auto* m) { put(m->mutable_row_offsets(), 10, std::int64_t{99}); },
-          {"WRONG_SHAPE", "a.csr.row_offsets[10]", "a.csr.row_offsets"})),
-      DecidedByCore(csr(
-          "with a column beyond the last",
-          [&](auto* m) { put(m->mutable_column_indices(), 2, Int{3}); },
-          {"WRONG_SHAPE", "a.csr.column_indices[2]", "a.csr.column_indices"})),
-      DecidedByCore(csr(
-          "with a negative column",
-          [&](auto* m) { put(m->mutable_column_indices(), 0, Int{-1}); },
-          {"WRONG_SHAPE", "a.csr.column_indices[0]", "a.csr.column_indices"})),
-      DecidedByCore(csr(
-          "with a column twice",
-          [&](auto* m) { put(m->mutable_column_indices(), 2, Int{0}); },
-          {"WRONG_SHAPE", "a.csr.column_indices[2]", "a.csr.column_indices"})),
-      csr("with a NaN",
-          [&](auto* m) { put(m->mutable_values(), 5, double{NAN}); },
-          {"NOT_FINITE", "a.csr.values", "nan"}),
+      offset("with offsets from 1", 0, 1, "a.csr.row_offsets[0]"),
+      offset("with offsets that fall", 4, 1, "a.csr.row_offsets[4]"),
+      offset("with offsets beyond the end", 10, 99, "a.csr.row_offsets[10]"),
+      column("with a column beyond the last", 2, 3, "a.csr.column_indices[2]"),
+      column("with a negative column", 0, -1, "a.csr.column_indices[0]"),
+      column("with a column twice", 2, 0, "a.csr.column_indices[2]"),
+  };
+}
+
+inline std::vector<RequestCase> SparseCases() {
+  return {
+      SparseRefused("without offsets", [](auto* m) { m->clear_row_offsets(); },
+                    {"WRONG_SIZE", "a.csr.row_offsets", "has 0 bytes"}),
+      SparseRefused("of 2^62 rows",
+                    [](auto* m) { m->set_rows(std::int64_t{1} << 62); },
+                    {"SHAPE_OVERFLOW", "a.csr.rows", "2^63"}),
+      SparseRefused("of too many columns",
+                    [](auto* m) { m->set_columns(8193); },
+                    {"LIMIT_EXCEEDED", "a.csr.columns", "columns_max"}),
+      SparseRefused("without a type", [](auto* m) { m->clear_dtype(); },
+                    {"FIELD_REQUIRED", "a.csr.dtype", "is required"}),
+      SparseRefused("of too few values",
+                    [](auto* m) { m->mutable_values()->resize(8); },
+                    {"WRONG_SIZE", "a.csr.values", "has 8 bytes"}),
+      SparseRefused("with a NaN",
+                    [&](auto* m) { Put(m->mutable_values(), 5, double{NAN}); },
+                    {"NOT_FINITE", "a.csr.values", "nan"}),
       Refused("sparse a of the kernel", ValidKernelRequest(),
               [](auto* request) {
                 SetSparse(SparseNumbers(), request->mutable_a()->mutable_csr());
