@@ -13,23 +13,6 @@ namespace {
 
 lapack_int Extent(Index extent) { return static_cast<lapack_int>(extent); }
 
-// LAPACK reads columns: the transpose of our rows, copied as any caller of
-// LAPACK with row-major data must.
-template <typename T>
-std::vector<T> ColumnMajor(const Matrix<T>& a) {
-  std::vector<T> columns(static_cast<std::size_t>(a.size()));
-  constexpr Index kBlock = 64;
-  for (Index first = 0; first < a.rows(); first += kBlock) {
-    const Index last = std::min(a.rows(), first + kBlock);
-    for (Index c = 0; c < a.cols(); ++c) {
-      for (Index i = first; i < last; ++i) {
-        columns[static_cast<std::size_t>(c * a.rows() + i)] = a(i, c);
-      }
-    }
-  }
-  return columns;
-}
-
 template <typename T>
 std::vector<double> RowNorms(const std::vector<T>& q, Index n, Index d) {
   std::vector<double> squares(static_cast<std::size_t>(n));

@@ -17,6 +17,23 @@ class BlasThreads {
   BlasThreads& operator=(const BlasThreads&) = delete;
 };
 
+// LAPACK reads columns: the transpose of our rows, copied as any caller of
+// LAPACK with row-major data must.
+template <typename T>
+std::vector<T> ColumnMajor(const Matrix<T>& a) {
+  std::vector<T> columns(static_cast<std::size_t>(a.size()));
+  constexpr Index kBlock = 64;
+  for (Index first = 0; first < a.rows(); first += kBlock) {
+    const Index last = first + kBlock < a.rows() ? first + kBlock : a.rows();
+    for (Index c = 0; c < a.cols(); ++c) {
+      for (Index i = first; i < last; ++i) {
+        columns[static_cast<std::size_t>(c * a.rows() + i)] = a(i, c);
+      }
+    }
+  }
+  return columns;
+}
+
 // Leverage scores as the squared row norms of Q: geqrf + orgqr, n x d.
 std::vector<double> QrLeverages(const Matrix<float>& keys);
 std::vector<double> QrLeverages(const Matrix<double>& keys);
