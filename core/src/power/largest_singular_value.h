@@ -14,10 +14,13 @@
 
 namespace steelyard {
 
-// -infinity for a zero matrix. COST at most 128 products with R and R'.
+// -infinity for a zero matrix. `closer`: where R is a preconditioner only, a
+// solver whose MultiplyGram is that of A; then right to 1e-3 or so, else 1e-10.
+// COST at most 128 products with R and R', some 3 to 24 passes over A.
 // ERRORS  Cancelled, DeadlineExceeded, Aborted: the stop token.
 absl::StatusOr<double> Log2LargestSingularValue(const Factor& factor,
                                                 const GramSolver& solver,
+                                                const GramSolver* closer,
                                                 const ComputeContext& context);
 
 }  // namespace steelyard

@@ -1,12 +1,14 @@
 #include "power/power_factor.h"
 
 #include <cmath>
+#include <optional>
 #include <utility>
 #include <variant>
 
 #include "power/largest_singular_value.h"
 #include "power/matrix_exponential.h"
 #include "power/power_ladder.h"
+#include "power/sketched_least_squares.h"
 #include "sparse/csr_factor.h"
 #include "sparse/csr_scan.h"
 
@@ -147,8 +149,13 @@ absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
   absl::StatusOr<GramSolver> solver = GramSolver::Make(made->factor, context);
   if (!solver.ok()) return solver.status();
   made->solver = *std::move(solver);
-  const absl::StatusOr<double> norm =
-      Log2LargestSingularValue(made->factor, *made->solver, context);
+  const ScaledMatrix scaled{a, made->factor.scales.exponents};
+  std::optional<SketchedSolver> of_a;
+  if (made->preconditioner) {
+    of_a.emplace(scaled, made->ridge_diagonal, made->factor);
+  }
+  const absl::StatusOr<double> norm = Log2LargestSingularValue(
+      made->factor, *made->solver, of_a ? &*of_a : nullptr, context);
   if (!norm.ok()) return norm.status();
   made->log2_norm = *norm;
   if (grade == FactorGrade::kQr && options.family == PowerFamily::kGramPower) {
