@@ -3,6 +3,7 @@
 #if defined(__SANITIZE_THREAD__)
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "gtest/gtest.h"
@@ -15,12 +16,14 @@ namespace {
 
 constexpr char kReport[] = "WARNING: ThreadSanitizer: data race";
 
-// Two threads meet here; relaxed, so that the meeting orders nothing.
+// Two threads meet here; relaxed, so that the meeting orders nothing. The one
+// that came last goes on last: TSan may miss two accesses at the very same time.
 void Meet(std::atomic<int>& arrived) {
-  arrived.fetch_add(1, std::memory_order_relaxed);
+  const bool last = arrived.fetch_add(1, std::memory_order_relaxed) == 1;
   while (arrived.load(std::memory_order_relaxed) < 2) {
     std::this_thread::yield();
   }
+  if (last) std::this_thread::sleep_for(std::chrono::milliseconds(50));
 }
 
 // Two bodies of one loop write one number.
