@@ -1,6 +1,4 @@
-// Sparse matrices and sketches of `steelyard solve`, and what the commands on
-// stored matrices refuse, against a server that stores none.
-#include <gmock/gmock.h>
+// Sparse matrices of `steelyard solve`, against a server that stores none.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -14,10 +12,6 @@
 
 namespace steelyard {
 namespace {
-
-using test::ExpectOneLine;
-using test::Outcome;
-using ::testing::HasSubstr;
 
 class MatricesCliTest : public test::ToolTest {
  protected:
@@ -62,42 +56,6 @@ TEST_F(MatricesCliTest, ASparseFileGivesTheAnswerOfTheDenseOne) {
       // kappa is below 3: u kappa^3 and some steps.
       EXPECT_NEAR(sparse[i], dense[i], 1e-13);
     }
-  }
-}
-
-TEST_F(MatricesCliTest, NonsenseIsOneLineAndTheRightCode) {
-  const std::string a = dense_.path();
-  const std::string b = b_.path();
-  const std::string left = "--problem=left-gram-power";
-  const struct {
-    std::vector<std::string> words;
-    int code;
-    const char* part;
-  } rows[] = {
-      {{"matrices", "uplod", "x", a}, 2, "did you mean 'upload'"},
-      {{"matrices", "upload", "x"}, 2, "takes NAME FILE"},
-      {{"matrices", "upload", "X", a}, 2, "no name of a matrix"},
-      {{"matrices", "upload", "x", "none.npy"}, 3, "none.npy"},
-      {{"matrices", "upload", "x", "none.npz"}, 3, "none.npz"},
-      {{"matrices", "list", "x"}, 2, "takes no name"},
-      {{"solve", "--matrix=A", b, left}, 2, "--matrix is 'A'"},
-      {{"solve", a, left}, 2, "takes A and B"},
-      {{"solve", a, b, "--matrix=dense", left}, 2, "--verify only"},
-      {{"solve", b, "--matrix=dense", "--verify", left}, 2, "both files"},
-      {{"solve", a, b, left, "--terms=3"}, 2, "--method=series"},
-      {{"solve", a, b, left, "--method=qr", "--sketch=srht"}, 2, "--sketch"},
-      {{"solve", a, b, "--problem=attention-kernel", "--sketch-rows=9"},
-       2,
-       "--sketch-rows"},
-      {{"solve", sparse_.path(), b, "--problem=attention-kernel"},
-       4,
-       "INVALID_ARGUMENT"},
-  };
-  for (const auto& row : rows) {
-    SCOPED_TRACE(testing::PrintToString(row.words));
-    const Outcome outcome = Run(row.words);
-    ExpectOneLine(outcome, row.code);
-    EXPECT_THAT(outcome.err, HasSubstr(row.part));
   }
 }
 

@@ -22,25 +22,6 @@ constexpr Index kSmallOrder = 32;
 
 double Real(Index i) { return static_cast<double>(i); }
 
-// theta of N1: singular values above theta sigma_1 count.
-double RankThreshold(Index d) {
-  return std::max(30.0, 2.0 * std::sqrt(Real(d))) * kUnitRoundoff;
-}
-
-double FrobeniusNorm(const Matrix<double>& r) {
-  double sum = 0.0;
-  for (Index i = 0; i < r.size(); ++i) sum += r.data()[i] * r.data()[i];
-  return std::sqrt(sum);
-}
-
-// Upper bound on the norm of the true inverse from that of the computed one, X:
-// |X R - I| <= d u |X||R| (Higham, 14.3), so R^-1 = (I + D)^-1 X with
-// ||D|| <= d u ||X||_F ||R||_F.
-double InverseNormBound(Index d, double computed, double norm) {
-  const double residual = Real(d) * kUnitRoundoff * computed * norm;
-  return residual < 1.0 ? computed / (1.0 - residual) : kInfinity;
-}
-
 // The guard of N4 for the R in `factor`, from its two norms.
 // d: || |E| ||_F <= c u || |K|'|K| ||_F <= c u ||K||_F^2 for a Gram: h
 // roundings in a panel, 2 in the sum of panels, d + 1 in Cholesky, 1 for the
@@ -104,6 +85,21 @@ void CertifyTruncated(Factor& factor) {
 }
 
 }  // namespace
+
+double RankThreshold(Index d) {
+  return std::max(30.0, 2.0 * std::sqrt(Real(d))) * kUnitRoundoff;
+}
+
+double FrobeniusNorm(const Matrix<double>& r) {
+  double sum = 0.0;
+  for (Index i = 0; i < r.size(); ++i) sum += r.data()[i] * r.data()[i];
+  return std::sqrt(sum);
+}
+
+double InverseNormBound(Index d, double computed, double norm) {
+  const double residual = Real(d) * kUnitRoundoff * computed * norm;
+  return residual < 1.0 ? computed / (1.0 - residual) : kInfinity;
+}
 
 absl::Status MeasureTriangle(Index n, const ComputeContext& context,
                              Factor& factor) {

@@ -11,6 +11,16 @@
 
 namespace steelyard {
 
+// theta of N1: singular values above theta sigma_1 count.
+double RankThreshold(Index d);
+
+double FrobeniusNorm(const Matrix<double>& r);
+
+// Upper bound on the norm of the true inverse from that of the computed one, X:
+// |X R - I| <= d u |X||R| (Higham, 14.3), so R^-1 = (I + D)^-1 X with
+// ||D|| <= d u ||X||_F ||R||_F. `norm`: ||R||_F.
+double InverseNormBound(Index d, double computed, double norm);
+
 // ||R||_F, ||R^-1||_F and what follows from them, for the R of n rows.
 absl::Status MeasureTriangle(Index n, const ComputeContext& context,
                              Factor& factor);

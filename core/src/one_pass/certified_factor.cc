@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "factor/triangle.h"
 #include "linalg/condition.h"
 #include "linalg/svd.h"
 #include "linalg/triangular.h"
@@ -19,23 +20,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr Index kSmallOrder = 128;
 
 double Real(Index i) { return static_cast<double>(i); }
-
-// theta of N1.
-double RankThreshold(Index d) {
-  return std::max(30.0, 2.0 * std::sqrt(Real(d))) * kUnitRoundoff;
-}
-
-double FrobeniusNorm(const Matrix<double>& r) {
-  double sum = 0.0;
-  for (Index i = 0; i < r.size(); ++i) sum += r.data()[i] * r.data()[i];
-  return std::sqrt(sum);
-}
-
-// |X R - I| <= d u |X||R| for a computed inverse X (Higham, 14.3).
-double InverseNormBound(Index d, double computed, double norm) {
-  const double residual = Real(d) * kUnitRoundoff * computed * norm;
-  return residual < 1.0 ? computed / (1.0 - residual) : kInfinity;
-}
 
 // delta of N4: f, and the error of R^-T k by the inverse of R, as Certify of
 // factor.cc counts it.
@@ -83,7 +67,7 @@ void DecideRank(Index keys, Factor& factor) {
   if (factor.rank < d) factor.rank_gap = s[kept] / s[kept - 1];
 }
 
-absl::Status AddCondition(const ComputeContext& context, Factor& factor) {
+absl::Status AddConditionOfPass(const ComputeContext& context, Factor& factor) {
   if (factor.r.cols() > kSmallOrder) {
     const absl::StatusOr<double> estimate =
         EstimateCondition(BlockOf(std::as_const(factor.r)), context);
@@ -148,7 +132,7 @@ absl::StatusOr<Factor> CertifiedFactor(Triangle triangle, FactorDetail detail,
                                 RankThreshold(d) * factor.frobenius_norm) {
     CertifyFullRank(triangle.error, factor);
     if (detail == FactorDetail::kScores) return factor;
-    if (absl::Status s = AddCondition(context, factor); !s.ok()) return s;
+    if (absl::Status s = AddConditionOfPass(context, factor); !s.ok()) return s;
     return factor;
   }
   if (absl::Status s = AddSvd(&factor, context); !s.ok()) return s;
