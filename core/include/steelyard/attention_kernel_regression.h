@@ -37,10 +37,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "steelyard/compute_context.h"
 #include "steelyard/cost.h"
+#include "steelyard/kernel_preconditioner.h"
 #include "steelyard/matrix_view.h"
 #include "steelyard/solution.h"
 
@@ -51,6 +53,7 @@ enum class KernelNormalization { kNone, kUnitDiagonal, kSoftmaxRows };
 enum class KernelMethod {
   kCholesky,           // dense, n^2 memory
   kConjugateGradient,  // matrix-free
+  kBlockCoordinate,    // matrix-free, some thousand rows a step
 };
 
 struct AttentionKernelOptions {
@@ -58,12 +61,22 @@ struct AttentionKernelOptions {
   KernelNormalization normalization = KernelNormalization::kNone;
   // In the units of the matrix named by `normalization`. >= 0, finite.
   double ridge = 0.0;
+  // n entries, >= 0, finite, each added to `ridge` in its own row; or empty.
+  std::vector<double> row_ridge;
   // Goal on |r| / |b|. In (0, 1).
   double tolerance = 1e-8;
   // Steps of the iteration. >= 1.
   int max_iterations = 1000;
   // Unset: by n and the spread of h.
   std::optional<KernelMethod> method;
+  // Of the iteration. Unset: chosen by probing, told in the report. Not with
+  // kCholesky.
+  std::optional<KernelPreconditioner> preconditioner;
+  // Columns of the factor of kRpCholesky or kPolynomialSketch, in [1, n].
+  // Unset: grown while it pays.
+  std::optional<Index> preconditioner_rank;
+  // Of the random pivots, sketches, probes and blocks.
+  std::uint64_t seed = 0;
 };
 
 // SHAPES   a: n x d. b, x: n x k.

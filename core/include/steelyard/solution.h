@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "steelyard/kernel_preconditioner.h"
 #include "steelyard/matrix.h"
 
 namespace steelyard {
@@ -39,6 +40,7 @@ struct SolveReport {
   Index rank = 0;
   double rank_gap = 0.0;  // sigma_(rank+1) / sigma_rank, 0 if full
   double log_smallest_ridge = 0.0;  // kernel, kIllConditioned only
+  std::vector<PreconditionerTrial> trials;  // kernel, matrix-free only
 };
 
 struct Solution {
