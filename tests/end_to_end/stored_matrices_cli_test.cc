@@ -58,7 +58,8 @@ class StoredMatricesCliTest : public test::ToolTest {
     Write(b_.path(), {1, 2, 3, 4, 5, 6}, {6});
   }
   ~StoredMatricesCliTest() override {
-    for (const auto& info : Json({"matrices", "list"})["matrices"]) {
+    const nlohmann::json listed = Json({"matrices", "list"});
+    for (const auto& info : listed.at("matrices")) {
       EXPECT_EQ(Run({"matrices", "delete", info["name"]}).code, 0);
     }
   }
