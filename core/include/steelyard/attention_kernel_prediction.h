@@ -29,6 +29,9 @@ struct KernelPredictionOptions {
   KernelNormalization normalization = KernelNormalization::kNone;
   // Rows of y that go to the sink at a time. >= 1.
   Index block_rows = 1024;
+  // In [0, m]. Rows before it are checked and not computed: a prediction that
+  // its sink has ended goes on there, with the bits that it would have had.
+  Index first_row = 0;
 };
 
 // Rows [first, first + y.rows()) of the answer, in order.
@@ -38,7 +41,8 @@ struct PredictedRows {
   // Empty, or one per entry of y: entry i is y[i] * 2^exponents[i].
   std::vector<int> exponents;
 };
-// An error it returns ends the prediction and is returned.
+// Called by the thread that called the prediction. Must not wait. An error it
+// returns ends the prediction and is returned.
 using PredictionSink = std::function<absl::Status(PredictedRows rows)>;
 
 // SHAPES   a: n x d. x: n x k. queries: m x d.

@@ -90,6 +90,8 @@ struct AttentionKernelOptions {
 //          cannot tell apart. kNone, kSoftmaxRows: a row of s|a|^2 > 1e9.
 //          kUnitDiagonal: two rows of s|a - c|^2 > 1e9, c the median row, or
 //          one of s|a|^2 > 1e300.
+//          InvalidArgument FIELD_OUT_OF_RANGE (field "preconditioner"):
+//          kPolynomialSketch is asked for, and a row has s|a - c|^2 > 30.
 //          Cancelled, DeadlineExceeded: `context.stop`. A time limit or a
 //          draining server is a Termination with the best x so far.
 absl::StatusOr<Solution> SolveAttentionKernelRegression(
