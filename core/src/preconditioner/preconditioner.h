@@ -15,6 +15,7 @@
 #include "kernel/logits.h"
 #include "kernel/symmetric_form.h"
 #include "steelyard/compute_context.h"
+#include "steelyard/cost.h"
 #include "steelyard/kernel_preconditioner.h"
 #include "steelyard/matrix.h"
 
@@ -49,11 +50,20 @@ struct PreconditionerSource {
 
 // `rank` for kRpCholesky and kPolynomialSketch. What is found may have a lower
 // rank (the pivots ended), told by rank().
-// COST    kRpCholesky: n r^2 + n r d flops, 8 n r bytes.
-// ERRORS  FailedPrecondition: a polynomial sketch where s|a - c|^2 > 30. The
-//         stop token.
+// COST    CostOfPreconditioner.
+// ERRORS  InvalidArgument FIELD_OUT_OF_RANGE, field "preconditioner": a
+//         polynomial sketch where s|a - c|^2 > 30. The stop token.
 absl::StatusOr<std::unique_ptr<Preconditioner>> MakePreconditioner(
     KernelPreconditioner kind, Index rank, const PreconditionerSource& source,
     const ComputeContext& context);
+
+// Of the making, with an upper bound of the memory that is held meanwhile.
+Cost CostOfPreconditioner(KernelPreconditioner kind, Index rank, Index n,
+                          Index d, int workers);
+
+// Entries of the diagonal of a preconditioner are at least this, some n u:
+// Woodbury subtracts numbers of 1 / D from each other, and S has no digit of an
+// eigenvalue below n u.
+double DiagonalFloor(const KernelRows& rows, Index i);
 
 }  // namespace steelyard

@@ -1,0 +1,66 @@
+// P = F F' + D with F n x r and D a positive diagonal, inverted by Woodbury:
+//
+//     P^-1 = D^-1 - D^-1 F (I + F' D^-1 F)^-1 F' D^-1
+//
+// METHOD  R'R = I + B'B, B = D^-1/2 F: Cholesky of the sum, or, where squaring
+//   B would cost the digits (u r tr(B'B) > 1e-3), R of [B; I] by Householder.
+//   Either way |R^-1| <= 1. D >= floor of rounding keeps what cancels in the
+//   difference below the answer: the error is u |P| / min D of |P^-1|.
+//   Same bits for any number of workers: tiles depend on n and r alone and
+//   are added in a fixed order.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "linalg/block.h"
+#include "preconditioner/preconditioner.h"
+
+namespace steelyard {
+
+// F' in blocks of rows, each a block of columns of F; immutable, shared.
+struct FactorColumns {
+  Index size = 0;  // n
+  Index rank = 0;  // r: of the last block only some rows may count
+  std::vector<std::shared_ptr<const Matrix<double>>> blocks;
+
+  // Columns [first, first + count) of rows [0, r) of F', copied.
+  void CopyPart(Index first_factor, Index factors, Index first, Index count,
+                double* out) const;
+  std::int64_t bytes() const;
+};
+
+class LowRankPreconditioner : public Preconditioner {
+ public:
+  struct Parts {
+    KernelPreconditioner kind = KernelPreconditioner::kRpCholesky;
+    FactorColumns factor;
+    std::vector<double> diagonal;  // D > 0
+    std::string description;
+  };
+
+  // COST    n r^2 flops (Householder: 2 n r^2), 8 r^2 bytes.
+  // ERRORS  The stop token.
+  static absl::StatusOr<std::unique_ptr<LowRankPreconditioner>> Make(
+      Parts parts, const ComputeContext& context);
+
+  KernelPreconditioner kind() const override { return parts_.kind; }
+  Index rank() const override { return parts_.factor.rank; }
+  std::int64_t bytes() const override;
+  std::string Describe() const override { return parts_.description; }
+  absl::Status Apply(Matrix<double>& v,
+                     const ComputeContext& context) const override;
+
+ private:
+  LowRankPreconditioner(Parts parts, Matrix<double> r)
+      : parts_(std::move(parts)), r_(std::move(r)) {}
+
+  Parts parts_;
+  Matrix<double> r_;  // upper
+};
+
+// Of Make, F not counted.
+Cost CostOfLowRank(Index rank, Index n, int workers);
+
+}  // namespace steelyard

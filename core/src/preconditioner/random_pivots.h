@@ -1,0 +1,94 @@
+// Randomly pivoted Cholesky of the kernel part w E w of a symmetric form,
+// grown as far as it pays.
+//
+//     w E w ~ F F',   the next pivot i with probability rest_i / sum(rest),
+//     rest = diag(w E w - F F') >= 0
+//
+// METHOD  By rounds. A round draws b rows at once from the rest at its
+//   beginning, looks at the b x b matrix of what is left between them, and
+//   goes through it: a row is taken with probability what is left of it over
+//   what was left at the beginning. Those taken are distributed as pivots
+//   drawn one after the other, and become a block of columns of F by products.
+//   b doubles while half of the draws are taken, to 128 at most.
+//   Rounds depend on the seed alone, never on the rank that is asked for: the
+//   factor of rank r is the beginning of that of any larger rank.
+//   The rest below the floor of rounding (n u, and 8 u q_i of the logits)
+//   counts as 0; no rest left: the factor is complete.
+//
+// SOURCE  Chen, Epperly, Tropp, Webber, arXiv 2207.06503; by rounds: Epperly,
+//   Tropp, Webber, arXiv 2410.03969.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "preconditioner/low_rank_preconditioner.h"
+#include "preconditioner/preconditioner.h"
+#include "steelyard/random.h"
+
+namespace steelyard {
+
+class RandomPivots {
+ public:
+  // What `source` refers to must outlive the growing.
+  explicit RandomPivots(const PreconditionerSource& source);
+
+  // Until there are `rank` columns or no pivot is left. After a stop the state
+  // is that of the last round that ended.
+  // COST    n r^2 + 2 n r d flops and n r exponentials for r new columns on
+  //         top of none; 8 n r bytes.
+  // ERRORS  Cancelled, DeadlineExceeded, Aborted: the stop token, looked at
+  //         between panels of some 1e9 flops.
+  absl::Status Grow(Index rank, const ComputeContext& context);
+
+  // Columns there are: what was asked for, up to 127 more, or less.
+  Index columns() const { return columns_; }
+  // No pivot is left: E is F F' up to rounding.
+  bool complete() const { return complete_; }
+
+  // Of the first `rank` <= columns() columns.
+  FactorColumns Factor(Index rank) const;
+  std::vector<double> Rest(Index rank) const;
+  // The rows that the columns come from, in order.
+  const std::vector<Index>& pivots() const { return pivots_; }
+
+ private:
+  struct Round {
+    std::vector<Index> rows;   // taken
+    std::vector<Index> spent;  // their rest is a rounding error
+    Matrix<double> triangle;   // R'R = what is left between them, upper
+  };
+  std::vector<Index> Draw(Index count);
+  Round Take(const std::vector<Index>& draws);
+  Matrix<double> LeftBetween(const std::vector<Index>& draws) const;
+  Matrix<double> PivotRows(const std::vector<Index>& rows) const;
+  Matrix<double> FactorAt(const std::vector<Index>& rows) const;
+  void FillKernel(const std::vector<Index>& rows, const Matrix<double>& a,
+                  Index first, Block<double> out) const;
+  absl::Status Append(Round round, const ComputeContext& context);
+
+  const KernelRows& rows_;
+  const SymmetricForm& form_;
+  const KernelProduct& product_;
+  RandomStream random_;
+  std::uint64_t drawn_ = 0;
+  std::uint64_t tried_ = 0;
+  Index draws_of_round_;
+  bool complete_ = false;
+  Index columns_ = 0;
+  std::vector<double> rest_;
+  std::vector<double> floor_;
+  std::vector<Index> pivots_;
+  std::vector<std::shared_ptr<const Matrix<double>>> blocks_;
+};
+
+// P = F F' + diag(shift + rest) with the first `rank` columns.
+absl::StatusOr<std::unique_ptr<LowRankPreconditioner>> MakeRpCholesky(
+    const RandomPivots& pivots, Index rank, const PreconditionerSource& source,
+    const ComputeContext& context);
+
+// Growing to `rank` and the preconditioner.
+Cost CostOfRpCholesky(Index rank, Index n, Index d, int workers);
+
+}  // namespace steelyard

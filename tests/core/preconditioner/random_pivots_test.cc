@@ -1,0 +1,166 @@
+#include "preconditioner/random_pivots.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "gtest/gtest.h"
+#include "tests/core/preconditioner/preconditioner_cases.h"
+#include "tests/support/bounds.h"
+
+namespace steelyard {
+namespace {
+
+using test::LoadedKernel;
+using test::LongMatrix;
+
+class RandomPivotsTest : public testing::Test {
+ protected:
+  Workers workers_{2};
+  ComputeContext context_{.workers = workers_};
+};
+
+// What is left of s after elimination of the pivots, in long double.
+LongMatrix Eliminate(LongMatrix s, const std::vector<Index>& pivots) {
+  for (const Index pivot : pivots) {
+    const auto p = static_cast<std::size_t>(pivot);
+    const std::vector<long double> row = s[p];
+    for (std::size_t i = 0; i < s.size(); ++i) {
+      for (std::size_t j = 0; j < s.size(); ++j) {
+        s[i][j] -= row[i] * row[j] / row[p];
+      }
+    }
+  }
+  return s;
+}
+
+TEST_F(RandomPivotsTest, IsTheCholeskyFactorOfItsPivots) {
+  for (const test::PreconditionerCase& c : test::AwkwardKernels()) {
+    SCOPED_TRACE(c.name);
+    const LoadedKernel kernel(c.a, c.options, context_);
+    const Index n = kernel.n();
+    RandomPivots pivots(kernel.Source());
+    const Index rank = std::max<Index>(1, n / 4);
+    ASSERT_TRUE(pivots.Grow(rank, context_).ok());
+    ASSERT_GE(pivots.columns(), std::min<Index>(rank, pivots.columns()));
+    const LongMatrix whole =
+        test::DenseForm(kernel.problem.rows, kernel.problem.form, false);
+    const std::vector<Index> taken(
+        pivots.pivots().begin(),
+        pivots.pivots().begin() + std::min(rank, pivots.columns()));
+    const LongMatrix left = Eliminate(whole, taken);
+    const auto used = static_cast<Index>(taken.size());
+    const FactorColumns factor = pivots.Factor(used);
+    std::vector<double> f(static_cast<std::size_t>(used * n));
+    factor.CopyPart(0, used, 0, n, f.data());
+    const std::vector<double> rest = pivots.Rest(used);
+    // Rounding errors of E and of the elimination, in units of the smallest
+    // pivot: at least 1e-4 here.
+    double longest = 1.0;
+    for (const double q : kernel.problem.rows.centred_square) {
+      longest = std::max(longest, q);
+    }
+    const double bound = test::Gamma(16 * n) * longest * 1e4;
+    for (Index i = 0; i < n; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      EXPECT_NEAR(rest[at], static_cast<double>(left[at][at]), bound);
+      EXPECT_GE(rest[at], 0.0);
+      for (Index j = 0; j < n; ++j) {
+        long double sum = left[at][static_cast<std::size_t>(j)];
+        for (Index t = 0; t < used; ++t) {
+          sum += f[static_cast<std::size_t>(t * n + i)] *
+                 f[static_cast<std::size_t>(t * n + j)];
+        }
+        EXPECT_NEAR(static_cast<double>(sum),
+                    static_cast<double>(whole[at][static_cast<std::size_t>(j)]),
+                    bound);
+      }
+    }
+  }
+}
+
+TEST_F(RandomPivotsTest, GrownInStepsIsGrownAtOnce) {
+  const LoadedKernel kernel(
+      test::RowsOfNorm(700, 4, 2.0, 1),
+      test::KernelOptionsOf(KernelNormalization::kUnitDiagonal, 1e-3),
+      context_);
+  RandomPivots at_once(kernel.Source());
+  ASSERT_TRUE(at_once.Grow(200, context_).ok());
+  RandomPivots in_steps(kernel.Source());
+  for (const Index rank : {1, 10, 11, 90}) {
+    ASSERT_TRUE(in_steps.Grow(rank, context_).ok());
+    // A stop in between leaves no trace.
+    StopSource source;
+    source.StopAtLook(3);
+    const ComputeContext stopped{.workers = workers_, .stop = source.token()};
+    EXPECT_EQ(in_steps.Grow(200, stopped).code(), absl::StatusCode::kCancelled);
+  }
+  ASSERT_TRUE(in_steps.Grow(200, context_).ok());
+  EXPECT_EQ(in_steps.pivots(), at_once.pivots());
+  EXPECT_GE(at_once.columns(), 200);
+  EXPECT_LE(at_once.columns(), 327);
+  for (const Index rank : {1, 150, 200}) {
+    std::vector<double> one(static_cast<std::size_t>(rank * 700));
+    std::vector<double> other = one;
+    at_once.Factor(rank).CopyPart(0, rank, 0, 700, one.data());
+    in_steps.Factor(rank).CopyPart(0, rank, 0, 700, other.data());
+    EXPECT_EQ(one, other);
+    EXPECT_EQ(at_once.Rest(rank), in_steps.Rest(rank));
+  }
+}
+
+TEST_F(RandomPivotsTest, EndsWhereNothingIsLeft) {
+  // 30 different rows, ten times each.
+  Matrix<double> a = test::RowsOfNorm(300, 5, 2.0, 1);
+  for (Index i = 30; i < 300; ++i) test::CopyRow(a, i % 30, i);
+  const LoadedKernel kernel(
+      a, test::KernelOptionsOf(KernelNormalization::kNone, 1e-3), context_);
+  RandomPivots pivots(kernel.Source());
+  ASSERT_TRUE(pivots.Grow(300, context_).ok());
+  EXPECT_TRUE(pivots.complete());
+  EXPECT_EQ(pivots.columns(), 30);
+  std::set<Index> different;
+  for (const Index pivot : pivots.pivots()) different.insert(pivot % 30);
+  EXPECT_EQ(different.size(), 30u);
+}
+
+// Pivots of probability rest / sum(rest), the second under the condition of
+// the first: chi-squared over all ordered pairs of 5 rows of unlike weight.
+TEST_F(RandomPivotsTest, PivotsHaveTheirProbabilities) {
+  Matrix<double> a(5, 1);
+  for (Index i = 0; i < 5; ++i) a(i, 0) = 0.4 * static_cast<double>(i * i);
+  // Small h: ruled by the ridge, of little weight.
+  const LoadedKernel kernel(
+      a, test::KernelOptionsOf(KernelNormalization::kNone, 20.0), context_);
+  const LongMatrix whole =
+      test::DenseForm(kernel.problem.rows, kernel.problem.form, false);
+  constexpr int kDraws = 20000;
+  Matrix<double> counts(5, 5);
+  for (int draw = 0; draw < kDraws; ++draw) {
+    RandomPivots pivots(kernel.Source(static_cast<std::uint64_t>(draw)));
+    ASSERT_TRUE(pivots.Grow(2, context_).ok());
+    ASSERT_GE(pivots.columns(), 2);
+    counts(pivots.pivots()[0], pivots.pivots()[1]) += 1.0;
+  }
+  double chi = 0.0;
+  const auto trace = [](const LongMatrix& m) {
+    long double sum = 0.0L;
+    for (std::size_t i = 0; i < m.size(); ++i) sum += m[i][i];
+    return sum;
+  };
+  for (std::size_t i = 0; i < 5; ++i) {
+    const LongMatrix left = Eliminate(whole, {static_cast<Index>(i)});
+    for (std::size_t j = 0; j < 5; ++j) {
+      if (i == j) continue;
+      const double expected = static_cast<double>(
+          kDraws * whole[i][i] / trace(whole) * left[j][j] / trace(left));
+      const double seen = counts(static_cast<Index>(i), static_cast<Index>(j));
+      chi += (seen - expected) * (seen - expected) / expected;
+    }
+  }
+  // 19 degrees of freedom: above 63 once in a million seeds.
+  EXPECT_LT(chi, 63.0);
+}
+
+}  // namespace
+}  // namespace steelyard
