@@ -103,7 +103,7 @@ BigMatrix BigKernel(const KernelSystem& system, int bits) {
 
 void AddRidge(const KernelSystem& system, BigMatrix& m) {
   for (std::size_t i = 0; i < m.size(); ++i) {
-    mpfr_add_d(m[i][i].get(), m[i][i].get(), system.ridge, MPFR_RNDN);
+    mpfr_add_d(m[i][i].get(), m[i][i].get(), system.RidgeOf(i), MPFR_RNDN);
   }
 }
 
@@ -158,7 +158,7 @@ OracleResidual KernelResidualLong(const KernelSystem& system,
           std::ldexp(static_cast<long double>(x[At(j)].mantissa),
                      static_cast<int>(x[At(j)].exponent));
       const long double entry =
-          entries[At(j)] / row_sum + (i == j ? system.ridge : 0.0);
+          entries[At(j)] / row_sum + (i == j ? system.RidgeOf(At(i)) : 0.0);
       sum += entry * value;
       sum_of_sizes += entry * std::abs(value);
     }

@@ -18,6 +18,11 @@ struct KernelSystem {
   double scale = 1.0;
   KernelNormalization normalization = KernelNormalization::kNone;
   double ridge = 0.0;
+  std::vector<double> row_ridge;  // added to it, or empty
+
+  double RidgeOf(std::size_t row) const {
+    return row_ridge.empty() ? ridge : ridge + row_ridge[row];
+  }
 };
 
 struct OracleResidual {

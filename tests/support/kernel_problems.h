@@ -2,6 +2,7 @@
 // parts.
 #pragma once
 
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -10,22 +11,15 @@
 
 namespace steelyard::test {
 
-// Every column of b becomes a right-hand side.
+// Every column of b becomes a right-hand side. No road is prepared.
 inline KernelProblem LoadProblem(const Matrix<double>& a,
                                  const Matrix<double>& b,
                                  const AttentionKernelOptions& options,
                                  const ComputeContext& context) {
   KernelProblem problem;
   problem.options = options;
-  problem.rows =
-      LoadKernelRows(a.view(), options.scale, options.normalization, context)
-          .value();
-  if (options.normalization == KernelNormalization::kSoftmaxRows) {
-    problem.softmax = FindSoftmaxRows(problem.rows, context).value();
-  }
-  problem.form = MakeSymmetricForm(
-      problem.rows, options.normalization, options.ridge,
-      problem.softmax.has_value() ? &*problem.softmax : nullptr);
+  problem.factor = std::make_shared<const KernelFactor>(
+      LoadKernelFactor(a.view(), options, context).value());
   for (Index c = 0; c < b.cols(); ++c) {
     ScaledVector column;
     for (Index i = 0; i < b.rows(); ++i) column.push_back(MakeScaled(b(i, c)));
@@ -34,9 +28,23 @@ inline KernelProblem LoadProblem(const Matrix<double>& a,
   return problem;
 }
 
+// The same with the road that its options name.
+inline absl::Status PrepareRoadOf(KernelProblem& problem, KernelMethod method,
+                                  const ComputeContext& context) {
+  const SymmetricForm& form = problem.form();
+  KernelFactor factor{.options = problem.options,
+                      .rows = problem.rows(),
+                      .softmax = problem.softmax(),
+                      .form = form};
+  factor.options.method = method;
+  const absl::Status done = PrepareRoad(factor, context);
+  problem.factor = std::make_shared<const KernelFactor>(std::move(factor));
+  return done;
+}
+
 inline KernelProduct ProductOf(const KernelProblem& problem) {
-  return KernelProduct(problem.rows, problem.form.offsets,
-                       problem.form.unit_diagonal);
+  return KernelProduct(problem.rows(), problem.form().offsets,
+                       problem.form().unit_diagonal);
 }
 
 }  // namespace steelyard::test

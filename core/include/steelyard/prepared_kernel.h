@@ -34,6 +34,7 @@ class PreparedKernel {
   bool Serves(const AttentionKernelOptions& options) const;
 
   const KernelFactor& factor() const { return *factor_; }
+  const std::shared_ptr<const KernelFactor>& shared() const { return factor_; }
 
  private:
   std::shared_ptr<const KernelFactor> factor_;

@@ -6,26 +6,18 @@
 #include <vector>
 
 #include "absl/base/macros.h"
+#include "absl/functional/function_ref.h"
 #include "factor/factor.h"
 #include "kernel/dense_route.h"
 #include "kernel/iterative_route.h"
+#include "kernel/kernel_factor.h"
 #include "kernel/kernel_problem.h"
-#include "kernel/kernel_product.h"
-#include "linalg/stopped.h"
+#include "steelyard/prepared_kernel.h"
 
 namespace steelyard {
 namespace {
 
-// n^2 numbers are stored up to here (512 MiB), unless the method is forced.
-constexpr Index kDenseRowsMax = 8192;
-
 std::size_t At(Index i) { return static_cast<std::size_t>(i); }
-
-KernelMethod MethodFor(Index n, const AttentionKernelOptions& options) {
-  if (options.method.has_value()) return *options.method;
-  return n <= kDenseRowsMax ? KernelMethod::kCholesky
-                            : KernelMethod::kConjugateGradient;
-}
 
 // Columns of b that are not zero, and where they stand.
 struct RightHandSides {
@@ -62,46 +54,18 @@ RightHandSides LoadRightHandSides(const AnyMatrixView& b,
   return loaded;
 }
 
-// Everything but the right-hand sides.
-absl::Status LoadProblem(const AnyMatrixView& a, KernelProblem& problem,
-                         const ComputeContext& context) {
-  const AttentionKernelOptions& options = problem.options;
-  absl::StatusOr<KernelRows> rows =
-      LoadKernelRows(a, options.scale, options.normalization, context);
-  if (!rows.ok()) return rows.status();
-  problem.rows = *std::move(rows);
-  if (options.normalization == KernelNormalization::kSoftmaxRows) {
-    absl::StatusOr<SoftmaxRows> softmax =
-        FindSoftmaxRows(problem.rows, context);
-    if (!softmax.ok()) return softmax.status();
-    problem.softmax = *std::move(softmax);
-  }
-  problem.form = MakeSymmetricForm(
-      problem.rows, options.normalization, options.ridge,
-      problem.softmax.has_value() ? &*problem.softmax : nullptr);
-  return absl::OkStatus();
+absl::StatusOr<RouteAnswer> Solve(const KernelProblem& problem,
+                                  const ComputeContext& context) {
+  return problem.factor->method == KernelMethod::kCholesky
+             ? SolveDense(problem, context)
+             : SolveIterative(problem, context);
 }
 
-absl::StatusOr<RouteAnswer> Solve(const AnyMatrixView& a,
-                                  KernelProblem& problem,
-                                  const ComputeContext& context) {
-  // Sized for a zero answer even when loading is stopped.
-  problem.rows.centred = Matrix<double>(Rows(a), 1);
-  const auto run = [&]() -> absl::StatusOr<RouteAnswer> {
-    if (absl::Status done = LoadProblem(a, problem, context); !done.ok()) {
-      return done;
-    }
-    return MethodFor(problem.n(), problem.options) == KernelMethod::kCholesky
-               ? SolveDense(problem, context)
-               : SolveIterative(problem, context);
-  };
-  absl::StatusOr<RouteAnswer> answer = run();
-  if (absl::IsAborted(answer.status())) {
-    RouteAnswer zero = ZeroAnswer(problem, StoppedTermination(context.stop));
-    zero.method = "stopped before there was a first answer";
-    return zero;
-  }
-  return answer;
+// Stopped before there was a factor, or in a route that had no answer yet.
+RouteAnswer StoppedAnswer(Index n, Index k, const StopToken& stop) {
+  RouteAnswer zero = ZeroAnswer(n, k, StoppedTermination(stop));
+  zero.method = "stopped before there was a first answer";
+  return zero;
 }
 
 void AddColumn(const Certificate& certificate, double forward_error,
@@ -193,6 +157,39 @@ Solution Assemble(const RouteAnswer& answer,
   return solution;
 }
 
+// The rest of a solve, once it is known which right-hand sides are not zero.
+// `prepare` is not called when all of them are.
+absl::StatusOr<Solution> SolveLoaded(
+    RightHandSides rhs, Index n, Index k, const AttentionKernelOptions& options,
+    absl::FunctionRef<absl::StatusOr<SharedKernelFactor>()> prepare,
+    const ComputeContext& context) {
+  RouteAnswer answer{.method = "none: every right-hand side is zero"};
+  std::vector<PreconditionerTrial> trials;
+  if (!rhs.columns.empty()) {
+    const auto columns = static_cast<Index>(rhs.columns.size());
+    const auto run = [&]() -> absl::StatusOr<RouteAnswer> {
+      const absl::StatusOr<SharedKernelFactor> factor = prepare();
+      if (!factor.ok()) return factor.status();
+      trials = (*factor)->trials;
+      return Solve(
+          {.options = options, .factor = *factor, .b = std::move(rhs.columns)},
+          context);
+    };
+    absl::StatusOr<RouteAnswer> solved = run();
+    // Unwanted answers end as errors, also when the work was done in time.
+    if (absl::Status stop = StopStatus(context.stop); !stop.ok()) return stop;
+    if (absl::IsAborted(solved.status())) {
+      solved = StoppedAnswer(n, columns, context.stop);
+    }
+    if (!solved.ok()) return solved.status();
+    answer = *std::move(solved);
+  }
+  context.Report({.phase = "verify", .fraction = 1.0});
+  Solution solution = Assemble(answer, rhs.positions, context.workers, n, k);
+  solution.report.trials = std::move(trials);
+  return solution;
+}
+
 }  // namespace
 
 absl::StatusOr<Solution> SolveAttentionKernelRegression(
@@ -203,44 +200,23 @@ absl::StatusOr<Solution> SolveAttentionKernelRegression(
   absl::Status finite = CheckFinite(a, "a", context);
   if (finite.ok()) finite = CheckFinite(b, "b", context);
   if (!finite.ok() && !absl::IsAborted(finite)) return finite;
-
-  KernelProblem problem;
-  problem.options = options;
-  RightHandSides rhs = LoadRightHandSides(b, context);
-  problem.b = std::move(rhs.columns);
-  RouteAnswer answer{.method = "none: every right-hand side is zero"};
-  if (!problem.b.empty()) {
-    absl::StatusOr<RouteAnswer> solved = Solve(a, problem, context);
-    // Unwanted answers end as errors, also when the work was done in time.
-    if (absl::Status stop = StopStatus(context.stop); !stop.ok()) return stop;
-    if (!solved.ok()) return solved.status();
-    answer = *std::move(solved);
-  }
-  context.Report({.phase = "verify", .fraction = 1.0});
-  return Assemble(answer, rhs.positions, context.workers, Rows(a), Cols(b));
+  return SolveLoaded(
+      LoadRightHandSides(b, context), Rows(b), Cols(b), options,
+      [&] { return MakeKernelFactor(a, options, context); }, context);
 }
 
-Cost CostOfAttentionKernelRegression(Index n, Index d, Index k,
-                                     const AttentionKernelOptions& options,
-                                     int workers) {
-  const auto rows = static_cast<double>(n);
-  const auto cols = static_cast<double>(d);
-  const auto columns = static_cast<double>(k);
-  const bool dense = MethodFor(n, options) == KernelMethod::kCholesky;
-  Cost cost;
-  // Rows; vectors as doubles and as pairs; slots of the product; GMRES basis.
-  cost.bytes = 8.0 * rows * (1.5 * cols + 60.0 * columns + 240.0) +
-               KernelProduct::WorkBytes(n, 3 * k, workers);
-  // A product is n^2 (d + 2k) flops and n^2 / 2 exponentials of some 20 flops.
-  const double product = rows * rows * (cols + 6.0 * columns + 10.0);
-  if (dense) {
-    cost.bytes += 8.0 * rows * rows;
-    cost.flops =
-        rows * rows * rows / 3.0 + 20.0 * rows * rows * columns + 8.0 * product;
-  } else {
-    cost.flops = static_cast<double>(options.max_iterations) * product;
-  }
-  return cost;
+absl::StatusOr<Solution> SolveAttentionKernelRegression(
+    const PreparedKernel& prepared, const AnyMatrixView& b,
+    const AttentionKernelOptions& options, const ComputeContext& context) {
+  ABSL_ASSERT(prepared.factor().n() == Rows(b));
+  ABSL_ASSERT(prepared.Serves(options));
+  context.Report({.phase = "scan", .fraction = 0.0});
+  const absl::Status finite = CheckFinite(b, "b", context);
+  if (!finite.ok() && !absl::IsAborted(finite)) return finite;
+  return SolveLoaded(
+      LoadRightHandSides(b, context), Rows(b), Cols(b), options,
+      [&]() -> absl::StatusOr<SharedKernelFactor> { return prepared.shared(); },
+      context);
 }
 
 }  // namespace steelyard

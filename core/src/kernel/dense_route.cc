@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "kernel/dense_solver.h"
+#include "kernel/kernel_product.h"
 #include "kernel/pivoted_rows.h"
 #include "kernel/softmax_route.h"
 #include "kernel/true_residual.h"
@@ -35,7 +36,7 @@ class ScaledRoute {
               KernelProduct& product, const ComputeContext& context)
       : problem_(problem),
         factor_(factor),
-        system_(problem.rows, problem.form, product),
+        system_(problem.rows(), problem.form(), product),
         context_(context),
         rhs_(ScaleRightHandSides(problem, context)) {}
 
@@ -144,7 +145,7 @@ class PairRoute {
     ResidualRows kept;
     ScaledVector correction = b;
     ScaledVector x(b.size());
-    const double floor = 8.0 * kUnitRoundoff * problem_.rows.logit_max;
+    const double floor = 8.0 * kUnitRoundoff * problem_.rows().logit_max;
     for (int step = 0; step <= kScaledRefinementsMax; ++step) {
       absl::Status done = Precondition(correction);
       if (!done.ok()) return done;
@@ -152,7 +153,7 @@ class PairRoute {
         x[i] = Add(x[i], correction[i]);
       }
       absl::StatusOr<ResidualRows> rows =
-          TrueResidual(problem_.rows, problem_.options.ridge, x, b, context_);
+          TrueResidual(problem_.rows(), problem_.form().ridges, x, b, context_);
       if (!rows.ok()) return rows.status();
       const Certificate certificate = Certify(*rows);
       const double before = answer.certificate.omega;
@@ -175,9 +176,9 @@ class PairRoute {
  private:
   // v := W S^-1 W v
   absl::Status Precondition(ScaledVector& v) const {
-    v = TimesExpOf(v, problem_.form.log_left);
+    v = TimesExpOf(v, problem_.form().log_left);
     absl::Status done = factor_.SolveScaled(v, context_);
-    if (done.ok()) v = TimesExpOf(v, problem_.form.log_right);
+    if (done.ok()) v = TimesExpOf(v, problem_.form().log_right);
     return done;
   }
 
@@ -193,7 +194,7 @@ class PairRoute {
     const ScaledNumber size = NormOf(answer.x);
     answer.forward_error = std::min(
         1.0, RatioOf(Add(NormOf(rows.residual), NormOf(rounding)), size));
-    const double ridge = problem_.options.ridge;
+    const double ridge = problem_.form().ridge;
     if (ridge > 0.0) {
       answer.forward_error =
           std::min(answer.forward_error,
@@ -207,35 +208,11 @@ class PairRoute {
   const ComputeContext& context_;
 };
 
-absl::StatusOr<double> ConditionOf(const KernelProblem& problem,
-                                   const DenseFactor& factor,
-                                   KernelProduct& product,
-                                   const ComputeContext& context) {
-  const absl::StatusOr<double> inverse = factor.InverseNorm(context);
-  if (!inverse.ok()) return inverse.status();
-  // |S| from below: S is nonnegative, the vector of ones is near its first
-  // eigenvector.
-  const Index n = problem.n();
-  ScaledSystem system(problem.rows, problem.form, product);
-  Matrix<double> ones(1, n);
-  std::fill(ones.data(), ones.data() + n, 1.0);
-  Matrix<double> sums(1, n);
-  const absl::Status done =
-      system.Apply(ones, TilePrecision::kFloat64, sums, context);
-  if (!done.ok()) return done;
-  double square = 0.0;
-  for (Index i = 0; i < n; ++i) square += sums(0, i) * sums(0, i);
-  return *inverse * std::max(1.0, std::sqrt(square / static_cast<double>(n)));
-}
-
-absl::StatusOr<RouteAnswer> IllConditioned(const KernelProblem& problem,
-                                           const ComputeContext& context) {
-  RouteAnswer answer = ZeroAnswer(problem, Termination::kIllConditioned);
-  const absl::StatusOr<SmallestRidge> smallest =
-      FindSmallestRidge(problem.rows, problem.form, context);
-  if (!smallest.ok()) return smallest.status();
-  answer.log_smallest_ridge = smallest->log_ridge;
-  answer.rank = smallest->rank;
+RouteAnswer IllConditioned(const KernelProblem& problem) {
+  RouteAnswer answer =
+      ZeroAnswer(problem.n(), problem.k(), Termination::kIllConditioned);
+  answer.log_smallest_ridge = problem.factor->smallest_ridge->log_ridge;
+  answer.rank = problem.factor->smallest_ridge->rank;
   answer.method = absl::StrFormat(
       "dense Cholesky of the scaled kernel, n = %d: not positive definite to "
       "working precision; smallest ridge by pivoted Cholesky",
@@ -246,7 +223,7 @@ absl::StatusOr<RouteAnswer> IllConditioned(const KernelProblem& problem,
 absl::Status RunColumns(const KernelProblem& problem, const DenseFactor& factor,
                         KernelProduct& product, const ComputeContext& context,
                         RouteAnswer& answer) {
-  if (problem.form.spread <= kCommonScaleSpreadMax) {
+  if (problem.form().spread <= kCommonScaleSpreadMax) {
     answer.method = absl::StrFormat(
         "dense Cholesky of the scaled kernel, n = %d, refined with residuals "
         "from A",
@@ -265,31 +242,25 @@ absl::Status RunColumns(const KernelProblem& problem, const DenseFactor& factor,
 
 absl::StatusOr<RouteAnswer> SolveDense(const KernelProblem& problem,
                                        const ComputeContext& context) {
-  KernelProduct product(problem.rows, problem.form.offsets,
-                        problem.form.unit_diagonal);
-  context.Report({.phase = "factor", .fraction = std::nullopt});
-  const absl::StatusOr<DenseFactor> factor =
-      DenseFactor::Make(problem.rows, problem.form, product, context);
-  if (!factor.ok()) return factor.status();
-  if (!factor->positive_definite()) return IllConditioned(problem, context);
+  const DenseFactor& factor = *problem.factor->dense;
+  if (!factor.positive_definite()) return IllConditioned(problem);
+  KernelProduct product(problem.rows(), problem.form().offsets,
+                        problem.form().unit_diagonal);
   context.Report({.phase = "verify", .fraction = std::nullopt});
-  const bool wide = problem.form.spread > kCommonScaleSpreadMax;
-  if (wide && problem.softmax.has_value()) {
-    return SolveSoftmax(problem, &*factor, context);
+  const bool wide = problem.form().spread > kCommonScaleSpreadMax;
+  if (wide && problem.softmax().has_value()) {
+    return SolveSoftmax(problem, &factor, context);
   }
 
-  RouteAnswer answer = ZeroAnswer(problem, Termination::kIllConditioned);
+  RouteAnswer answer =
+      ZeroAnswer(problem.n(), problem.k(), Termination::kIllConditioned);
   answer.method = absl::StrFormat(
       "dense Cholesky of the scaled kernel, n = %d, vectors as mantissa and "
       "exponent (scales e^%.0f apart), refined with the true logits",
-      problem.n(), problem.form.spread);
-  absl::Status done = RunColumns(problem, *factor, product, context, answer);
-  if (done.ok()) {
-    const absl::StatusOr<double> condition =
-        ConditionOf(problem, *factor, product, context);
-    if (condition.ok()) answer.condition = *condition;
-    done = condition.status();
-  }
+      problem.n(), problem.form().spread);
+  answer.condition = problem.factor->dense_condition;
+  const absl::Status done =
+      RunColumns(problem, factor, product, context, answer);
   if (!done.ok() && !absl::IsAborted(done)) return done;
   const Termination otherwise = done.ok() ? Termination::kIllConditioned
                                           : StoppedTermination(context.stop);
@@ -299,7 +270,7 @@ absl::StatusOr<RouteAnswer> SolveDense(const KernelProblem& problem,
                              : Judge(problem, column.certificate, otherwise);
     if (column.termination == Termination::kIllConditioned) {
       answer.log_smallest_ridge =
-          LogSmallestRidgeBound(problem.rows, problem.form);
+          LogSmallestRidgeBound(problem.rows(), problem.form());
     }
   }
   return answer;

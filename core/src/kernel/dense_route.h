@@ -17,6 +17,7 @@
 
 namespace steelyard {
 
+// problem.factor->dense is there.
 absl::StatusOr<RouteAnswer> SolveDense(const KernelProblem& problem,
                                        const ComputeContext& context);
 

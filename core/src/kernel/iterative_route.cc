@@ -25,8 +25,8 @@ double RitzErrorEstimate(const KernelProblem& problem,
     residual += result.residual(c, i) * result.residual(c, i);
     error += result.error(c, i) * result.error(c, i);
   }
-  const double largest = *std::max_element(problem.form.log_right.begin(),
-                                           problem.form.log_right.end());
+  const double largest = *std::max_element(problem.form().log_right.begin(),
+                                           problem.form().log_right.end());
   const ScaledNumber bound = TimesExp(
       MakeScaled((std::sqrt(residual) + std::sqrt(error)) / result.ritz_least),
       largest);
@@ -59,7 +59,7 @@ absl::Status JudgeWide(const KernelProblem& problem, RouteAnswer& answer,
     ColumnAnswer& column = answer.columns[c];
     column.forward_error = 1.0;
     const absl::StatusOr<ResidualRows> rows = TrueResidual(
-        problem.rows, problem.options.ridge, column.x, problem.b[c], context);
+        problem.rows(), problem.form().ridges, column.x, problem.b[c], context);
     if (!rows.ok()) return rows.status();
     column.certificate = Certify(*rows);
     column.termination =
@@ -75,12 +75,12 @@ std::string MethodOf(const KernelProblem& problem,
   std::string method = absl::StrFormat(
       "matrix-free conjugate gradients with Jacobi scaling, n = %d, d = %d, "
       "%s tiles, residuals recomputed in float64",
-      problem.n(), problem.rows.cols(),
+      problem.n(), problem.rows().cols(),
       result.used_float32 ? "float32 and float64" : "float64");
   if (wide) {
     method += absl::StrFormat(
         "; scales e^%.0f apart, more than e^%.0f: judged by the true logits",
-        problem.form.spread, kCommonScaleSpreadMax);
+        problem.form().spread, kCommonScaleSpreadMax);
   }
   return method;
 }
@@ -89,20 +89,22 @@ std::string MethodOf(const KernelProblem& problem,
 
 absl::StatusOr<RouteAnswer> SolveIterative(const KernelProblem& problem,
                                            const ComputeContext& context) {
-  const bool wide = problem.form.spread > kCommonScaleSpreadMax;
-  if (wide && problem.softmax.has_value()) {
+  const bool wide = problem.form().spread > kCommonScaleSpreadMax;
+  if (wide && problem.softmax().has_value()) {
     return SolveSoftmax(problem, nullptr, context);
   }
-  RouteAnswer answer = ZeroAnswer(problem, Termination::kIllConditioned);
-  const double log_ridge = LogSmallestRidgeBound(problem.rows, problem.form);
-  if (problem.form.degenerate) {
+  RouteAnswer answer =
+      ZeroAnswer(problem.n(), problem.k(), Termination::kIllConditioned);
+  const double log_ridge =
+      LogSmallestRidgeBound(problem.rows(), problem.form());
+  if (problem.form().degenerate) {
     answer.method = "none: a diagonal entry of the kernel is 0 in float64";
     answer.log_smallest_ridge = log_ridge;
     return answer;
   }
-  KernelProduct product(problem.rows, problem.form.offsets,
-                        problem.form.unit_diagonal);
-  ScaledSystem system(problem.rows, problem.form, product);
+  KernelProduct product(problem.rows(), problem.form().offsets,
+                        problem.form().unit_diagonal);
+  ScaledSystem system(problem.rows(), problem.form(), product);
   const ScaledRightHandSides rhs = ScaleRightHandSides(problem, context);
   const absl::StatusOr<ConjugateGradientResult> solved =
       SolveConjugateGradient(system, rhs.c,

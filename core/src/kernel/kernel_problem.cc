@@ -10,11 +10,11 @@ std::size_t At(Index i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
-RouteAnswer ZeroAnswer(const KernelProblem& problem, Termination termination) {
+RouteAnswer ZeroAnswer(Index n, Index k, Termination termination) {
   RouteAnswer answer;
-  answer.columns.resize(problem.b.size());
+  answer.columns.resize(At(k));
   for (ColumnAnswer& column : answer.columns) {
-    column.x.resize(At(problem.n()));
+    column.x.resize(At(n));
     column.termination = termination;
   }
   return answer;
@@ -40,7 +40,7 @@ ScaledRightHandSides ScaleRightHandSides(const KernelProblem& problem,
                               std::vector<std::int64_t>(problem.b.size())};
   context.workers.ParallelFor(problem.k(), StopToken(), [&](Index column) {
     const ScaledVector c =
-        TimesExpOf(problem.b[At(column)], problem.form.log_left);
+        TimesExpOf(problem.b[At(column)], problem.form().log_left);
     scaled.exponent[At(column)] = TopExponent(c);
     ToDoubles(c, scaled.exponent[At(column)], scaled.c.row(column));
   });
@@ -51,7 +51,7 @@ ScaledVector SolutionOf(const KernelProblem& problem, const double* z,
                         std::int64_t exponent) {
   ScaledVector x(At(problem.n()));
   for (std::size_t i = 0; i < x.size(); ++i) {
-    x[i] = TimesExp(MakeScaled(z[i], exponent), problem.form.log_right[i]);
+    x[i] = TimesExp(MakeScaled(z[i], exponent), problem.form().log_right[i]);
   }
   return x;
 }
@@ -61,7 +61,7 @@ Termination Judge(const KernelProblem& problem, const Certificate& certificate,
   if (IsConverged(certificate, problem.options.tolerance)) {
     return Termination::kConverged;
   }
-  if (AtPrecisionFloor(certificate, problem.rows.logit_max)) {
+  if (AtPrecisionFloor(certificate, problem.rows().logit_max)) {
     return Termination::kPrecisionFloor;
   }
   return otherwise;
@@ -69,7 +69,7 @@ Termination Judge(const KernelProblem& problem, const Certificate& certificate,
 
 double RidgeErrorBound(const KernelProblem& problem, const double* residual,
                        const double* error, const double* z) {
-  const SymmetricForm& form = problem.form;
+  const SymmetricForm& form = problem.form();
   if (form.ridge == 0.0) return 1.0;
   const bool softmax = form.normalization == KernelNormalization::kSoftmaxRows;
   ScaledVector residual_rows(At(problem.n()));

@@ -2,17 +2,16 @@
 // answers.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "kernel/certificate.h"
-#include "kernel/logits.h"
+#include "kernel/kernel_factor.h"
 #include "kernel/scaled_system.h"
 #include "kernel/scaled_vector.h"
-#include "kernel/softmax_rows.h"
-#include "kernel/symmetric_form.h"
 #include "steelyard/attention_kernel_regression.h"
 #include "steelyard/compute_context.h"
 #include "steelyard/solution.h"
@@ -21,12 +20,13 @@ namespace steelyard {
 
 struct KernelProblem {
   AttentionKernelOptions options;
-  KernelRows rows;
-  std::optional<SoftmaxRows> softmax;  // kSoftmaxRows only
-  SymmetricForm form;
+  std::shared_ptr<const KernelFactor> factor;
   std::vector<ScaledVector> b;  // right-hand sides, none of them zero
 
-  Index n() const { return rows.rows(); }
+  const KernelRows& rows() const { return factor->rows; }
+  const std::optional<SoftmaxRows>& softmax() const { return factor->softmax; }
+  const SymmetricForm& form() const { return factor->form; }
+  Index n() const { return factor->n(); }
   Index k() const { return static_cast<Index>(b.size()); }
 };
 
@@ -46,8 +46,8 @@ struct RouteAnswer {
   std::optional<Index> rank;  // where it was found to be below n
 };
 
-// All zero, with one termination.
-RouteAnswer ZeroAnswer(const KernelProblem& problem, Termination termination);
+// All zero, n rows and k right-hand sides, with one termination.
+RouteAnswer ZeroAnswer(Index n, Index k, Termination termination);
 
 // kTimeLimit or kStopped.
 Termination StoppedTermination(const StopToken& stop);

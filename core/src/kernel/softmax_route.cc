@@ -27,8 +27,8 @@ class SoftmaxColumn {
       : problem_(problem), factor_(factor), context_(context) {
     for (Index i = 0; i < problem.n(); ++i) {
       const double diagonal =
-          SoftmaxDiagonal(problem.rows, *problem.softmax, i) +
-          problem.options.ridge;
+          SoftmaxDiagonal(problem.rows(), *problem.softmax(), i) +
+          problem.form().ridges[At(i)];
       inverse_diagonal_.push_back(diagonal >= 1e-300 ? 1.0 / diagonal : 1.0);
     }
   }
@@ -56,8 +56,8 @@ class SoftmaxColumn {
           problem_.options.max_iterations - answer.iterations, next);
       if (!cycle.ok()) return cycle.status();
       absl::StatusOr<ResidualRows> rows =
-          SoftmaxResidual(problem_.rows, *problem_.softmax,
-                          problem_.options.ridge, next, b, context_);
+          SoftmaxResidual(problem_.rows(), *problem_.softmax(),
+                          problem_.form().ridges, next, b, context_);
       if (!rows.ok()) return rows.status();
       const Certificate certificate = Certify(*rows);
       answer.iterations += std::max(1, cycle->iterations);
@@ -116,10 +116,10 @@ class SoftmaxColumn {
 
   absl::Status Apply(const Matrix<double>& v, Matrix<double>& out) const {
     absl::Status done =
-        MultiplySoftmax(problem_.rows, *problem_.softmax, v, out, context_);
+        MultiplySoftmax(problem_.rows(), *problem_.softmax(), v, out, context_);
     if (!done.ok()) return done;
     for (Index i = 0; i < v.cols(); ++i) {
-      out(0, i) += problem_.options.ridge * v(0, i);
+      out(0, i) += problem_.form().ridges[At(i)] * v(0, i);
     }
     return done;
   }
@@ -132,13 +132,13 @@ class SoftmaxColumn {
     ScaledVector scaled(At(v.cols()));
     for (Index i = 0; i < v.cols(); ++i) {
       scaled[At(i)] =
-          TimesExp(MakeScaled(v(0, i)), problem_.form.log_left[At(i)]);
+          TimesExp(MakeScaled(v(0, i)), problem_.form().log_left[At(i)]);
     }
     if (absl::Status done = factor_->SolveScaled(scaled, context_);
         !done.ok()) {
       return done;
     }
-    ToDoubles(TimesExpOf(scaled, problem_.form.log_right), 0, v.data());
+    ToDoubles(TimesExpOf(scaled, problem_.form().log_right), 0, v.data());
     return absl::OkStatus();
   }
 
@@ -155,14 +155,15 @@ class SoftmaxColumn {
 absl::StatusOr<RouteAnswer> SolveSoftmax(const KernelProblem& problem,
                                          const DenseFactor* factor,
                                          const ComputeContext& context) {
-  RouteAnswer answer = ZeroAnswer(problem, Termination::kIllConditioned);
+  RouteAnswer answer =
+      ZeroAnswer(problem.n(), problem.k(), Termination::kIllConditioned);
   answer.method = absl::StrFormat(
       "GMRES(%d) on softmax rows, n = %d, preconditioned by %s "
       "(log-sum-exps %.0f apart)",
       kGmresRestart, problem.n(),
       factor == nullptr ? "the diagonal"
                         : "dense Cholesky of the symmetric form",
-      2.0 * problem.form.spread);
+      2.0 * problem.form().spread);
   for (std::size_t c = 0; c < problem.b.size(); ++c) {
     SoftmaxColumn column(problem, factor, context);
     const absl::Status done = column.Run(problem.b[c], answer.columns[c]);
@@ -177,7 +178,7 @@ absl::StatusOr<RouteAnswer> SolveSoftmax(const KernelProblem& problem,
     if (!done.ok()) return done;
     if (answer.columns[c].termination == Termination::kIllConditioned) {
       answer.log_smallest_ridge =
-          LogSmallestRidgeBound(problem.rows, problem.form);
+          LogSmallestRidgeBound(problem.rows(), problem.form());
     }
   }
   return answer;

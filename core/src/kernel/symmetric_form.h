@@ -13,6 +13,7 @@
 //     log-sum-exps; E_ij^2 = P_ij P_ji <= 1. S = w (E + l I) w,
 //     w = (E_ii + l)^{-1/2}, log_left = L/2 + ln w, log_right = -L/2 + ln w.
 //
+// A ridge l_i of each row fits in as it is: diag(l) commutes with the scalings.
 // S is the matrix of the Jacobi-preconditioned iteration and the one that is
 // factored: Cholesky of it is that of K + l I in other units.
 //
@@ -28,7 +29,8 @@ namespace steelyard {
 
 struct SymmetricForm {
   KernelNormalization normalization = KernelNormalization::kNone;
-  double ridge = 0.0;
+  std::vector<double> ridges;  // l_i, of each row
+  double ridge = 0.0;          // the least of them
   std::vector<double> offsets;
   bool unit_diagonal = true;   // of E
   std::vector<double> weight;  // w
@@ -44,10 +46,11 @@ struct SymmetricForm {
   bool degenerate = false;
 };
 
-// `softmax` for kSoftmaxRows only.
+// `softmax` for kSoftmaxRows only. `row_ridge` is added to `ridge`, or empty.
 SymmetricForm MakeSymmetricForm(const KernelRows& rows,
                                 KernelNormalization normalization, double ridge,
-                                const SoftmaxRows* softmax);
+                                const SoftmaxRows* softmax,
+                                const std::vector<double>& row_ridge = {});
 
 // Up to this spread a common scale of all rows is right; above it vectors need
 // an exponent of their own in every row.

@@ -15,7 +15,8 @@ double SignOf(double value) { return value > 0.0 ? 1.0 : -1.0; }
 
 }  // namespace
 
-absl::StatusOr<ResidualRows> TrueResidual(const KernelRows& rows, double ridge,
+absl::StatusOr<ResidualRows> TrueResidual(const KernelRows& rows,
+                                          const std::vector<double>& ridges,
                                           const ScaledVector& x,
                                           const ScaledVector& b,
                                           const ComputeContext& context) {
@@ -46,6 +47,7 @@ absl::StatusOr<ResidualRows> TrueResidual(const KernelRows& rows, double ridge,
       const double sum = sums->sums(row, i);
       return sum == 0.0 ? ScaledNumber{} : TimesExp(MakeScaled(sum), outside);
     };
+    const double ridge = ridges[At(i)];
     const ScaledNumber ridge_part =
         ridge == 0.0 ? ScaledNumber{} : Times(x[At(i)], ridge);
     const ScaledNumber magnitude = scaled(1);
@@ -66,7 +68,7 @@ absl::StatusOr<ResidualRows> TrueResidual(const KernelRows& rows, double ridge,
 
 absl::StatusOr<ResidualRows> SoftmaxResidual(const KernelRows& rows,
                                              const SoftmaxRows& softmax,
-                                             double ridge,
+                                             const std::vector<double>& ridges,
                                              const Matrix<double>& x,
                                              const Matrix<double>& b,
                                              const ComputeContext& context) {
@@ -88,6 +90,7 @@ absl::StatusOr<ResidualRows> SoftmaxResidual(const KernelRows& rows,
   if (!done.ok()) return done;
   ResidualRows out;
   for (Index i = 0; i < n; ++i) {
+    const double ridge = ridges[At(i)];
     const double magnitude = product(1, i) + ridge * std::abs(x(0, i));
     out.residual.push_back(
         MakeScaled(b(0, i) - (product(0, i) + ridge * x(0, i))));

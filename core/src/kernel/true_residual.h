@@ -1,4 +1,4 @@
-// b - (K + l I) x from the logits themselves, whatever their size.
+// b - (K + diag l) x from the logits themselves, whatever their size.
 //
 //     (K x)_i = e^{m_i} sum_j sgn(x_j) exp(s a_i.a_j + ln|x_j| - m_i)
 //
@@ -7,6 +7,8 @@
 //
 // SOURCE  NUMERICS N3.
 #pragma once
+
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "kernel/certificate.h"
@@ -19,15 +21,16 @@ namespace steelyard {
 
 // COST    2 n^2 (d + 3) flops and n^2 exponentials a right-hand side.
 // ERRORS  Cancelled, DeadlineExceeded, Aborted: the stop token.
-absl::StatusOr<ResidualRows> TrueResidual(const KernelRows& rows, double ridge,
+absl::StatusOr<ResidualRows> TrueResidual(const KernelRows& rows,
+                                          const std::vector<double>& ridges,
                                           const ScaledVector& x,
                                           const ScaledVector& b,
                                           const ComputeContext& context);
 
-// b - (P + l I) x.
+// b - (P + diag l) x.
 absl::StatusOr<ResidualRows> SoftmaxResidual(const KernelRows& rows,
                                              const SoftmaxRows& softmax,
-                                             double ridge,
+                                             const std::vector<double>& ridges,
                                              const Matrix<double>& x,
                                              const Matrix<double>& b,
                                              const ComputeContext& context);

@@ -27,6 +27,7 @@ class KernelRegression : public testing::Test {
     options.scale = system.scale;
     options.normalization = system.normalization;
     options.ridge = system.ridge;
+    options.row_ridge = system.row_ridge;
     return SolveAttentionKernelRegression(system.a.view(), b.view(), options,
                                           context_);
   }
@@ -123,6 +124,40 @@ TEST_F(KernelRegression, AgreesWithGaussianEliminationInMpfr) {
     EXPECT_LE(error, ForwardBound(solution->report.condition_estimate,
                                   test::LargestLogit(system)) *
                          20.0);
+  }
+}
+
+TEST_F(KernelRegression, EveryRowMayHaveARidgeOfItsOwn) {
+  // Rows of length 20 need vectors in pairs (NONE) or GMRES (SOFTMAX_ROWS).
+  for (const double norm : {1.0, 20.0}) {
+    KernelSystem system{test::RowsOfNorm(30, 6, norm, 3)};
+    system.ridge = 0.05;
+    for (Index i = 0; i < 30; ++i) {
+      system.row_ridge.push_back(i % 3 == 0 ? 0.0
+                                            : 0.3 * static_cast<double>(i));
+    }
+    const Matrix<double> b = test::RowsOfNorm(30, 2, 1.0, 4);
+    for (const auto normalization :
+         {KernelNormalization::kNone, KernelNormalization::kUnitDiagonal,
+          KernelNormalization::kSoftmaxRows}) {
+      for (const auto method :
+           {KernelMethod::kCholesky, KernelMethod::kConjugateGradient}) {
+        system.normalization = normalization;
+        const auto solution = Solve(system, b, {.method = method});
+        ASSERT_TRUE(solution.ok()) << solution.status();
+        ExpectHonest(system, b, *solution, 1e-8);
+        if (norm > 1.0) continue;
+        EXPECT_EQ(solution->report.termination, Termination::kConverged);
+        const ScaledVector truth =
+            test::SolveKernelMpfr(system, test::ColumnOf(b, 0), 256);
+        ScaledVector gap = test::ScaledColumnOf(*solution, 0);
+        for (std::size_t i = 0; i < gap.size(); ++i) {
+          gap[i] = Subtract(gap[i], truth[i]);
+        }
+        EXPECT_LE(RatioOf(NormOf(gap), NormOf(truth)),
+                  solution->report.forward_error[0]);
+      }
+    }
   }
 }
 

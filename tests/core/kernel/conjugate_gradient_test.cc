@@ -14,7 +14,7 @@ class ConjugateGradientTest : public testing::Test {
   absl::StatusOr<ConjugateGradientResult> Run(
       const KernelProblem& problem, const ConjugateGradientOptions& options) {
     KernelProduct product = test::ProductOf(problem);
-    ScaledSystem system(problem.rows, problem.form, product);
+    ScaledSystem system(problem.rows(), problem.form(), product);
     return SolveConjugateGradient(
         system, ScaleRightHandSides(problem, context_).c, options, context_);
   }

@@ -22,8 +22,10 @@ TEST_F(DenseRouteTest, ForwardErrorIsAboutTheTrueOne) {
          {KernelNormalization::kNone, KernelNormalization::kUnitDiagonal}) {
       const Matrix<double> a = test::RowsOfNorm(14, 6, norm, 1);
       const Matrix<double> b = test::RowsOfNorm(14, 1, 1.0, 2);
-      const KernelProblem problem =
+      KernelProblem problem =
           test::LoadProblem(a, b, {.normalization = kind}, context_);
+      ASSERT_TRUE(
+          test::PrepareRoadOf(problem, KernelMethod::kCholesky, context_).ok());
       const auto answer = SolveDense(problem, context_);
       ASSERT_TRUE(answer.ok()) << answer.status();
       const ColumnAnswer& column = answer->columns[0];
@@ -45,27 +47,30 @@ TEST_F(DenseRouteTest, ChainsOfCouplingsThatUnderflowAreFoundLinkByLink) {
   Matrix<double> a(5, 1);
   for (Index i = 0; i < 5; ++i) a(i, 0) = 45.0 * static_cast<double>(i);
   const Matrix<double> b = test::RowsOfNorm(5, 1, 1.0, 3);
-  const KernelProblem problem = test::LoadProblem(a, b, {}, context_);
+  KernelProblem problem = test::LoadProblem(a, b, {}, context_);
+  ASSERT_TRUE(
+      test::PrepareRoadOf(problem, KernelMethod::kCholesky, context_).ok());
   const auto answer = SolveDense(problem, context_);
   ASSERT_TRUE(answer.ok()) << answer.status();
   EXPECT_LE(answer->columns[0].certificate.omega,
-            8.0 * kUnitRoundoff * problem.rows.logit_max);
+            8.0 * kUnitRoundoff * problem.rows().logit_max);
   const ScaledVector truth =
       test::SolveKernelMpfr({a}, test::ColumnOf(b, 0), 120000);
   // Well conditioned in its own scales: logits of L, 40 u L.
   EXPECT_LE(test::ComponentwiseDifference(answer->columns[0].x, truth),
-            kUnitRoundoff * (64.0 + 40.0 * problem.rows.logit_max) * 10.0);
+            kUnitRoundoff * (64.0 + 40.0 * problem.rows().logit_max) * 10.0);
 }
 
 TEST_F(DenseRouteTest, StoppedInTheFactorThereIsNoAnswer) {
-  const KernelProblem problem =
+  KernelProblem problem =
       test::LoadProblem(test::RowsOfNorm(50, 4, 2.0, 4),
                         test::RowsOfNorm(50, 2, 1.0, 5), {}, context_);
   StopSource source;
   source.RequestStop(StopReason::kTimeLimit);
   context_.stop = source.token();
-  EXPECT_EQ(SolveDense(problem, context_).status().code(),
-            absl::StatusCode::kAborted);
+  EXPECT_EQ(
+      test::PrepareRoadOf(problem, KernelMethod::kCholesky, context_).code(),
+      absl::StatusCode::kAborted);
 }
 
 }  // namespace

@@ -26,14 +26,14 @@ TEST_F(DenseSolverTest, SolvesInDoublesAndInBandsAlike) {
   const KernelProblem problem = Load(test::RowsOfNorm(60, 8, 2.0, 1));
   KernelProduct product = test::ProductOf(problem);
   const auto factor =
-      DenseFactor::Make(problem.rows, problem.form, product, context_);
+      DenseFactor::Make(problem.rows(), problem.form(), product, context_);
   ASSERT_TRUE(factor.ok());
   ASSERT_TRUE(factor->positive_definite());
   const Matrix<double> v = test::RowsOfNorm(2, 60, 1.0, 3);
   Matrix<double> z = v;
   ASSERT_TRUE(factor->Solve(z, context_).ok());
   Matrix<double> back(2, 60);
-  ScaledSystem system(problem.rows, problem.form, product);
+  ScaledSystem system(problem.rows(), problem.form(), product);
   ASSERT_TRUE(system.Apply(z, TilePrecision::kFloat64, back, context_).ok());
   const auto inverse = factor->InverseNorm(context_);
   ASSERT_TRUE(inverse.ok());
@@ -67,7 +67,7 @@ TEST_F(DenseSolverTest, DuplicatedRowsAreNotPositiveDefinite) {
   Matrix<double> a = test::RowsOfNorm(30, 4, 3.0, 4);
   test::CopyRow(a, 2, 20);
   const KernelProblem problem = Load(a);
-  const auto factor = DenseFactor::Make(problem.rows, problem.form,
+  const auto factor = DenseFactor::Make(problem.rows(), problem.form(),
                                         test::ProductOf(problem), context_);
   ASSERT_TRUE(factor.ok());
   EXPECT_FALSE(factor->positive_definite());
@@ -77,8 +77,8 @@ TEST_F(DenseSolverTest, PivotFloorFollowsTheLogitsButNotOneHugeRow) {
   Matrix<double> a = test::RowsOfNorm(5, 2, 1.0, 5);
   a(3, 0) = 1e50;
   const KernelProblem problem = Load(a);
-  EXPECT_LT(PivotFloor(problem.rows, 0), 1e-12);
-  EXPECT_LT(PivotFloor(problem.rows, 3), 1.0);
+  EXPECT_LT(PivotFloor(problem.rows(), 0), 1e-12);
+  EXPECT_LT(PivotFloor(problem.rows(), 3), 1.0);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ TEST_F(IterativeRouteTest, WideScalesAreJudgedByTheTrueLogits) {
   a(11, 2) = 30.0;
   const Matrix<double> b = test::RowsOfNorm(40, 1, 1.0, 2);
   const KernelProblem problem = test::LoadProblem(a, b, {}, context_);
-  ASSERT_GT(problem.form.spread, kCommonScaleSpreadMax);
+  ASSERT_GT(problem.form().spread, kCommonScaleSpreadMax);
   const auto answer = SolveIterative(problem, context_);
   ASSERT_TRUE(answer.ok()) << answer.status();
   const ColumnAnswer& column = answer->columns[0];

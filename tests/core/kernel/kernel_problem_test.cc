@@ -57,7 +57,7 @@ TEST_F(KernelProblemTest, RidgeBoundHoldsTheTrueError) {
     const KernelProblem problem = test::LoadProblem(
         a, b, {.normalization = kind, .ridge = 0.5}, context_);
     KernelProduct product = test::ProductOf(problem);
-    ScaledSystem system(problem.rows, problem.form, product);
+    ScaledSystem system(problem.rows(), problem.form(), product);
     const ScaledRightHandSides rhs = ScaleRightHandSides(problem, context_);
     const ScaledVector truth =
         test::SolveKernelMpfr({a, 1.0, kind, 0.5}, test::ColumnOf(b, 0), 256);
@@ -66,7 +66,7 @@ TEST_F(KernelProblemTest, RidgeBoundHoldsTheTrueError) {
     for (Index i = 0; i < 12; ++i) {
       const auto at = static_cast<std::size_t>(i);
       const ScaledNumber exact =
-          TimesExp(truth[at], -problem.form.log_right[at]);
+          TimesExp(truth[at], -problem.form().log_right[at]);
       z(0, i) = std::ldexp(exact.mantissa,
                            static_cast<int>(exact.exponent - rhs.exponent[0])) *
                 (1.0 + 1e-3 * std::sin(static_cast<double>(i)));

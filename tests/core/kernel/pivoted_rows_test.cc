@@ -25,12 +25,13 @@ TEST_F(PivotedRowsTest, RankIsTheNumberOfDifferentRows) {
   Matrix<double> a = test::RowsOfNorm(400, 16, 6.0, 1);
   for (Index i = 0; i < 30; ++i) test::CopyRow(a, 2 * i, 399 - 3 * i);
   const KernelProblem problem = Load(a, KernelNormalization::kUnitDiagonal);
-  const auto found = FindSmallestRidge(problem.rows, problem.form, context_);
+  const auto found =
+      FindSmallestRidge(problem.rows(), problem.form(), context_);
   ASSERT_TRUE(found.ok());
   EXPECT_EQ(found->rank, 370);
   // D = 1: the largest floor of the rows that are left.
   EXPECT_LE(found->log_ridge,
-            LogSmallestRidgeBound(problem.rows, problem.form));
+            LogSmallestRidgeBound(problem.rows(), problem.form()));
   EXPECT_GE(found->log_ridge, std::log(400.0 * 0x1p-53));
 }
 
@@ -41,13 +42,14 @@ TEST_F(PivotedRowsTest, OnlyRowsThatAreLeftCount) {
   test::CopyRow(a, 4, 5);
   for (Index c = 0; c < 6; ++c) a(9, c) = c == 2 ? 8.0 : 0.0;
   const KernelProblem problem = Load(a, KernelNormalization::kNone);
-  const auto found = FindSmallestRidge(problem.rows, problem.form, context_);
+  const auto found =
+      FindSmallestRidge(problem.rows(), problem.form(), context_);
   ASSERT_TRUE(found.ok());
   EXPECT_EQ(found->rank, 19);
-  const double h = problem.rows.half_square[4];
-  EXPECT_NEAR(found->log_ridge, std::log(PivotFloor(problem.rows, 4)) + 2.0 * h,
-              1e-9);
-  EXPECT_GT(LogSmallestRidgeBound(problem.rows, problem.form), 20.0);
+  const double h = problem.rows().half_square[4];
+  EXPECT_NEAR(found->log_ridge,
+              std::log(PivotFloor(problem.rows(), 4)) + 2.0 * h, 1e-9);
+  EXPECT_GT(LogSmallestRidgeBound(problem.rows(), problem.form()), 20.0);
 }
 
 TEST_F(PivotedRowsTest, StopsBetweenSteps) {
@@ -56,9 +58,10 @@ TEST_F(PivotedRowsTest, StopsBetweenSteps) {
   StopSource source;
   source.StopAtLook(10);
   const ComputeContext context{.workers = workers_, .stop = source.token()};
-  EXPECT_EQ(
-      FindSmallestRidge(problem.rows, problem.form, context).status().code(),
-      absl::StatusCode::kCancelled);
+  EXPECT_EQ(FindSmallestRidge(problem.rows(), problem.form(), context)
+                .status()
+                .code(),
+            absl::StatusCode::kCancelled);
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ TEST_P(ScaledSystemTest, ChecksAgreeWithTheOracleWithinTheirOwnErrorBound) {
     const KernelProblem problem = test::LoadProblem(
         system.a, b, {.normalization = GetParam(), .ridge = 0.02}, context_);
     KernelProduct product = test::ProductOf(problem);
-    ScaledSystem scaled(problem.rows, problem.form, product);
+    ScaledSystem scaled(problem.rows(), problem.form(), product);
     const ScaledRightHandSides rhs = ScaleRightHandSides(problem, context_);
     // Any z will do; seven of them are more than one pass takes.
     const Matrix<double> z = test::RowsOfNorm(7, 40, 1.0, 3);
@@ -50,7 +50,7 @@ TEST_P(ScaledSystemTest, Float32TilesAreNearFloat64Ones) {
       test::RowsOfNorm(40, 5, 2.0, 4), test::RowsOfNorm(40, 1, 1.0, 5),
       {.normalization = GetParam(), .ridge = 0.1}, context_);
   KernelProduct product = test::ProductOf(problem);
-  ScaledSystem scaled(problem.rows, problem.form, product);
+  ScaledSystem scaled(problem.rows(), problem.form(), product);
   const Matrix<double> v = test::RowsOfNorm(1, 40, 1.0, 6);
   Matrix<double> exact(1, 40);
   Matrix<double> rough(1, 40);
@@ -61,7 +61,7 @@ TEST_P(ScaledSystemTest, Float32TilesAreNearFloat64Ones) {
     most = std::max(most, std::abs(exact(0, i) - rough(0, i)));
   }
   // 4 u_32 s|a - c|^2 and the sums, times sqrt(n) entries of at most 1.
-  EXPECT_LT(most, 0x1p-24 * (24.0 + 30.0 * problem.rows.logit_max));
+  EXPECT_LT(most, 0x1p-24 * (24.0 + 30.0 * problem.rows().logit_max));
   EXPECT_GT(most, 0.0);
 }
 

@@ -31,8 +31,8 @@ class SoftmaxRouteTest : public testing::Test {
 };
 
 TEST_F(SoftmaxRouteTest, BothPreconditionersFindTheSolution) {
-  ASSERT_GT(problem_.form.spread, kCommonScaleSpreadMax);
-  const auto factor = DenseFactor::Make(problem_.rows, problem_.form,
+  ASSERT_GT(problem_.form().spread, kCommonScaleSpreadMax);
+  const auto factor = DenseFactor::Make(problem_.rows(), problem_.form(),
                                         test::ProductOf(problem_), context_);
   ASSERT_TRUE(factor.ok() && factor->positive_definite());
   const DenseFactor* const preconditioners[] = {nullptr, &*factor};

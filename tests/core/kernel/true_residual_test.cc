@@ -27,18 +27,18 @@ TEST_F(TrueResidualTest, AgreesWithMpfrAtAnyLogit) {
     for (Index i = 0; i < 15; ++i) {
       x.push_back(TimesExp(
           problem.b[0][static_cast<std::size_t>(i)],
-          -2.0 * problem.rows.half_square[static_cast<std::size_t>(i)]));
+          -2.0 * problem.rows().half_square[static_cast<std::size_t>(i)]));
     }
     x[6] = {};
-    const auto rows =
-        TrueResidual(problem.rows, 0.5, x, problem.b[0], context_);
+    const auto rows = TrueResidual(problem.rows(), problem.form().ridges, x,
+                                   problem.b[0], context_);
     ASSERT_TRUE(rows.ok());
     const Certificate certificate = Certify(*rows);
     const test::OracleResidual truth =
         test::KernelResidualMpfr(system, x, test::ColumnOf(b, 0));
     EXPECT_NEAR(certificate.omega, truth.omega, certificate.row_error);
     EXPECT_LT(certificate.row_error,
-              kUnitRoundoff * (64.0 + 100.0 * problem.rows.logit_max));
+              kUnitRoundoff * (64.0 + 100.0 * problem.rows().logit_max));
     EXPECT_NEAR(certificate.relative_residual / truth.relative_residual, 1.0,
                 certificate.error / truth.relative_residual + 1e-12);
   }
@@ -52,8 +52,8 @@ TEST_F(TrueResidualTest, TheExampleThatUnderflowFools) {
   Matrix<double> b(2, 1);
   b(0, 0) = 1.0;
   const KernelProblem problem = test::LoadProblem(a, b, {}, context_);
-  const auto rows = TrueResidual(problem.rows, 0.0, {MakeScaled(1.0), {}},
-                                 problem.b[0], context_);
+  const auto rows = TrueResidual(problem.rows(), problem.form().ridges,
+                                 {MakeScaled(1.0), {}}, problem.b[0], context_);
   ASSERT_TRUE(rows.ok());
   EXPECT_NEAR(Certify(*rows).relative_residual, 1.0, 1e-11);
 }
@@ -74,8 +74,8 @@ TEST_F(TrueResidualTest, SoftmaxRowsToo) {
       rhs(0, i) = b(i, 0);
       scaled.push_back(MakeScaled(x(0, i)));
     }
-    const auto rows =
-        SoftmaxResidual(problem.rows, *problem.softmax, 0.5, x, rhs, context_);
+    const auto rows = SoftmaxResidual(problem.rows(), *problem.softmax(),
+                                      problem.form().ridges, x, rhs, context_);
     ASSERT_TRUE(rows.ok());
     const Certificate certificate = Certify(*rows);
     const test::OracleResidual truth =

@@ -1,0 +1,128 @@
+#include "kernel/kernel_factor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "kernel/kernel_cost.h"
+#include "kernel/kernel_product.h"
+#include "kernel/scaled_system.h"
+
+namespace steelyard {
+namespace {
+
+absl::StatusOr<double> ConditionOf(const KernelFactor& factor,
+                                   KernelProduct& product,
+                                   const ComputeContext& context) {
+  const absl::StatusOr<double> inverse = factor.dense->InverseNorm(context);
+  if (!inverse.ok()) return inverse.status();
+  // |S| from below: S is nonnegative, the vector of ones is near its first
+  // eigenvector.
+  const Index n = factor.n();
+  ScaledSystem system(factor.rows, factor.form, product);
+  Matrix<double> ones(1, n);
+  std::fill(ones.data(), ones.data() + n, 1.0);
+  Matrix<double> sums(1, n);
+  const absl::Status done =
+      system.Apply(ones, TilePrecision::kFloat64, sums, context);
+  if (!done.ok()) return done;
+  double square = 0.0;
+  for (Index i = 0; i < n; ++i) square += sums(0, i) * sums(0, i);
+  return *inverse * std::max(1.0, std::sqrt(square / static_cast<double>(n)));
+}
+
+absl::Status PrepareDense(KernelFactor& factor, const ComputeContext& context) {
+  KernelProduct product(factor.rows, factor.form.offsets,
+                        factor.form.unit_diagonal);
+  context.Report({.phase = "factor", .fraction = std::nullopt});
+  absl::StatusOr<DenseFactor> dense =
+      DenseFactor::Make(factor.rows, factor.form, product, context);
+  if (!dense.ok()) return dense.status();
+  factor.dense = *std::move(dense);
+  if (!factor.dense->positive_definite()) {
+    const absl::StatusOr<SmallestRidge> smallest =
+        FindSmallestRidge(factor.rows, factor.form, context);
+    if (!smallest.ok()) return smallest.status();
+    factor.smallest_ridge = *smallest;
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<double> condition =
+      ConditionOf(factor, product, context);
+  if (!condition.ok()) return condition.status();
+  factor.dense_condition = *condition;
+  return absl::OkStatus();
+}
+
+double BytesOfVector(const std::vector<double>& values) {
+  return 8.0 * static_cast<double>(values.size());
+}
+
+}  // namespace
+
+absl::StatusOr<SharedKernelFactor> MakeKernelFactor(
+    const AnyMatrixView& a, const AttentionKernelOptions& options,
+    const ComputeContext& context) {
+  absl::StatusOr<KernelFactor> loaded = LoadKernelFactor(a, options, context);
+  if (!loaded.ok()) return loaded.status();
+  auto factor = std::make_shared<KernelFactor>(*std::move(loaded));
+  if (absl::Status done = PrepareRoad(*factor, context); !done.ok()) {
+    return done;
+  }
+  return factor;
+}
+
+absl::StatusOr<KernelFactor> LoadKernelFactor(
+    const AnyMatrixView& a, const AttentionKernelOptions& options,
+    const ComputeContext& context) {
+  KernelFactor factor;
+  factor.options = options;
+  absl::StatusOr<KernelRows> rows =
+      LoadKernelRows(a, options.scale, options.normalization, context);
+  if (!rows.ok()) return rows.status();
+  factor.rows = *std::move(rows);
+  if (options.normalization == KernelNormalization::kSoftmaxRows) {
+    absl::StatusOr<SoftmaxRows> softmax = FindSoftmaxRows(factor.rows, context);
+    if (!softmax.ok()) return softmax.status();
+    factor.softmax = *std::move(softmax);
+  }
+  factor.form =
+      MakeSymmetricForm(factor.rows, options.normalization, options.ridge,
+                        factor.softmax.has_value() ? &*factor.softmax : nullptr,
+                        options.row_ridge);
+  return factor;
+}
+
+absl::Status PrepareRoad(KernelFactor& factor, const ComputeContext& context) {
+  factor.method = MethodBySize(factor.n(), factor.options);
+  if (factor.method == KernelMethod::kCholesky) {
+    return PrepareDense(factor, context);
+  }
+  return absl::OkStatus();
+}
+
+std::int64_t BytesOf(const KernelFactor& factor) {
+  const auto n = static_cast<double>(factor.n());
+  double bytes = 8.0 * static_cast<double>(factor.rows.centred.size());
+  const SymmetricForm& form = factor.form;
+  for (const std::vector<double>* values :
+       {&factor.rows.centred_square, &factor.rows.half_square,
+        &factor.rows.centre_logit, &factor.options.row_ridge, &form.ridges,
+        &form.offsets, &form.weight, &form.shift, &form.log_left,
+        &form.log_right, &form.log_diagonal}) {
+    bytes += BytesOfVector(*values);
+  }
+  if (factor.softmax.has_value()) {
+    bytes += BytesOfVector(factor.softmax->log_sums) +
+             BytesOfVector(factor.softmax->centred_log_sums);
+  }
+  if (factor.dense.has_value() && factor.dense->positive_definite()) {
+    bytes += 8.0 * n * n;
+  }
+  if (factor.preconditioner != nullptr) {
+    bytes += static_cast<double>(factor.preconditioner->bytes());
+  }
+  constexpr double kOwn = 1024.0;  // of the structures themselves
+  return static_cast<std::int64_t>(bytes + kOwn);
+}
+
+}  // namespace steelyard
