@@ -6,6 +6,7 @@
 
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
+#include "server/convert/kernel_options.h"
 #include "server/convert/key_heads.h"
 #include "server/convert/response_size.h"
 #include "server/errors/errors.h"
@@ -24,8 +25,8 @@ constexpr std::int32_t kNanosMax = 999'999'999;
 
 // Of SolveResponse, for each right-hand side: nine lists of the report.
 constexpr double kReportEntryBytesMax = 8.0 * 8.0 + 1.0;
-// Everything else: method, tags, lengths, times.
-constexpr double kReportBytesMax = 1024.0;
+// Everything else: method, tags, lengths, times, trials.
+constexpr double kReportBytesMax = 4096.0;
 
 constexpr char kStreamSolve[] =
     "Raise max_response_bytes, or call StreamSolve, whose x comes in "
@@ -140,20 +141,6 @@ std::uint64_t SeedOfProcess() {
 
 std::uint64_t SeedOf(const v1::SolveRequest& request) {
   return request.has_seed() ? request.seed() : SeedOfProcess();
-}
-
-absl::StatusOr<KernelMethod> KernelMethodOf(v1::Method method) {
-  switch (method) {
-    case v1::METHOD_CHOLESKY:
-      return KernelMethod::kCholesky;
-    case v1::METHOD_CONJUGATE_GRADIENT:
-      return KernelMethod::kConjugateGradient;
-    default:
-      return ConflictingFieldsError(
-          "method", absl::StrCat("is ", v1::Method_Name(method)),
-          "attention_kernel takes METHOD_CHOLESKY, METHOD_CONJUGATE_GRADIENT "
-          "or none");
-  }
 }
 
 absl::StatusOr<int> ExponentOf(const std::string& field, std::int32_t exponent,
@@ -289,23 +276,6 @@ absl::StatusOr<PowerRegressionOptions> PowerOptionsOf(
   return options;
 }
 
-absl::StatusOr<KernelNormalization> NormalizationOf(
-    const v1::AttentionKernel& kernel) {
-  switch (kernel.normalization()) {
-    case v1::KERNEL_NORMALIZATION_UNSPECIFIED:
-    case v1::KERNEL_NORMALIZATION_NONE:
-      return KernelNormalization::kNone;
-    case v1::KERNEL_NORMALIZATION_UNIT_DIAGONAL:
-      return KernelNormalization::kUnitDiagonal;
-    case v1::KERNEL_NORMALIZATION_SOFTMAX_ROWS:
-      return KernelNormalization::kSoftmaxRows;
-    default:
-      return UnknownEnumError("attention_kernel.normalization",
-                              static_cast<int>(kernel.normalization()),
-                              "KernelNormalization");
-  }
-}
-
 absl::Status CheckKernelAlone(const v1::SolveRequest& request,
                               const MatrixInput& a) {
   if (a.csr() != nullptr) {
@@ -324,33 +294,17 @@ absl::Status CheckKernelAlone(const v1::SolveRequest& request,
 absl::StatusOr<AttentionKernelOptions> KernelOptionsOf(
     const v1::SolveRequest& request, const SharedOptions& shared,
     const MatrixInput& a) {
-  AttentionKernelOptions options;
-  options.tolerance = shared.tolerance.value_or(options.tolerance);
-  options.max_iterations =
-      shared.max_iterations.value_or(options.max_iterations);
-  options.ridge = shared.ridge;
-  const v1::AttentionKernel& kernel = request.attention_kernel();
-  if (kernel.has_scale()) {
-    if (!std::isfinite(kernel.scale()) || kernel.scale() <= 0.0) {
-      return OutOfRangeError("attention_kernel.scale",
-                             absl::StrCat(kernel.scale()),
-                             "it must be finite and > 0");
-    }
-    options.scale = kernel.scale();
-  }
-  const absl::StatusOr<KernelNormalization> normalization =
-      NormalizationOf(kernel);
-  if (!normalization.ok()) return normalization.status();
-  options.normalization = *normalization;
   if (absl::Status alone = CheckKernelAlone(request, a); !alone.ok()) {
     return alone;
   }
-  if (request.method() != v1::METHOD_UNSPECIFIED) {
-    const absl::StatusOr<KernelMethod> method =
-        KernelMethodOf(request.method());
-    if (!method.ok()) return method.status();
-    options.method = *method;
-  }
+  absl::StatusOr<AttentionKernelOptions> options =
+      KernelOptionsFromProto(request, a.rows());
+  if (!options.ok()) return options;
+  options->tolerance = shared.tolerance.value_or(options->tolerance);
+  options->max_iterations =
+      shared.max_iterations.value_or(options->max_iterations);
+  options->ridge = shared.ridge;
+  options->seed = SeedOf(request);
   return options;
 }
 
@@ -482,8 +436,13 @@ absl::StatusOr<SolveProblem> SolveProblemFromProto(
       RightHandSideFromProto(request, *a, limits, matrices);
   if (!b.ok()) return b.status();
 
+  absl::StatusOr<std::optional<TensorInput>> row_ridge =
+      RowRidgeFromProto(request.attention_kernel(), a->rows(), limits);
+  if (!row_ridge.ok()) return row_ridge.status();
+
   SolveProblem problem(*std::move(a), *std::move(b));
   problem.options_ = *options;
+  problem.row_ridge_ = *std::move(row_ridge);
   problem.seed_ = SeedOf(request);
   const auto time_limit = TimeLimitOf(request);
   if (!time_limit.ok()) return time_limit.status();
@@ -544,7 +503,8 @@ std::string DescriptionOf(const SolveProblem& problem) {
 
 absl::Status AtProtoPath(const absl::Status& status,
                          const SolveProblem& problem) {
-  return AtTensor(problem.a().AtPath(status, "a"), "b", problem.b());
+  const absl::Status at_a = problem.a().AtPath(status, "a");
+  return AtTensor(AtKernelPath(at_a), "b", problem.b());
 }
 
 absl::Status CheckResponseSize(const SolveProblem& problem) {

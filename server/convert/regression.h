@@ -29,11 +29,13 @@ class SolveProblem {
   const MatrixInput& a() const { return a_; }
   // rows(M) x k; extents() is 1 where it was given as a vector.
   const TensorInput& b() const { return b_; }
-  // Which of the two says which family.
+  // Which of the two says which family. Without the numbers of row_ridge.
   const std::variant<PowerRegressionOptions, AttentionKernelOptions>& options()
       const {
     return options_;
   }
+  // n numbers; unset: none, or no kernel. RowRidgeNumbers reads them.
+  const std::optional<TensorInput>& row_ridge() const { return row_ridge_; }
   // The caller's, or this process's: told in the report.
   std::uint64_t seed() const { return seed_; }
   // Of the work, from its start. Unset: none.
@@ -58,6 +60,7 @@ class SolveProblem {
   MatrixInput a_;
   TensorInput b_;
   std::variant<PowerRegressionOptions, AttentionKernelOptions> options_;
+  std::optional<TensorInput> row_ridge_;
   std::uint64_t seed_ = 0;
   std::optional<std::chrono::nanoseconds> time_limit_;
   std::int64_t max_response_bytes_ = 0;

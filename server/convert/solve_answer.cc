@@ -1,10 +1,12 @@
 #include "server/convert/solve_answer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <string>
 #include <vector>
 
+#include "server/convert/kernel_options.h"
 #include "server/convert/response_size.h"
 
 namespace steelyard::server {
@@ -44,6 +46,22 @@ void Copy(const std::vector<double>& numbers, DoubleList* list) {
   list->Add(numbers.begin(), numbers.end());
 }
 
+// Of a clock, so never beyond what a Duration holds.
+std::chrono::nanoseconds FromSeconds(double seconds) {
+  constexpr double kSecondsMax = 1e9;
+  const double kept = seconds > 0.0 ? std::min(seconds, kSecondsMax) : 0.0;
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(1e9 * kept));
+}
+
+void TrialToProto(const PreconditionerTrial& trial,
+                  v1::PreconditionerTrial* proto) {
+  proto->set_preconditioner(PreconditionerOf(trial.preconditioner));
+  proto->set_rank(static_cast<std::int32_t>(trial.rank));
+  proto->set_iterations(trial.iterations);
+  proto->set_contraction(trial.contraction);
+  ToProto(FromSeconds(trial.build_seconds), proto->mutable_build_time());
+}
+
 void ReportToProto(const SolveReport& report, const SolveFacts& facts,
                    v1::SolveReport* proto) {
   proto->set_termination(TerminationOf(report.termination));
@@ -66,6 +84,9 @@ void ReportToProto(const SolveReport& report, const SolveFacts& facts,
   Copy(report.forward_error, proto->mutable_forward_error());
   Copy(report.componentwise_error, proto->mutable_componentwise_error());
   Copy(report.excess_residual, proto->mutable_excess_residual());
+  for (const PreconditionerTrial& trial : report.trials) {
+    TrialToProto(trial, proto->add_trials());
+  }
 }
 
 const char* BytesOf(const Matrix<double>& numbers) {

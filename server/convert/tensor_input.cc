@@ -72,6 +72,7 @@ std::string ExtentsText(const TensorRule& rule) {
     return "2 (rows x columns) or 3 (heads x rows x columns) are required";
   }
   if (rule.extents_min == 2) return "2 (rows x columns) are required";
+  if (rule.extents_max == 1) return "1 (rows) is required";
   return "1 (rows) or 2 (rows x columns) are required";
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 #include <variant>
 
+#include "server/convert/kernel_options.h"
 #include "server/convert/matrix_input.h"
 #include "server/handlers/least_work.h"
 #include "steelyard/attention_kernel_regression.h"
@@ -12,7 +13,37 @@
 namespace steelyard::server {
 namespace {
 
+using Options = std::variant<PowerRegressionOptions, AttentionKernelOptions>;
+
+// Of row_ridge: in the options here, of the work, of its group, of a place in
+// line for a factor.
+constexpr double kRowRidgeCopies = 4.0;
+
+struct WholeOptions {
+  Options options;
+  // Of row_ridge; outlives the work.
+  MemoryReservation memory;
+};
+
+// With the numbers of row_ridge: what is looked for among kept factors depends
+// on them.
+absl::StatusOr<WholeOptions> OptionsOf(Gate& gate,
+                                       const SolveProblem& problem) {
+  WholeOptions whole{.options = problem.options(), .memory = {}};
+  if (!problem.row_ridge().has_value()) return whole;
+  auto memory = gate.Reserve(kRowRidgeCopies * 8.0 *
+                             static_cast<double>(problem.a().rows()));
+  if (!memory.ok()) return memory.status();
+  whole.memory = *std::move(memory);
+  auto row_ridge = RowRidgeNumbers(*problem.row_ridge());
+  if (!row_ridge.ok()) return row_ridge.status();
+  std::get<AttentionKernelOptions>(whole.options).row_ridge =
+      *std::move(row_ridge);
+  return whole;
+}
+
 absl::StatusOr<Solution> SolveRegression(const SolveProblem& problem,
+                                         const Options& options,
                                          const ComputeContext& context) {
   const auto a = LoadedMatrix::Load(problem.a(), context);
   if (!a.ok()) return a.status();
@@ -21,14 +52,19 @@ absl::StatusOr<Solution> SolveRegression(const SolveProblem& problem,
   }
   const TensorMatrices b(problem.b());
   if (const auto* const kernel =
-          std::get_if<AttentionKernelOptions>(&problem.options())) {
+          std::get_if<AttentionKernelOptions>(&options)) {
     return SolveAttentionKernelRegression(std::get<AnyMatrixView>((*a)->view()),
                                           b.matrix(), *kernel, context);
   }
-  return SolvePowerRegression(
-      (*a)->view(), b.matrix(),
-      std::get<PowerRegressionOptions>(problem.options()), context);
+  return SolvePowerRegression((*a)->view(), b.matrix(),
+                              std::get<PowerRegressionOptions>(options),
+                              context);
 }
+
+struct Held {
+  MemoryReservation memory;
+  std::shared_ptr<const void> message;
+};
 
 // Numbers of b, with the message that they may be in.
 struct OpenedB {
@@ -80,6 +116,11 @@ absl::StatusOr<SharedAnswer> AdmitAndSolve(const SolveParts& parts,
                                            std::shared_ptr<const void> message,
                                            const SolveProblem& problem,
                                            Listener listener) {
+  auto whole = OptionsOf(parts.gate, problem);
+  if (!whole.ok()) return whole.status();
+  // The work owns both, also when its caller is gone.
+  message = std::make_shared<const Held>(
+      Held{std::move(whole->memory), std::move(message)});
   if (parts.groups != nullptr) {
     std::optional<SharedSolve> shared = SharedSolveOf(message, problem);
     if (shared.has_value()) {
@@ -94,8 +135,9 @@ absl::StatusOr<SharedAnswer> AdmitAndSolve(const SolveParts& parts,
   if (listener.look) listener.look();
   absl::StatusOr<Solution> solution = ticket->Compute(
       context,
-      [message = std::move(message), problem](const ComputeContext& compute) {
-        return SolveRegression(problem, compute);
+      [message = std::move(message), problem,
+       options = std::move(whole->options)](const ComputeContext& compute) {
+        return SolveRegression(problem, options, compute);
       },
       std::move(listener));
   if (!solution.ok()) return solution.status();

@@ -158,7 +158,7 @@ class RequestMutator {
         break;
       case Field::CPPTYPE_ENUM:
         reflection->SetEnumValue(message, field,
-                                 static_cast<int>(Below(9)) - 1);
+                                 static_cast<int>(Below(12)) - 1);
         break;
       case Field::CPPTYPE_STRING: {
         std::string bytes = reflection->GetString(*message, field);

@@ -98,6 +98,7 @@ std::vector<RequestCase> RequestCases();
 }  // namespace steelyard::test
 
 #include "tests/server/convert/malformed_attend_cases.h"
+#include "tests/server/convert/malformed_kernel_cases.h"
 #include "tests/server/convert/malformed_sketch_cases.h"
 #include "tests/server/convert/malformed_solve_cases.h"
 #include "tests/server/convert/malformed_stored_cases.h"

@@ -2,28 +2,20 @@
 // look wrong and are not.
 #pragma once
 
-#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "tests/server/convert/malformed_kernel_cases.h"
 #include "tests/server/convert/malformed_requests_table.h"
 #include "tests/server/convert/valid_requests.h"
 
 namespace steelyard::test {
 
-using SolveMutation = std::function<void(v1::SolveRequest*)>;
-
 inline RequestCase RefusedSolve(const std::string& name,
                                 const SolveMutation& mutate,
                                 const Refusal& refusal) {
   return Refused("solve " + name, ValidSolveRequest(), mutate, refusal);
-}
-
-inline RequestCase RefusedKernel(const std::string& name,
-                                 const SolveMutation& mutate,
-                                 const Refusal& refusal) {
-  return Refused("kernel " + name, ValidKernelRequest(), mutate, refusal);
 }
 
 inline std::vector<RequestCase> SolveOptionCases() {
@@ -73,8 +65,8 @@ inline std::vector<RequestCase> SolveOptionCases() {
           {"FIELD_REQUIRED", "problem", "gram_power, left_gram_power"}),
       RefusedSolve(
           "unknown method",
-          [](auto* request) { request->set_method(v1::Method(9)); },
-          {"UNKNOWN_ENUM", "method", "is 9; this version knows no such"}),
+          [](auto* request) { request->set_method(v1::Method(10)); },
+          {"UNKNOWN_ENUM", "method", "is 10; this version knows no such"}),
       RefusedSolve("answer over max_response_bytes",
                    [](auto* request) { request->set_max_response_bytes(23); },
                    {"RESPONSE_TOO_LARGE", "max_response_bytes", "StreamSolve"}),
@@ -127,34 +119,6 @@ inline std::vector<RequestCase> PowerCases() {
                      request->set_extended_output(true);
                    }),
                    {"CONFLICTING_FIELDS", "extended_output", "is true"}),
-  };
-}
-
-inline std::vector<RequestCase> KernelCases() {
-  return {
-      RefusedKernel("extended",
-                    [](auto* request) { request->set_extended_output(true); },
-                    {"CONFLICTING_FIELDS", "extended_output", "is true"}),
-      RefusedKernel("Gram",
-                    [](auto* request) { request->set_method(v1::METHOD_GRAM); },
-                    {"CONFLICTING_FIELDS", "method", "is METHOD_GRAM"}),
-      RefusedKernel("scale 0",
-                    [](auto* request) {
-                      request->mutable_attention_kernel()->set_scale(0.0);
-                    },
-                    {"FIELD_OUT_OF_RANGE", "attention_kernel.scale", "is 0"}),
-      RefusedKernel("scale NaN",
-                    [](auto* request) {
-                      request->mutable_attention_kernel()->set_scale(
-                          std::numeric_limits<double>::quiet_NaN());
-                    },
-                    {"FIELD_OUT_OF_RANGE", "attention_kernel.scale", "is nan"}),
-      RefusedKernel("unknown normalization",
-                    [](auto* request) {
-                      request->mutable_attention_kernel()->set_normalization(
-                          v1::KernelNormalization(4));
-                    },
-                    {"UNKNOWN_ENUM", "attention_kernel.normalization", "is 4"}),
   };
 }
 
@@ -254,8 +218,9 @@ inline std::vector<RequestCase> OddSystemCases() {
 
 inline std::vector<RequestCase> SolveCases() {
   std::vector<RequestCase> all;
-  for (auto cases : {SolveOptionCases(), PowerCases(), KernelCases(),
-                     SolveTensorCases(), OddSystemCases()}) {
+  for (auto cases :
+       {SolveOptionCases(), PowerCases(), KernelCases(), PreconditionerCases(),
+        RowRidgeCases(), SolveTensorCases(), OddSystemCases()}) {
     all.insert(all.end(), cases.begin(), cases.end());
   }
   return all;

@@ -47,6 +47,12 @@ v1::SolveRequest FullKernelRequest() {
   request.mutable_attention_kernel()->set_scale(0.125);
   request.mutable_attention_kernel()->set_normalization(
       v1::KERNEL_NORMALIZATION_SOFTMAX_ROWS);
+  request.mutable_attention_kernel()->set_preconditioner(
+      v1::PRECONDITIONER_RPCHOLESKY);
+  request.mutable_attention_kernel()->set_preconditioner_rank(10);
+  test::SetTensor({10}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
+                  request.mutable_attention_kernel()->mutable_row_ridge());
+  request.set_seed(77);
   return request;
 }
 
@@ -237,9 +243,34 @@ TEST(RegressionConvertTest, EveryFieldOfAKernelReachesTheProblem) {
   EXPECT_EQ(options.tolerance, 1e-6);
   EXPECT_EQ(options.max_iterations, 17);
   EXPECT_EQ(options.method, KernelMethod::kConjugateGradient);
+  EXPECT_EQ(options.preconditioner, KernelPreconditioner::kRpCholesky);
+  EXPECT_EQ(options.preconditioner_rank, 10);
+  EXPECT_EQ(options.seed, 77u);
+  // Read in the admitted work.
+  EXPECT_TRUE(options.row_ridge.empty());
+  ASSERT_TRUE(problem->row_ridge().has_value());
+  EXPECT_EQ(problem->row_ridge()->rows(), 10);
   EXPECT_EQ(problem->solution_rows(), 10);
   EXPECT_EQ(problem->right_hand_sides(), 1);
   EXPECT_FALSE(problem->extended_output());
+}
+
+TEST(RegressionConvertTest, AKernelRunsOnADenseStoredMatrix) {
+  test::FakeMatrices matrices;
+  matrices.Add("a", {.rows = 10, .cols = 3},
+               test::BytesOf(test::PlainNumbers(30)));
+  matrices.Add("b", {.rows = 10, .cols = 2},
+               test::BytesOf(test::PlainNumbers(20)));
+  v1::SolveRequest request = StoredRequest();
+  request.mutable_attention_kernel();
+  const auto problem =
+      SolveProblemFromProto(request, kLimits, matrices.lookup());
+  ASSERT_TRUE(problem.ok()) << problem.status();
+  EXPECT_EQ(DescriptionOf(*problem),
+            "attention_kernel: a matrices/a 10x3 FLOAT64, b matrices/b 10x2 "
+            "FLOAT64");
+  EXPECT_EQ(problem->solution_rows(), 10);
+  EXPECT_EQ(problem->right_hand_sides(), 2);
 }
 
 TEST(RegressionConvertTest, FamiliesAreToldApart) {
@@ -288,6 +319,10 @@ TEST(RegressionConvertTest, UnsetOptionsHaveTheDefaultsOfTheContract) {
   EXPECT_EQ(kernel_options.scale, 1.0);
   EXPECT_EQ(kernel_options.normalization, KernelNormalization::kNone);
   EXPECT_EQ(kernel_options.method, std::nullopt);
+  EXPECT_EQ(kernel_options.preconditioner, std::nullopt);
+  EXPECT_EQ(kernel_options.preconditioner_rank, std::nullopt);
+  EXPECT_EQ(kernel_options.seed, kernel->seed());
+  EXPECT_FALSE(kernel->row_ridge().has_value());
 }
 
 TEST(RegressionConvertTest, AMatrixOfOneRightHandSideKeepsItsShape) {

@@ -60,6 +60,12 @@ Solution FullSolution(Index rows, Index cols) {
   report.rank = 3;
   report.rank_gap = 0.9;
   report.log_smallest_ridge = -7.0;
+  report.trials = {{.preconditioner = KernelPreconditioner::kRpCholesky,
+                    .rank = 200,
+                    .iterations = 5,
+                    .contraction = 0.25,
+                    .build_seconds = 1.5},
+                   {.preconditioner = KernelPreconditioner::kNone}};
   return solution;
 }
 
@@ -106,6 +112,14 @@ TEST(SolveAnswerTest, EveryFieldIsFilled) {
   EXPECT_EQ(report.rank(), 3);
   EXPECT_EQ(report.rank_gap(), 0.9);
   EXPECT_EQ(report.log_smallest_ridge(), -7.0);
+  ASSERT_EQ(report.trials_size(), 2);
+  EXPECT_EQ(report.trials(0).preconditioner(), v1::PRECONDITIONER_RPCHOLESKY);
+  EXPECT_EQ(report.trials(0).rank(), 200);
+  EXPECT_EQ(report.trials(0).iterations(), 5);
+  EXPECT_EQ(report.trials(0).contraction(), 0.25);
+  EXPECT_EQ(report.trials(0).build_time().seconds(), 1);
+  EXPECT_EQ(report.trials(0).build_time().nanos(), 500'000'000);
+  EXPECT_EQ(report.trials(1).preconditioner(), v1::PRECONDITIONER_NONE);
   EXPECT_EQ(report.seed(), 42u);
   EXPECT_TRUE(report.factor_cache_hit());
   EXPECT_EQ(report.queue_time().nanos(), 2);
