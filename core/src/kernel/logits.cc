@@ -106,8 +106,8 @@ void LoadPanels(const AnyMatrixView& a, int exponent, KernelRows& rows,
   });
 }
 
-void Centre(const std::vector<double>& centre, KernelRows& rows,
-            const ComputeContext& context) {
+void Centre(KernelRows& rows, const ComputeContext& context) {
+  const std::vector<double>& centre = rows.centre;
   const Index n = rows.rows();
   const Index d = rows.cols();
   context.workers.ParallelFor(Panels(n), context.stop, [&](Index panel) {
@@ -139,6 +139,7 @@ absl::StatusOr<KernelRows> LoadKernelRows(const AnyMatrixView& a, double scale,
 
   KernelRows rows;
   rows.scale = std::ldexp(scale, -2 * exponent);
+  rows.exponent = exponent;
   rows.centred = Matrix<double>(n, d);
   rows.half_square.resize(size);
   rows.centred_square.resize(size);
@@ -146,9 +147,10 @@ absl::StatusOr<KernelRows> LoadKernelRows(const AnyMatrixView& a, double scale,
 
   LoadPanels(a, exponent, rows, context);
   if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
-  const std::vector<double> centre = CoordinateMedians(rows.centred, context);
-  rows.centre_square = rows.scale * Dot(centre.data(), centre.data(), d);
-  Centre(centre, rows, context);
+  rows.centre = CoordinateMedians(rows.centred, context);
+  rows.centre_square =
+      rows.scale * Dot(rows.centre.data(), rows.centre.data(), d);
+  Centre(rows, context);
   if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
 
   if (absl::Status good = CheckSquares(rows, normalization); !good.ok()) {
@@ -157,6 +159,25 @@ absl::StatusOr<KernelRows> LoadKernelRows(const AnyMatrixView& a, double scale,
   rows.logit_max =
       std::max(1.0, 2.0 * *std::max_element(rows.half_square.begin(),
                                             rows.half_square.end()));
+  return rows;
+}
+
+QueryRows LoadQueryRows(const AnyMatrixView& queries, Index first, Index count,
+                        const KernelRows& keys) {
+  const Index d = keys.cols();
+  const std::vector<int> exponents(static_cast<std::size_t>(d), -keys.exponent);
+  QueryRows rows;
+  rows.centred = Matrix<double>::Unset(count, d);
+  LoadScaledRows(queries, first, count, exponents, rows.centred.data());
+  for (Index i = 0; i < count; ++i) {
+    double* row = rows.centred.row(i);
+    rows.square.push_back(keys.scale * Dot(row, row, d));
+    for (Index c = 0; c < d; ++c) {
+      row[c] -= keys.centre[static_cast<std::size_t>(c)];
+    }
+    rows.centred_square.push_back(keys.scale * Dot(row, row, d));
+    rows.centre_logit.push_back(keys.scale * Dot(row, keys.centre.data(), d));
+  }
   return rows;
 }
 

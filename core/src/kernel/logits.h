@@ -25,6 +25,8 @@ inline constexpr double kLogitMax = 1e9;
 
 struct KernelRows {
   double scale = 1.0;                  // t, in [1, 4)
+  int exponent = 0;                    // e
+  std::vector<double> centre;          // c, in the units of 2^e a
   Matrix<double> centred;              // n x d: 2^e a_i - c
   std::vector<double> centred_square;  // q_i = s|a_i - c|^2
   std::vector<double> half_square;     // h_i = s|a_i|^2 / 2
@@ -45,5 +47,17 @@ struct KernelRows {
 absl::StatusOr<KernelRows> LoadKernelRows(const AnyMatrixView& a, double scale,
                                           KernelNormalization normalization,
                                           const ComputeContext& context);
+
+// Some rows of another matrix, relative to the centre of the first.
+struct QueryRows {
+  Matrix<double> centred;              // 2^e q_i - c
+  std::vector<double> square;          // s|q_i|^2, infinity beyond float64
+  std::vector<double> centred_square;  // s|q_i - c|^2
+  std::vector<double> centre_logit;    // s c.(q_i - c)
+};
+
+// Rows [first, first + count) of `queries`, as wide as those of `keys`.
+QueryRows LoadQueryRows(const AnyMatrixView& queries, Index first, Index count,
+                        const KernelRows& keys);
 
 }  // namespace steelyard

@@ -51,6 +51,40 @@ TEST_F(LogitsTest, CentredPartsAddUpToTheLogits) {
   }
 }
 
+TEST_F(LogitsTest, QueriesAreMeasuredFromTheCentreOfTheKeys) {
+  for (const double scale : {1.0, 5e-200, 7e120}) {
+    const double norm = 2.0 / std::sqrt(scale);
+    const Matrix<double> a = test::RowsOfNorm(40, 5, norm, 1);
+    const Matrix<double> q = test::RowsOfNorm(9, 5, norm, 2);
+    const auto keys = LoadKernelRows(a.view(), scale, Norm::kNone, context_);
+    ASSERT_TRUE(keys.ok()) << keys.status();
+    const QueryRows rows = LoadQueryRows(q.view(), 2, 7, *keys);
+    ASSERT_EQ(rows.centred.rows(), 7);
+    for (Index i = 0; i < 7; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const double* query = q.row(i + 2);
+      const auto square = [&](const double* x) {
+        return (scale * norm) * Dot(x, x, 5) / norm;
+      };
+      EXPECT_NEAR(rows.square[at], square(query),
+                  test::Gamma(20) * keys->logit_max);
+      EXPECT_NEAR(
+          rows.centred_square[at],
+          keys->scale * Dot(rows.centred.row(i), rows.centred.row(i), 5),
+          test::Gamma(20) * keys->logit_max);
+      for (Index j = 0; j < 40; ++j) {
+        const double logit = (scale * norm) * Dot(query, a.row(j), 5) / norm;
+        const double parts =
+            keys->scale * Dot(rows.centred.row(i), keys->centred.row(j), 5) +
+            rows.centre_logit[at] +
+            keys->centre_logit[static_cast<std::size_t>(j)] +
+            keys->centre_square;
+        EXPECT_NEAR(parts, logit, test::Gamma(20) * 4.0 * keys->logit_max);
+      }
+    }
+  }
+}
+
 TEST_F(LogitsTest, CentringIsDeafToOneHugeRow) {
   Matrix<double> a = test::RowsOfNorm(40, 3, 1.0, 2);
   for (Index i = 0; i < 40; ++i) a(i, 0) += 1000.0;
