@@ -5,19 +5,13 @@
 namespace steelyard::server {
 
 FactorCache::Key FactorCache::KeyOf(const MatrixIdentity& matrix,
-                                    const PowerRegressionOptions& options) {
-  return {.id = matrix.id,
-          .serial = matrix.serial,
-          .exponential = options.family == PowerFamily::kMatrixExponential,
-          .ridge = options.ridge,
-          .method = options.method,
-          .sketch = options.sketch.kind,
-          .sketch_rows = options.sketch.rows,
-          .seed = options.seed.value};
+                                    const RegressionOptions& options) {
+  return {
+      .id = matrix.id, .serial = matrix.serial, .factor = FactorKey(options)};
 }
 
 FactorCache::Place FactorCache::Ask(const MatrixIdentity& matrix,
-                                    const PowerRegressionOptions& options,
+                                    const RegressionOptions& options,
                                     Granted granted) {
   Key key = KeyOf(matrix, options);
   std::uint64_t number = 0;
@@ -25,9 +19,8 @@ FactorCache::Place FactorCache::Ask(const MatrixIdentity& matrix,
     const std::lock_guard lock(mutex_);
     number = next_number_++;
   }
-  Stand(key, {.number = number,
-              .options = options,
-              .granted = std::move(granted)});
+  Stand(key,
+        {.number = number, .options = options, .granted = std::move(granted)});
   return Place(this, std::move(key), number);
 }
 
@@ -80,10 +73,11 @@ FactorCache::Line FactorCache::EndLine(const Key& key) {
   return line;
 }
 
-FactorCache::Factor FactorCache::Finish(const Key& key, PreparedMatrix matrix) {
+FactorCache::Factor FactorCache::Finish(const Key& key,
+                                        RegressionFactor prepared) {
   auto made = std::make_shared<KeptFactor>(
-      KeptFactor{.matrix = std::move(matrix), .bytes = 0, .memory = {}});
-  made->bytes = made->matrix.bytes();
+      KeptFactor{.prepared = std::move(prepared), .bytes = 0, .memory = {}});
+  made->bytes = BytesOf(made->prepared);
   // Nothing below allocates before the line has ended.
   std::list<Kept> entry;
   entry.push_back(
@@ -100,7 +94,7 @@ FactorCache::Factor FactorCache::Finish(const Key& key, PreparedMatrix matrix) {
     }
   }
   for (Waiter& waiter : line.waiters) {
-    if (made->matrix.Serves(waiter.options)) {
+    if (Serves(made->prepared, waiter.options)) {
       waiter.granted(Factor(made));
     } else {
       Stand(key, std::move(waiter));
@@ -119,22 +113,22 @@ void FactorCache::Fail(const Key& key, const absl::Status& status) {
 }
 
 FactorCache::Factor FactorCache::Find(const MatrixIdentity& matrix,
-                                      const PowerRegressionOptions& options) {
+                                      const RegressionOptions& options) {
   const std::lock_guard lock(mutex_);
   return FindLocked(matrix.serial, options);
 }
 
 bool FactorCache::Coming(const MatrixIdentity& matrix,
-                         const PowerRegressionOptions& options) const {
+                         const RegressionOptions& options) const {
   const std::lock_guard lock(mutex_);
   return lines_.count(KeyOf(matrix, options)) > 0;
 }
 
-FactorCache::Factor FactorCache::FindLocked(
-    std::uint64_t serial, const PowerRegressionOptions& options) {
+FactorCache::Factor FactorCache::FindLocked(std::uint64_t serial,
+                                            const RegressionOptions& options) {
   for (auto kept = kept_.begin(); kept != kept_.end(); ++kept) {
     if (kept->matrix.serial != serial) continue;
-    if (!kept->factor->matrix.Serves(options)) continue;
+    if (!Serves(kept->factor->prepared, options)) continue;
     kept_.splice(kept_.begin(), kept_, kept);
     return kept_.front().factor;
   }
@@ -183,8 +177,8 @@ FactorCache::Turn::~Turn() {
   if (cache_ != nullptr) cache_->Pass(key_);
 }
 
-FactorCache::Factor FactorCache::Turn::Finish(PreparedMatrix matrix) && {
-  Factor factor = cache_->Finish(key_, std::move(matrix));
+FactorCache::Factor FactorCache::Turn::Finish(RegressionFactor prepared) && {
+  Factor factor = cache_->Finish(key_, std::move(prepared));
   cache_ = nullptr;
   return factor;
 }

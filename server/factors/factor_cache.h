@@ -1,4 +1,5 @@
-// What was computed of stored matrices and pays off again: their factors.
+// What was computed of stored matrices and pays off again: their factors and
+// preconditioners.
 //
 //   Ask -> a factor that is kept
 //          the turn to compute it, when nobody does
@@ -30,8 +31,7 @@
 
 #include "absl/status/status.h"
 #include "server/admission/memory_budget.h"
-#include "steelyard/power_regression.h"
-#include "steelyard/prepared_matrix.h"
+#include "server/factors/regression_factor.h"
 
 namespace steelyard::server {
 
@@ -42,7 +42,7 @@ struct MatrixIdentity {
 };
 
 struct KeptFactor {
-  PreparedMatrix matrix;
+  RegressionFactor prepared;
   std::int64_t bytes = 0;
   // Of the cache's budget; nothing where the factor is not kept: then it lives
   // in the memory of the requests that use it.
@@ -64,15 +64,14 @@ class FactorCache {
 
   // Calls `granted` once, perhaps before this returns; not at all when the
   // place is left before. A grant that is on its way then still arrives.
-  Place Ask(const MatrixIdentity& matrix, const PowerRegressionOptions& options,
+  Place Ask(const MatrixIdentity& matrix, const RegressionOptions& options,
             Granted granted);
 
   // A factor that is kept, without a place in the line. Null: none.
-  Factor Find(const MatrixIdentity& matrix,
-              const PowerRegressionOptions& options);
+  Factor Find(const MatrixIdentity& matrix, const RegressionOptions& options);
   // Somebody computes it.
   bool Coming(const MatrixIdentity& matrix,
-              const PowerRegressionOptions& options) const;
+              const RegressionOptions& options) const;
 
   // The matrix of this name is deleted: its factors go, and those that are
   // computed now will not be kept.
@@ -81,16 +80,10 @@ class FactorCache {
   const MemoryBudget& memory() const { return budget_; }
 
  private:
-  // What PreparedMatrix::Serves tells apart.
   struct Key {
     std::string id;
     std::uint64_t serial = 0;
-    bool exponential = false;
-    double ridge = 0.0;
-    std::optional<PowerMethod> method;
-    std::optional<SketchKind> sketch;
-    std::optional<Index> sketch_rows;
-    std::uint64_t seed = 0;
+    FactorKey factor;
     auto operator<=>(const Key&) const = default;
   };
   struct Kept {
@@ -99,7 +92,7 @@ class FactorCache {
   };
   struct Waiter {
     std::uint64_t number = 0;
-    PowerRegressionOptions options;
+    RegressionOptions options;
     Granted granted;
   };
   // Of those who wait for the one whose turn it is.
@@ -109,16 +102,15 @@ class FactorCache {
   };
 
   static Key KeyOf(const MatrixIdentity& matrix,
-                   const PowerRegressionOptions& options);
+                   const RegressionOptions& options);
   void Stand(const Key& key, Waiter waiter);
   void Leave(const Key& key, std::uint64_t number);
   void Pass(const Key& key);
-  Factor Finish(const Key& key, PreparedMatrix matrix);
+  Factor Finish(const Key& key, RegressionFactor prepared);
   void Fail(const Key& key, const absl::Status& status);
   Line EndLine(const Key& key);
   // With the mutex held.
-  Factor FindLocked(std::uint64_t serial,
-                    const PowerRegressionOptions& options);
+  Factor FindLocked(std::uint64_t serial, const RegressionOptions& options);
   std::optional<MemoryReservation> MakeRoom(std::int64_t bytes);
 
   MemoryBudget budget_;
@@ -137,7 +129,7 @@ class FactorCache::Turn {
   ~Turn();
 
   // Everybody in line gets it.
-  Factor Finish(PreparedMatrix matrix) &&;
+  Factor Finish(RegressionFactor prepared) &&;
   // Everybody in line gets the error.
   void Fail(const absl::Status& status) &&;
 

@@ -31,6 +31,16 @@ ComputeContext PartOf(const ComputeContext& context, double from, double to) {
           }};
 }
 
+// In [0, 1]. The flops of a kernel's solve are those of all iterations that it
+// may take: at most as much as the factor is expected.
+double ShareOfFactor(const RegressionOptions& options, double prepare_flops,
+                     double solve_flops) {
+  const bool kernel = std::holds_alternative<AttentionKernelOptions>(options);
+  const double solve =
+      kernel ? std::min(solve_flops, prepare_flops) : solve_flops;
+  return prepare_flops / (prepare_flops + solve);
+}
+
 }  // namespace
 
 struct SolveGroups::Key {
@@ -49,21 +59,25 @@ struct SolveGroups::Key {
   bool extended_output = false;
   auto operator<=>(const Key&) const = default;
 
-  static Key Of(const SharedSolve& request, bool small) {
-    const PowerRegressionOptions& options = request.options;
-    return {.serial = request.matrix.serial,
-            .small = small,
-            .family = options.family,
-            .exponent = options.exponent,
-            .tolerance = options.tolerance,
-            .max_iterations = options.max_iterations,
-            .method = options.method,
-            .sketch = options.sketch.kind,
-            .sketch_rows = options.sketch.rows,
-            .seed = options.seed.value,
-            .terms = options.terms,
-            .ridge = options.ridge,
-            .extended_output = options.extended_output};
+  // Nothing: its group takes no others.
+  static std::optional<Key> Of(const SharedSolve& request, bool small) {
+    const auto* const power =
+        std::get_if<PowerRegressionOptions>(&request.options);
+    if (power == nullptr) return std::nullopt;
+    const PowerRegressionOptions& options = *power;
+    return Key{.serial = request.matrix.serial,
+               .small = small,
+               .family = options.family,
+               .exponent = options.exponent,
+               .tolerance = options.tolerance,
+               .max_iterations = options.max_iterations,
+               .method = options.method,
+               .sketch = options.sketch.kind,
+               .sketch_rows = options.sketch.rows,
+               .seed = options.seed.value,
+               .terms = options.terms,
+               .ridge = options.ridge,
+               .extended_output = options.extended_output};
   }
 };
 
@@ -87,7 +101,7 @@ struct SolveGroups::Member {
 };
 
 struct SolveGroups::Group {
-  PowerRegressionOptions options;
+  RegressionOptions options;
   decltype(SharedSolve::open_a) open_a;
   Lane* lane = nullptr;
   double prepare_flops = 0.0;
@@ -182,20 +196,23 @@ absl::StatusOr<AdmissionTicket> SolveGroups::Enter(
   // What is there now stays there for this request.
   member.factor = cache_.Find(request.matrix, request.options);
   const Cost solving =
-      math_.cost_of_solving(request.shape, request.options, workers_);
+      math_.CostOfSolving(request.shape, request.options, workers_);
   Demand demand{.cost = solving, .least_flops = request.least_flops};
   demand.cost.bytes += request.other_bytes;
   if (member.factor == nullptr) {
     const Cost preparing =
-        math_.cost_of_preparing(request.shape, request.options, workers_);
+        math_.CostOfPreparing(request.shape, request.options, workers_);
     demand.cost += preparing;
     member.prepare_flops = preparing.flops;
   }
   if (member.factor != nullptr ||
       cache_.Coming(request.matrix, request.options)) {
     // What is left to do: x is written, at least.
-    demand.least_flops = static_cast<double>(request.shape.d) *
-                         static_cast<double>(request.shape.k);
+    const bool kernel =
+        std::holds_alternative<AttentionKernelOptions>(request.options);
+    demand.least_flops =
+        static_cast<double>(kernel ? request.shape.n : request.shape.d) *
+        static_cast<double>(request.shape.k);
   }
   absl::StatusOr<AdmissionTicket> ticket = gate.Enter(demand, context);
   if (!ticket.ok()) return ticket;
@@ -211,12 +228,14 @@ absl::StatusOr<AdmissionTicket> SolveGroups::Enter(
 std::shared_ptr<SolveGroups::Group> SolveGroups::JoinOrBegin(
     const RequestContext& context, const SharedSolve& request,
     const AdmissionTicket& ticket, const std::shared_ptr<Member>& member) {
-  const bool alone = context.time_limit().has_value();
-  const Key key = Key::Of(request, ticket.small());
+  std::optional<Key> key;
+  if (!context.time_limit().has_value()) {
+    key = Key::Of(request, ticket.small());
+  }
   std::shared_ptr<Group> group;
   {
     const std::lock_guard lock(mutex_);
-    const auto found = alone ? open_.end() : open_.find(key);
+    const auto found = key.has_value() ? open_.find(*key) : open_.end();
     if (found != open_.end()) {
       group = found->second;
       if (group->Fits(*member, ticket.small())) {
@@ -231,8 +250,8 @@ std::shared_ptr<SolveGroups::Group> SolveGroups::JoinOrBegin(
     group = Begin(context, request, ticket);
     group->prepare_flops = member->prepare_flops;
     group->Add(member);
-    if (!alone) {
-      open_.emplace(key, group);
+    if (key.has_value()) {
+      open_.emplace(*key, group);
       group->key = key;
     }
   }
@@ -254,8 +273,8 @@ std::shared_ptr<SolveGroups::Group> SolveGroups::Begin(
   // The job owns the group until it has ended; members have deadlines and
   // memory of their own.
   group->job = std::make_shared<Job>(Job::Plan{
-      .work = [this, group](
-                  const ComputeContext& compute) { Run(*group, compute); },
+      .work = [this,
+               group](const ComputeContext& compute) { Run(*group, compute); },
       .progress =
           [this, group](const ProgressUpdate& update) {
             const std::lock_guard lock(mutex_);
@@ -273,8 +292,7 @@ std::shared_ptr<SolveGroups::Group> SolveGroups::Begin(
 void SolveGroups::StandInLine(const std::shared_ptr<Group>& group,
                               const SharedSolve& request) {
   FactorCache::Place place = cache_.Ask(
-      request.matrix, request.options,
-      [this, group](FactorCache::Grant grant) {
+      request.matrix, request.options, [this, group](FactorCache::Grant grant) {
         Proceed(group, std::move(grant));
       });
   const std::lock_guard lock(mutex_);
@@ -347,7 +365,8 @@ void SolveGroups::Run(Group& group, const ComputeContext& context) {
   double share = 0.0;  // of the factor in the work
   if (ours) {
     const std::lock_guard lock(mutex_);
-    share = group.prepare_flops / (group.prepare_flops + group.solve_flops);
+    share =
+        ShareOfFactor(group.options, group.prepare_flops, group.solve_flops);
   }
   const auto fail = [&](const absl::Status& status) {
     const bool cut_off = absl::IsAborted(status) &&
@@ -359,8 +378,8 @@ void SolveGroups::Run(Group& group, const ComputeContext& context) {
 
   const auto a = group.open_a(context);
   if (!a.ok()) return fail(a.status());
-  const absl::StatusOr<FactorCache::Factor> factor = Obtain(
-      *std::move(grant), group, **a, PartOf(context, 0.0, share));
+  const absl::StatusOr<FactorCache::Factor> factor =
+      Obtain(*std::move(grant), group, **a, PartOf(context, 0.0, share));
   const bool out_of_time =
       absl::IsAborted(factor.status()) && !context.stop.answer_unwanted();
   if (!factor.ok() && !out_of_time) return fail(factor.status());
@@ -400,8 +419,8 @@ absl::StatusOr<FactorCache::Factor> SolveGroups::Obtain(
     return std::move(*kept);
   }
   auto& turn = std::get<FactorCache::Turn>(grant);
-  absl::StatusOr<PreparedMatrix> prepared =
-      math_.prepare(a, group.options, context);
+  absl::StatusOr<RegressionFactor> prepared =
+      math_.Prepare(a, group.options, context);
   if (prepared.ok()) return std::move(turn).Finish(*std::move(prepared));
   if (!IsStop(prepared.status())) std::move(turn).Fail(prepared.status());
   return prepared.status();
@@ -410,7 +429,7 @@ absl::StatusOr<FactorCache::Factor> SolveGroups::Obtain(
 void SolveGroups::SolveFor(const Members& members,
                            const FactorCache::Factor& factor,
                            const DenseOrCsr& a,
-                           const PowerRegressionOptions& options,
+                           const RegressionOptions& options,
                            const ComputeContext& context) {
   std::vector<std::shared_ptr<const AnyMatrixView>> opened;
   std::vector<AnyMatrixView> bs;
@@ -420,7 +439,7 @@ void SolveGroups::SolveFor(const Members& members,
     if (!b.ok()) {
       member->answer = b.status();
     } else if (factor == nullptr) {
-      member->answer = math_.solve_alone(a, **b, options, context);
+      member->answer = math_.SolveAlone(a, **b, options, context);
     } else {
       asking.push_back(member);
       bs.push_back(**b);
@@ -428,8 +447,8 @@ void SolveGroups::SolveFor(const Members& members,
     }
   }
   if (bs.empty()) return;
-  std::vector<absl::StatusOr<Solution>> answers = math_.solve_together(
-      factor->matrix, a, bs, options, context);
+  std::vector<absl::StatusOr<Solution>> answers =
+      math_.Solve(factor->prepared, a, bs, options, context);
   for (std::size_t i = 0; i < asking.size(); ++i) {
     asking[i]->answer = std::move(answers[i]);
   }

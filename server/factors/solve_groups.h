@@ -9,14 +9,16 @@
 //          -> in the lane                 the factor is there, or it is ours to
 //                                         compute
 //          -> computes the factor         still taking members
-//          -> solves                      closed: SolveTogether for who is there
+//          -> solves                      closed: SolveTogether for who is
+//          there
 //
 // Nobody waits for members: a group that meets nobody is a lone request. Each
 // answer has the bits that it would have alone (SolveTogether).
 //
 // Members are admitted one by one, reserve their own memory and leave one by
 // one: cancel, deadline and a bad b concern a member alone. The work stops when
-// the last one has left. A request with a time limit is a group of its own.
+// the last one has left. A request with a time limit is a group of its own, and
+// so is a kernel: block iterations would give it other bits in company.
 #pragma once
 
 #include <cstdint>
@@ -32,38 +34,18 @@
 #include "absl/types/span.h"
 #include "server/admission/gate.h"
 #include "server/factors/factor_cache.h"
+#include "server/factors/factor_math.h"
 #include "server/request/request_context.h"
 #include "steelyard/prepared_matrix.h"
 
 namespace steelyard::server {
-
-// The mathematics; tests put others in its place.
-struct FactorMath {
-  std::function<absl::StatusOr<PreparedMatrix>(
-      const DenseOrCsr&, const PowerRegressionOptions&, const ComputeContext&)>
-      prepare = PrepareMatrix;
-  std::function<std::vector<absl::StatusOr<Solution>>(
-      const PreparedMatrix&, const DenseOrCsr&,
-      absl::Span<const AnyMatrixView>, const PowerRegressionOptions&,
-      const ComputeContext&)>
-      solve_together = SolveTogether;
-  // Where time was up before there was a factor.
-  std::function<absl::StatusOr<Solution>(
-      const DenseOrCsr&, const AnyMatrixView&, const PowerRegressionOptions&,
-      const ComputeContext&)>
-      solve_alone = SolvePowerRegression;
-  std::function<Cost(const PowerShape&, const PowerRegressionOptions&, int)>
-      cost_of_preparing = CostOfPreparing;
-  std::function<Cost(const PowerShape&, const PowerRegressionOptions&, int)>
-      cost_of_solving = CostOfSolvingTogether;
-};
 
 // What one caller wants.
 struct SharedSolve {
   MatrixIdentity matrix;
   PowerShape shape;
   // CanPrepare.
-  PowerRegressionOptions options;
+  RegressionOptions options;
   // Open the numbers, on the thread that computes; what a pointer owns keeps
   // them there. `open_a` is called for the first member of a group only.
   // ERRORS  Cancelled, DeadlineExceeded, Aborted: the stop token.
@@ -99,7 +81,7 @@ class SolveGroups {
   // Admits, waits and returns this caller's answer. Phases beyond those of
   // core: "wait", for a factor that somebody else computes. `look` of the
   // listener is called once before the waiting, too.
-  // ERRORS  those of Gate::Enter, PrepareMatrix and SolveTogether.
+  // ERRORS  those of Gate::Enter, and of preparing and solving.
   absl::StatusOr<SharedAnswer> Solve(Gate& gate, RequestContext& context,
                                      SharedSolve request, Listener listener);
 
@@ -137,7 +119,7 @@ class SolveGroups {
                                              const DenseOrCsr& a,
                                              const ComputeContext& context);
   void SolveFor(const Members& members, const FactorCache::Factor& factor,
-                const DenseOrCsr& a, const PowerRegressionOptions& options,
+                const DenseOrCsr& a, const RegressionOptions& options,
                 const ComputeContext& context);
   Members Close(Group& group);
 

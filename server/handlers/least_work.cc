@@ -88,12 +88,13 @@ double LeastFlopsOfBlock(const AttendProblem& problem) {
 double LeastFlops(const SolveProblem& problem) {
   const auto n = static_cast<double>(problem.a().rows());
   const auto d = static_cast<double>(problem.a().cols());
-  if (!std::holds_alternative<PowerRegressionOptions>(problem.options())) {
-    return n * n * d;
-  }
   // A factor may be there, which is then multiplied with each right-hand side.
   if (problem.a().stored() != nullptr) {
-    return d * static_cast<double>(problem.right_hand_sides());
+    return static_cast<double>(problem.solution_rows()) *
+           static_cast<double>(problem.right_hand_sides());
+  }
+  if (!std::holds_alternative<PowerRegressionOptions>(problem.options())) {
+    return n * n * d;
   }
   // Read, and a triangular factor of as few rows as carry the rank.
   const double numbers = problem.a().nonzeros().has_value()

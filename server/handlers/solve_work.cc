@@ -13,14 +13,12 @@
 namespace steelyard::server {
 namespace {
 
-using Options = std::variant<PowerRegressionOptions, AttentionKernelOptions>;
-
 // Of row_ridge: in the options here, of the work, of its group, of a place in
 // line for a factor.
 constexpr double kRowRidgeCopies = 4.0;
 
 struct WholeOptions {
-  Options options;
+  RegressionOptions options;
   // Of row_ridge; outlives the work.
   MemoryReservation memory;
 };
@@ -43,7 +41,7 @@ absl::StatusOr<WholeOptions> OptionsOf(Gate& gate,
 }
 
 absl::StatusOr<Solution> SolveRegression(const SolveProblem& problem,
-                                         const Options& options,
+                                         const RegressionOptions& options,
                                          const ComputeContext& context) {
   const auto a = LoadedMatrix::Load(problem.a(), context);
   if (!a.ok()) return a.status();
@@ -76,19 +74,16 @@ struct OpenedB {
 
 // What SolveGroups takes; unset: there is nothing to share.
 std::optional<SharedSolve> SharedSolveOf(std::shared_ptr<const void> message,
-                                         const SolveProblem& problem) {
-  const auto* const options =
-      std::get_if<PowerRegressionOptions>(&problem.options());
+                                         const SolveProblem& problem,
+                                         const RegressionOptions& options) {
   const auto& stored = problem.a().stored();
-  if (stored == nullptr || options == nullptr || !CanPrepare(*options)) {
-    return std::nullopt;
-  }
+  if (stored == nullptr || !CanPrepare(options)) return std::nullopt;
   using Matrix = std::shared_ptr<const DenseOrCsr>;
   using RightHandSides = std::shared_ptr<const AnyMatrixView>;
   return SharedSolve{
       .matrix = {.id = stored->info().id, .serial = stored->serial()},
       .shape = ShapeOf(problem),
-      .options = *options,
+      .options = options,
       .open_a = [a = problem.a()](
                     const ComputeContext& compute) -> absl::StatusOr<Matrix> {
         compute.Report({.phase = "read"});
@@ -97,9 +92,9 @@ std::optional<SharedSolve> SharedSolveOf(std::shared_ptr<const void> message,
         const std::shared_ptr<const LoadedMatrix> owner = *std::move(loaded);
         return Matrix(owner, &owner->view());
       },
-      .open_b = [message = std::move(message), b = problem.b()](
-                    const ComputeContext& compute)
-          -> absl::StatusOr<RightHandSides> {
+      .open_b =
+          [message = std::move(message), b = problem.b()](
+              const ComputeContext& compute) -> absl::StatusOr<RightHandSides> {
         absl::Status loaded = b.Load(compute.stop);
         if (!loaded.ok()) return loaded;
         const auto owner = std::make_shared<const OpenedB>(message, b);
@@ -122,7 +117,8 @@ absl::StatusOr<SharedAnswer> AdmitAndSolve(const SolveParts& parts,
   message = std::make_shared<const Held>(
       Held{std::move(whole->memory), std::move(message)});
   if (parts.groups != nullptr) {
-    std::optional<SharedSolve> shared = SharedSolveOf(message, problem);
+    std::optional<SharedSolve> shared =
+        SharedSolveOf(message, problem, whole->options);
     if (shared.has_value()) {
       return parts.groups->Solve(parts.gate, context, *std::move(shared),
                                  std::move(listener));

@@ -11,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "power/power_factor.h"
+#include "tests/server/factors/small_kernel.h"
 
 namespace steelyard::server {
 namespace {
@@ -46,9 +47,7 @@ struct Asker {
                            : nullptr;
     return factor == nullptr ? nullptr : *factor;
   }
-  absl::Status error() const {
-    return std::get<absl::Status>(grants.front());
-  }
+  absl::Status error() const { return std::get<absl::Status>(grants.front()); }
   FactorCache::Factor Finish(const PowerRegressionOptions& options = kPlain,
                              Index d = 16) {
     return std::move(std::get<FactorCache::Turn>(grants.front()))
@@ -58,12 +57,12 @@ struct Asker {
 };
 
 std::unique_ptr<Asker> Ask(FactorCache& cache, const MatrixIdentity& matrix,
-                           const PowerRegressionOptions& options = kPlain) {
+                           const RegressionOptions& options = kPlain) {
   auto asker = std::make_unique<Asker>();
-  asker->place = cache.Ask(matrix, options,
-                           [to = asker.get()](FactorCache::Grant grant) {
-                             to->grants.push_back(std::move(grant));
-                           });
+  asker->place =
+      cache.Ask(matrix, options, [to = asker.get()](FactorCache::Grant grant) {
+        to->grants.push_back(std::move(grant));
+      });
   return asker;
 }
 
@@ -71,6 +70,30 @@ void Compute(FactorCache& cache, const MatrixIdentity& matrix) {
   const auto asker = Ask(cache, matrix);
   ASSERT_TRUE(asker->has_turn());
   asker->Finish();
+}
+
+// Kernels stand beside powers of the same matrix, in the same memory.
+TEST(FactorCacheTest, KernelsAreKeptByTheirOptions) {
+  FactorCache cache(std::int64_t{1} << 20);
+  Compute(cache, kA);
+  AttentionKernelOptions plain, rows;
+  plain.ridge = rows.ridge = 0.5;
+  rows.row_ridge = std::vector<double>(test::kKernelRows, 0.25);
+  for (const AttentionKernelOptions& options : {plain, rows}) {
+    const auto asker = Ask(cache, kA, options);
+    ASSERT_TRUE(asker->has_turn());
+    const std::int64_t before = cache.memory().reserved();
+    const auto made =
+        std::move(std::get<FactorCache::Turn>(asker->grants.front()))
+            .Finish(test::SmallKernel(options));
+    EXPECT_EQ(cache.memory().reserved(), before + BytesOf(made->prepared));
+    EXPECT_EQ(cache.Find(kA, options), made);
+    EXPECT_EQ(cache.Find(kB, options), nullptr);
+  }
+  EXPECT_NE(cache.Find(kA, plain), cache.Find(kA, rows));
+  EXPECT_NE(cache.Find(kA, kPlain), nullptr);
+  cache.Drop("a");
+  EXPECT_EQ(cache.memory().reserved(), 0);
 }
 
 TEST(FactorCacheTest, TheFirstComputesAndTheNextFindsIt) {
@@ -130,7 +153,7 @@ TEST(FactorCacheTest, WhatIsInUseStaysAndKeepsItsMemory) {
   cache.Drop("a");
   EXPECT_EQ(cache.Find(kA, kPlain), nullptr);
   EXPECT_EQ(cache.memory().reserved(), 2 * kOne);
-  EXPECT_EQ(used->matrix.bytes(), kOne);
+  EXPECT_EQ(BytesOf(used->prepared), kOne);
   used.reset();
   EXPECT_EQ(cache.memory().reserved(), kOne);
 }

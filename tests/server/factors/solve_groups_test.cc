@@ -23,10 +23,10 @@ namespace steelyard::server {
 namespace {
 
 using std::chrono::milliseconds;
+using test::HeldMath;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::Not;
-using test::HeldMath;
 
 constexpr Index kD = HeldMath::kD;
 // Long enough for what must not happen to happen.

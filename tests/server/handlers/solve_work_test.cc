@@ -2,10 +2,8 @@
 #include "server/handlers/solve_work.h"
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <future>
 #include <limits>
 #include <memory>
@@ -16,37 +14,22 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "server/handlers/solve_handler.h"
 #include "server/handlers/stream_solve_handler.h"
-#include "steelyard/random.h"
-#include "tests/server/convert/fake_stored_matrix.h"
+#include "tests/server/handlers/solve_server.h"
 
 namespace steelyard::server {
 namespace {
 
-constexpr int kWorkers = 2;
-constexpr Index kRows = 3000;
-constexpr Index kCols = 24;
-constexpr char kName[] = "matrices/a";
-
-std::string RandomBytes(Index count, std::uint64_t stream) {
-  const RandomStream random{.seed = {7}, .stream = stream};
-  std::vector<double> numbers(static_cast<std::size_t>(count));
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
-    numbers[i] = random.Normal(i);
-  }
-  std::string bytes(numbers.size() * sizeof(double), '\0');
-  std::memcpy(bytes.data(), numbers.data(), bytes.size());
-  return bytes;
-}
-
-void SetB(v1::SolveRequest& request, Index rows, std::uint64_t stream) {
-  v1::Tensor* const b = request.mutable_b();
-  b->set_dtype(v1::DTYPE_FLOAT64);
-  b->clear_shape();
-  b->add_shape(rows);
-  b->set_data(RandomBytes(rows, 100 + stream));
-}
+using test::Bits;
+using test::Called;
+using test::CancelInPhase;
+using test::kCols;
+using test::kName;
+using test::kRows;
+using test::kWorkers;
+using test::Server;
+using test::SetB;
+using test::Solve;
 
 v1::SolveRequest EvenRequest(int exponent, std::uint64_t stream) {
   v1::SolveRequest request;
@@ -64,67 +47,14 @@ v1::SolveRequest OddRequest(int exponent, std::uint64_t stream) {
   return request;
 }
 
-struct Server {
-  explicit Server(std::int64_t factor_memory = 1 << 20)
-      : cache(factor_memory), groups(cache, kWorkers) {
-    matrices.Add("a", {.rows = kRows, .cols = kCols},
-                 RandomBytes(kRows * kCols, 1));
-  }
-
-  SolveParts parts(bool shared = true) {
-    return {.limits = Limits{},
-            .workers = kWorkers,
-            .gate = gate,
-            .matrices = matrices.lookup(),
-            .groups = shared ? &groups : nullptr};
-  }
-
-  const Workers workers{kWorkers};
-  test::FakeMatrices matrices;
-  FactorCache cache;
-  SolveGroups groups;
-  Gate gate{workers,
-            {.memory_budget = std::int64_t{1} << 32, .queue_length = 100}};
-};
-
-struct Called {
-  absl::Status status;
-  v1::SolveResponse response;
-};
-
-Called Solve(const SolveParts& parts, const v1::SolveRequest& request,
-             std::function<bool()> cancelled = {}) {
-  RequestContext context({.method = "/test",
-                          .request_id = "1",
-                          .deadline = {},
-                          .cancelled = std::move(cancelled)});
-  Called called;
-  called.status =
-      SolveHandler(parts).Handle(
-          context, std::make_shared<const v1::SolveRequest>(request),
-          &called.response);
-  return called;
-}
-
-// All that must not depend on company: times and who computed do.
-std::string Bits(const Called& called) {
-  v1::SolveResponse response = called.response;
-  response.mutable_report()->clear_queue_time();
-  response.mutable_report()->clear_compute_time();
-  response.mutable_report()->clear_factor_cache_hit();
-  return response.SerializeAsString();
-}
-
 TEST(SolveWorkTest, TheSecondSolveHasTheFactorAndTheSameBits) {
-  for (const v1::SolveRequest& request :
-       {EvenRequest(1, 1), EvenRequest(3, 1), OddRequest(0, 1),
-        OddRequest(2, 1)}) {
+  for (const v1::SolveRequest& request : {EvenRequest(1, 1), EvenRequest(3, 1),
+                                          OddRequest(0, 1), OddRequest(2, 1)}) {
     Server server;
     const Called first = Solve(server.parts(), request);
     ASSERT_TRUE(first.status.ok()) << first.status;
     EXPECT_FALSE(first.response.report().factor_cache_hit());
-    EXPECT_EQ(first.response.report().termination(),
-              v1::TERMINATION_CONVERGED);
+    EXPECT_EQ(first.response.report().termination(), v1::TERMINATION_CONVERGED);
     EXPECT_GT(server.cache.memory().reserved(), 0);
     const Called second = Solve(server.parts(), request);
     ASSERT_TRUE(second.status.ok()) << second.status;
@@ -167,8 +97,8 @@ TEST(SolveWorkTest, FiftyCallersComputeOneFactorAndHaveTheBitsOfLoneCalls) {
   std::vector<std::string> lone;
   Server alone;
   for (int i = 0; i < kCallers; ++i) {
-    lone.push_back(Bits(Solve(alone.parts(),
-                              OddRequest(1, static_cast<std::uint64_t>(i)))));
+    lone.push_back(Bits(
+        Solve(alone.parts(), OddRequest(1, static_cast<std::uint64_t>(i)))));
   }
   Server server;
   std::vector<std::future<Called>> calls;
@@ -176,8 +106,8 @@ TEST(SolveWorkTest, FiftyCallersComputeOneFactorAndHaveTheBitsOfLoneCalls) {
     calls.push_back(std::async(std::launch::async, [&server, i] {
       // Three give up at once.
       auto cancelled = [i] { return i % 20 == 7; };
-      return Solve(server.parts(),
-                   OddRequest(1, static_cast<std::uint64_t>(i)), cancelled);
+      return Solve(server.parts(), OddRequest(1, static_cast<std::uint64_t>(i)),
+                   cancelled);
     }));
   }
   int computed = 0;
@@ -226,16 +156,18 @@ TEST(SolveWorkTest, ADeletedMatrixGoesOnForWhoHasIt) {
   RequestContext context({.method = "/test", .request_id = "1"});
   bool first = true;
   v1::SolveResponse result;
-  const absl::Status status = StreamSolveHandler(server.parts()).Handle(
-      context, std::make_shared<const v1::SolveRequest>(OddRequest(1, 1)),
-      [&](const v1::SolveEvent& event) {
-        if (std::exchange(first, false)) {
-          server.matrices.Delete("a");
-          server.cache.Drop("a");
-        }
-        if (event.has_result()) result = event.result();
-        return true;
-      });
+  const absl::Status status =
+      StreamSolveHandler(server.parts())
+          .Handle(context,
+                  std::make_shared<const v1::SolveRequest>(OddRequest(1, 1)),
+                  [&](const v1::SolveEvent& event) {
+                    if (std::exchange(first, false)) {
+                      server.matrices.Delete("a");
+                      server.cache.Drop("a");
+                    }
+                    if (event.has_result()) result = event.result();
+                    return true;
+                  });
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(result.report().termination(), v1::TERMINATION_CONVERGED);
   EXPECT_EQ(Solve(server.parts(), OddRequest(1, 1)).status.code(),
@@ -264,76 +196,25 @@ TEST(SolveWorkTest, ProgressIsToldAndNeverFalls) {
     RequestContext context({.method = "/test", .request_id = "1"});
     double fraction = 0.0;
     int events = 0;
-    const absl::Status status = StreamSolveHandler(server.parts()).Handle(
-        context, std::make_shared<const v1::SolveRequest>(OddRequest(3, 1)),
-        [&](const v1::SolveEvent& event) {
-          if (!event.has_progress()) {
-            EXPECT_EQ(event.result().report().factor_cache_hit(), hit);
-            return true;
-          }
-          ++events;
-          EXPECT_GE(event.progress().fraction(), fraction);
-          fraction = event.progress().fraction();
-          return true;
-        });
+    const absl::Status status =
+        StreamSolveHandler(server.parts())
+            .Handle(context,
+                    std::make_shared<const v1::SolveRequest>(OddRequest(3, 1)),
+                    [&](const v1::SolveEvent& event) {
+                      if (!event.has_progress()) {
+                        EXPECT_EQ(event.result().report().factor_cache_hit(),
+                                  hit);
+                        return true;
+                      }
+                      ++events;
+                      EXPECT_GE(event.progress().fraction(), fraction);
+                      fraction = event.progress().fraction();
+                      return true;
+                    });
     EXPECT_TRUE(status.ok()) << status;
     EXPECT_GE(events, 1);
   }
 }
-
-// Looks that let a block of work begin.
-std::int64_t BlocksBegun(const StopToken& token) {
-  return token.looks() - token.looks_after_stop();
-}
-
-// Cancels a call when the work tells of a phase, and counts what begins after
-// the token knows of it.
-class CancelInPhase {
- public:
-  explicit CancelInPhase(std::string phase) : phase_(std::move(phase)) {}
-
-  FactorMath Hooks() {
-    FactorMath math;
-    math.prepare = [this](const DenseOrCsr& a,
-                          const PowerRegressionOptions& options,
-                          const ComputeContext& context) {
-      return PrepareMatrix(a, options, Watched(context));
-    };
-    math.solve_together = [this](const PreparedMatrix& prepared,
-                                 const DenseOrCsr& a,
-                                 absl::Span<const AnyMatrixView> bs,
-                                 const PowerRegressionOptions& options,
-                                 const ComputeContext& context) {
-      return SolveTogether(prepared, a, bs, options, Watched(context));
-    };
-    return math;
-  }
-
-  bool cancelled() const { return cancelled_; }
-  // After the work has ended.
-  std::int64_t blocks_after_stop() const {
-    return BlocksBegun(token_) - begun_before_;
-  }
-
- private:
-  ComputeContext Watched(const ComputeContext& context) {
-    const StopToken token = context.stop;
-    return {.workers = context.workers,
-            .stop = token,
-            .progress = [this, token](const ProgressUpdate& update) {
-              if (update.phase != phase_ || cancelled_) return;
-              token_ = token;
-              cancelled_ = true;
-              while (!token.stop_requested()) std::this_thread::yield();
-              begun_before_ = BlocksBegun(token);
-            }};
-  }
-
-  const std::string phase_;
-  std::atomic<bool> cancelled_{false};
-  StopToken token_;
-  std::int64_t begun_before_ = 0;
-};
 
 void ExpectNothingBeginsAfterACancelIn(const std::string& phase,
                                        const v1::SolveRequest& request) {
@@ -391,20 +272,19 @@ class EndlessMatrix final : public StoredMatrix {
 
 TEST(SolveWorkTest, ACancelEndsTheReadingOfAMatrix) {
   Server server;
-  SolveParts parts{
-      .limits = Limits{},
-      .workers = kWorkers,
-      .gate = server.gate,
-      .matrices = [](const std::string&)
-          -> absl::StatusOr<std::shared_ptr<const StoredMatrix>> {
-        return std::make_shared<const EndlessMatrix>();
-      },
-      .groups = &server.groups};
+  SolveParts parts{.limits = Limits{},
+                   .workers = kWorkers,
+                   .gate = server.gate,
+                   .matrices = [](const std::string&)
+                       -> absl::StatusOr<std::shared_ptr<const StoredMatrix>> {
+                     return std::make_shared<const EndlessMatrix>();
+                   },
+                   .groups = &server.groups};
   std::atomic<bool> reading{false};
-  RequestContext context({.method = "/test",
-                          .request_id = "1",
-                          .deadline = {},
-                          .cancelled = [&] { return reading.load(); }});
+  RequestContext context(
+      {.method = "/test", .request_id = "1", .deadline = {}, .cancelled = [&] {
+         return reading.load();
+       }});
   const absl::Status status = StreamSolveHandler(parts).Handle(
       context, std::make_shared<const v1::SolveRequest>(OddRequest(1, 1)),
       [&](const v1::SolveEvent& event) {
