@@ -2,32 +2,29 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <optional>
 #include <utility>
 
+#include "kernel/block_recurrence.h"
 #include "kernel/ritz_values.h"
+#include "kernel/vector_block.h"
 
 namespace steelyard {
 namespace {
 
-// Cycles with float32 tiles reduce the residual by this much each, so that the
-// digits of their products are never exhausted.
-constexpr double kFloat32Reduction = 1e-4;
+// The recurrence and twice its doubt aim below the tolerance: the recomputed
+// residual is larger.
+constexpr double kGoalOfTolerance = 0.7;
+// A cycle of float64 tiles ends here at the latest: below it their own
+// residual is rounding.
 constexpr double kFloat64Reduction = 1e-9;
-// The recurrence aims below the tolerance: the recomputed residual is larger.
-constexpr double kGoalOfTolerance = 0.1;
 constexpr double kFloat32ErrorMax = 1e-2;
-// A cycle of float32 tiles that takes longer meets eigenvalues which drown in
-// their errors.
+// A cycle of float32 tiles that takes longer is looked at.
 constexpr int kFloat32StepsMax = 60;
 constexpr double kUnitRoundoff32 = 0x1p-24;
 
 std::size_t At(Index i) { return static_cast<std::size_t>(i); }
-
-double Dot(const double* x, const double* y, Index n) {
-  double sum = 0.0;
-  for (Index i = 0; i < n; ++i) sum += x[i] * y[i];
-  return sum;
-}
 
 bool Float32Allowed(const ScaledSystem& system) {
   double most = 0.0;
@@ -38,61 +35,62 @@ bool Float32Allowed(const ScaledSystem& system) {
   return 4.0 * kUnitRoundoff32 * most <= kFloat32ErrorMax;
 }
 
-Matrix<double> Pack(const Matrix<double>& from,
-                    const std::vector<Index>& columns, const Workers& workers) {
-  Matrix<double> packed(static_cast<Index>(columns.size()), from.cols());
-  workers.ParallelFor(packed.rows(), StopToken(), [&](Index c) {
-    const double* column = from.row(columns[At(c)]);
-    std::copy(column, column + from.cols(), packed.row(c));
-  });
-  return packed;
+void CopyRows(const Matrix<double>& from, const std::vector<Index>& to,
+              Matrix<double>& out) {
+  for (Index c = 0; c < from.rows(); ++c) {
+    std::copy(from.row(c), from.row(c) + from.cols(), out.row(to[At(c)]));
+  }
 }
 
-class Solver {
+// What is known of z in the result: the certificate, or none since it was
+// replaced.
+struct Ledger {
+  std::vector<Certificate> kept;
+  std::vector<char> certified;
+};
+
+// Columns that search together, from where `result` has brought them.
+class Company {
  public:
-  Solver(ScaledSystem& system, const Matrix<double>& c,
-         const ConjugateGradientOptions& options, const ComputeContext& context)
+  Company(ScaledSystem& system, const Matrix<double>& c,
+          const ConjugateGradientOptions& options,
+          const ComputeContext& context, std::vector<Index> columns,
+          TilePrecision precision, ConjugateGradientResult& result,
+          Ledger& ledger)
       : system_(system),
         c_(c),
         options_(options),
         context_(context),
-        direction_(c.rows(), c.cols()),
-        recurrence_(c.rows(), c.cols()),
-        best_(c.rows(), c.cols()),
-        squares_(At(c.rows())),
-        rhs_norms_(At(c.rows())),
-        goals_(At(c.rows())),
-        previous_(At(c.rows()), 1.0),
-        cycle_steps_(At(c.rows())) {
-    const Index k = c.rows();
-    result_.z = Matrix<double>(k, c.cols());
-    result_.ends.assign(At(k), IterationEnd::kIterationLimit);
-    result_.iterations.assign(At(k), 0);
-    result_.certificates.assign(At(k), kNoAnswerCertificate);
-    certified_ = result_.certificates;
-    result_.residual = c;
-    result_.error = Matrix<double>(k, c.cols());
-    for (Index column = 0; column < k; ++column) {
-      open_.push_back(column);
-      rhs_norms_[At(column)] = WeightedNorm(c.row(column));
+        alone_(columns.size() == 1),
+        open_(std::move(columns)),
+        result_(result),
+        ledger_(ledger),
+        recurrence_(system, options.preconditioner, context),
+        precision_(precision) {
+    for (const Index column : open_) {
+      rhs_norms_.push_back(WeightedNorm(c.row(column)));
+      goals_.push_back(kGoalOfTolerance * options.tolerance);
     }
-    if (Float32Allowed(system)) precision_ = TilePrecision::kFloat32;
   }
 
-  absl::StatusOr<ConjugateGradientResult> Run() {
-    // Every cycle but the last ones halves a residual: 2^-100 is out of reach.
-    constexpr int kCyclesMax = 100;
+  // Columns that stalled in company.
+  absl::StatusOr<std::vector<Index>> Run() {
+    // Every cycle but the last ones halves a residual: 2^-200 is out of reach.
+    constexpr int kCyclesMax = 200;
+    absl::Status done = absl::OkStatus();
     for (int cycle = 0; cycle < kCyclesMax && !open_.empty(); ++cycle) {
-      StartCycle();
-      absl::Status done = RunCycle();
-      if (done.ok()) done = CheckOpen();
-      if (absl::IsAborted(done)) {
-        EndAll(IterationEnd::kStopped);
-        break;
-      }
-      if (!done.ok()) return done;
+      done = RunCycle();
+      if (!done.ok()) break;
     }
-    return std::move(result_);
+    KeepRitzValues();
+    if (absl::IsAborted(done)) {
+      for (const Index column : open_) {
+        result_.ends[At(column)] = IterationEnd::kStopped;
+      }
+      return std::vector<Index>();
+    }
+    if (!done.ok()) return done;
+    return alone_ ? std::vector<Index>() : stalled_;
   }
 
  private:
@@ -106,164 +104,221 @@ class Solver {
     return std::sqrt(sum);
   }
 
-  void StartCycle() {
-    const Index n = c_.cols();
-    const double reduction = precision_ == TilePrecision::kFloat32
-                                 ? kFloat32Reduction
-                                 : kFloat64Reduction;
-    for (const Index column : open_) {
-      const double* r = result_.residual.row(column);
-      std::copy(r, r + n, recurrence_.row(column));
-      std::copy(r, r + n, direction_.row(column));
-      squares_[At(column)] = Dot(r, r, n);
-      const double now = result_.certificates[At(column)].relative_residual;
-      previous_[At(column)] = now;
-      // Also below the tolerance a residual may be too uncertain to be
-      // converged.
-      goals_[At(column)] =
-          std::max(kGoalOfTolerance * std::min(options_.tolerance, now),
-                   reduction * now);
-      std::copy(result_.z.row(column), result_.z.row(column) + n,
-                best_.row(column));
-    }
-    tracked_ = open_.front();
-    lanczos_ = {};
-    std::fill(cycle_steps_.begin(), cycle_steps_.end(), 0);
+  double Tolerable(std::size_t c) const { return goals_[c] * rhs_norms_[c]; }
+
+  // Below the goal, for all that the recurrence can say.
+  bool Settled(std::size_t c) const {
+    return recurrence_.norms()[c] + 2.0 * recurrence_.tile_errors()[c] <=
+           Tolerable(c);
   }
 
-  // The columns of `open_` until each has reached its goal of this cycle.
+  // Nothing to be had from more steps on the recurrence.
+  bool Exhausted(std::size_t c, double start) const {
+    const double norm = recurrence_.norms()[c];
+    return Settled(c) || norm <= recurrence_.tile_errors()[c] ||
+           (precision_ == TilePrecision::kFloat64 &&
+            norm <= kFloat64Reduction * start);
+  }
+
   absl::Status RunCycle() {
-    const Index n = c_.cols();
-    std::vector<Index> running = open_;
-    while (!running.empty()) {
-      const Matrix<double> p = Pack(direction_, running, context_.workers);
-      Matrix<double> sp(p.rows(), n);
-      const absl::Status done = system_.Apply(p, precision_, sp, context_);
-      if (!done.ok()) return done;
-      result_.used_float32 |= precision_ == TilePrecision::kFloat32;
-      std::vector<char> leaves(running.size());
-      context_.workers.ParallelFor(
-          static_cast<Index>(running.size()), StopToken(), [&](Index c) {
-            leaves[At(c)] = Step(running[At(c)], p.row(c), sp.row(c)) ? 1 : 0;
-          });
-      Report(running);
-      std::vector<Index> still;
-      for (std::size_t c = 0; c < running.size(); ++c) {
-        if (leaves[c] == 0) still.push_back(running[c]);
+    z_ = TakeRows(result_.z, open_, context_.workers);
+    absl::Status done = recurrence_.Restart(
+        TakeRows(result_.residual, open_, context_.workers));
+    if (!done.ok()) return done;
+    const std::vector<double> start = recurrence_.norms();
+    bool broken = false;
+    bool over = false;
+    for (int step = 0; !over; ++step) {
+      if (result_.iterations[At(open_.front())] >= options_.max_iterations) {
+        break;
       }
-      running = std::move(still);
+      const absl::StatusOr<bool> stepped = recurrence_.Step(precision_, z_);
+      if (!stepped.ok()) {
+        CopyRows(z_, open_, result_.z);
+        return stepped.status();
+      }
+      broken = !*stepped;
+      if (broken) break;
+      result_.used_float32 |= precision_ == TilePrecision::kFloat32;
+      over = true;
+      for (std::size_t c = 0; c < open_.size(); ++c) {
+        ++result_.iterations[At(open_[c])];
+        result_.certificates[At(open_[c])].relative_residual =
+            recurrence_.norms()[c] / rhs_norms_[c];
+        over &= Exhausted(c, start[c]);
+      }
+      Report();
+      over |=
+          precision_ == TilePrecision::kFloat32 && step + 1 == kFloat32StepsMax;
     }
-    const RitzValues ritz = FindRitzValues(lanczos_);
-    if (ritz.largest > 0.0 && lanczos_.alpha.size() >= longest_) {
-      longest_ = lanczos_.alpha.size();
-      result_.ritz_least = ritz.least;
-      result_.ritz_largest = ritz.largest;
+    return EndCycle(start, broken);
+  }
+
+  // Recomputes the residuals: with certificates where the columns may be done,
+  // by a plain product otherwise.
+  absl::Status EndCycle(const std::vector<double>& start, bool broken) {
+    const bool out_of_steps =
+        result_.iterations[At(open_.front())] >= options_.max_iterations;
+    bool settled = true;
+    for (std::size_t c = 0; c < open_.size(); ++c) settled &= Settled(c);
+    if (precision_ == TilePrecision::kFloat32 &&
+        !(settled || out_of_steps || broken)) {
+      return Replace(start);
+    }
+    return Certify(start, broken, out_of_steps);
+  }
+
+  // r := c - S z, where that is an improvement; float32 has had its day where
+  // it is not one by half.
+  absl::Status Replace(const std::vector<double>& start) {
+    Matrix<double> r(z_.rows(), z_.cols());
+    absl::Status done = system_.Apply(z_, TilePrecision::kFloat64, r, context_);
+    if (!done.ok()) {
+      CopyRows(z_, open_, result_.z);
+      return done;
+    }
+    for (std::size_t c = 0; c < open_.size(); ++c) {
+      const auto row = static_cast<Index>(c);
+      const Index column = open_[c];
+      for (Index i = 0; i < r.cols(); ++i) {
+        r(row, i) = c_(column, i) - r(row, i);
+      }
+      const double norm = WeightedNorm(r.row(row));
+      if (!(norm <= 0.5 * start[c])) precision_ = TilePrecision::kFloat64;
+      if (norm < start[c]) {
+        Take(c, r.row(row));
+        ledger_.certified[At(column)] = 0;
+      }
+      result_.certificates[At(column)].relative_residual =
+          std::min(norm, start[c]) / rhs_norms_[c];
     }
     return absl::OkStatus();
   }
 
-  // One step of one column. True: it leaves the cycle.
-  bool Step(Index column, const double* p, const double* sp) {
-    const Index n = c_.cols();
-    double* z = result_.z.row(column);
-    double* r = recurrence_.row(column);
-    double* direction = direction_.row(column);
-    double& square = squares_[At(column)];
-    const double curvature = Dot(p, sp, n);
-    if (!(curvature > static_cast<double>(n) * kUnitRoundoff * Dot(p, p, n))) {
-      // float32 tiles cannot tell; float64 ones can.
-      if (precision_ == TilePrecision::kFloat64 && square > 0.0) {
-        result_.ends[At(column)] = IterationEnd::kSingular;
-      }
-      return true;
-    }
-    // alpha = r'r / p'Sp;  z += alpha p;  r -= alpha S p
-    const double alpha = square / curvature;
-    for (Index i = 0; i < n; ++i) {
-      z[i] += alpha * p[i];
-      r[i] -= alpha * sp[i];
-    }
-    // beta = r'r / (old r'r);  p = r + beta p
-    const double next = Dot(r, r, n);
-    const double beta = next / square;
-    for (Index i = 0; i < n; ++i) direction[i] = r[i] + beta * p[i];
-    square = next;
-    if (column == tracked_) {
-      lanczos_.alpha.push_back(alpha);
-      lanczos_.beta.push_back(beta);
-    }
-    const int count = ++result_.iterations[At(column)];
-    const double reached = WeightedNorm(r) / rhs_norms_[At(column)];
-    result_.certificates[At(column)].relative_residual = reached;
-    if (precision_ == TilePrecision::kFloat32 &&
-        ++cycle_steps_[At(column)] >= kFloat32StepsMax) {
-      return true;
-    }
-    return reached <= goals_[At(column)] || count >= options_.max_iterations;
+  void Take(std::size_t c, const double* r) {
+    const Index column = open_[c];
+    const double* const z = z_.row(static_cast<Index>(c));
+    std::copy(z, z + z_.cols(), result_.z.row(column));
+    std::copy(r, r + z_.cols(), result_.residual.row(column));
   }
 
-  // Recomputes the residuals of the open columns and closes those that are
-  // done.
-  absl::Status CheckOpen() {
-    const Index n = c_.cols();
+  absl::Status Certify(const std::vector<double>& start, bool broken,
+                       bool out_of_steps) {
+    context_.Report({.phase = "verify", .fraction = std::nullopt});
     absl::StatusOr<CheckedResidual> checked =
-        system_.Check(Pack(c_, open_, context_.workers),
-                      Pack(result_.z, open_, context_.workers), context_);
-    if (!checked.ok()) return checked.status();
+        system_.Check(TakeRows(c_, open_, context_.workers), z_, context_);
+    if (!checked.ok()) {
+      CopyRows(z_, open_, result_.z);
+      return checked.status();
+    }
+    std::vector<double> after;
+    for (const Certificate& certificate : checked->certificates) {
+      after.push_back(certificate.relative_residual);
+    }
+    absl::Status done = KeepTheBetter(start, *checked);
+    if (!done.ok()) return done;
+    Close(start, after, broken, out_of_steps);
+    return done;
+  }
+
+  // Steps that made it worse are undone; where they began there may be no
+  // certificate yet.
+  absl::Status KeepTheBetter(const std::vector<double>& start,
+                             const CheckedResidual& checked) {
+    std::vector<Index> uncertain;
+    for (std::size_t c = 0; c < open_.size(); ++c) {
+      const Certificate& certificate = checked.certificates[c];
+      if (certificate.relative_residual < start[c] / rhs_norms_[c]) {
+        const auto row = static_cast<Index>(c);
+        Take(c, checked.residual.row(row));
+        Keep(open_[c], certificate, checked.error.row(row));
+      } else if (ledger_.certified[At(open_[c])] == 0) {
+        uncertain.push_back(open_[c]);
+      }
+      result_.certificates[At(open_[c])] = ledger_.kept[At(open_[c])];
+    }
+    if (uncertain.empty()) return absl::OkStatus();
+    const absl::StatusOr<CheckedResidual> again = system_.Check(
+        TakeRows(c_, uncertain, context_.workers),
+        TakeRows(result_.z, uncertain, context_.workers), context_);
+    if (!again.ok()) return again.status();
+    for (std::size_t c = 0; c < uncertain.size(); ++c) {
+      Keep(uncertain[c], again->certificates[c],
+           again->error.row(static_cast<Index>(c)));
+      result_.certificates[At(uncertain[c])] = again->certificates[c];
+    }
+    return absl::OkStatus();
+  }
+
+  void Keep(Index column, const Certificate& certificate, const double* error) {
+    ledger_.kept[At(column)] = certificate;
+    ledger_.certified[At(column)] = 1;
+    std::copy(error, error + c_.cols(), result_.error.row(column));
+  }
+
+  // Ends the columns that are done or lost.
+  void Close(const std::vector<double>& start, const std::vector<double>& after,
+             bool broken, bool out_of_steps) {
     std::vector<Index> still;
-    bool failed = false;
+    std::vector<double> norms;
+    std::vector<double> goals;
+    bool slow = broken;
     for (std::size_t c = 0; c < open_.size(); ++c) {
       const Index column = open_[c];
-      const auto row = static_cast<Index>(c);
-      const Certificate& certificate = checked->certificates[c];
-      if (certificate.relative_residual < previous_[At(column)]) {
-        std::copy(checked->residual.row(row), checked->residual.row(row) + n,
-                  result_.residual.row(column));
-        std::copy(checked->error.row(row), checked->error.row(row) + n,
-                  result_.error.row(column));
-        result_.certificates[At(column)] = certificate;
-        certified_[At(column)] = certificate;
-      } else {
-        // The cycle made it worse: back to where it began.
-        std::copy(best_.row(column), best_.row(column) + n,
-                  result_.z.row(column));
-        result_.certificates[At(column)] = certified_[At(column)];
+      // Not a number is not halved either.
+      const bool halved = after[c] <= 0.5 * start[c] / rhs_norms_[c];
+      const std::optional<IterationEnd> end =
+          EndOf(column, halved, broken, out_of_steps);
+      if (end.has_value()) {
+        result_.ends[At(column)] = *end;
+        if (*end == IterationEnd::kStalled || *end == IterationEnd::kSingular) {
+          stalled_.push_back(column);
+        }
+        continue;
       }
-      IterationEnd& end = result_.ends[At(column)];
-      // Not halved (or not a number): more of the same is of no use.
-      const bool halved =
-          certificate.relative_residual <= 0.5 * previous_[At(column)];
-      if (IsConverged(result_.certificates[At(column)], options_.tolerance)) {
-        end = IterationEnd::kConverged;
-      } else if (end == IterationEnd::kSingular ||
-                 result_.iterations[At(column)] >= options_.max_iterations) {
-        // Both are final.
-      } else if (!halved && precision_ == TilePrecision::kFloat64) {
-        end = IterationEnd::kStalled;
-      } else {
-        failed |= !halved || cycle_steps_[At(column)] >= kFloat32StepsMax;
-        still.push_back(column);
-      }
+      slow |= !halved;
+      still.push_back(column);
+      norms.push_back(rhs_norms_[c]);
+      // It was thought to be done: more is needed.
+      goals.push_back(Settled(c) ? 0.3 * goals_[c] : goals_[c]);
     }
-    if (failed) precision_ = TilePrecision::kFloat64;
+    if (slow) precision_ = TilePrecision::kFloat64;
     open_ = std::move(still);
-    return absl::OkStatus();
+    rhs_norms_ = std::move(norms);
+    goals_ = std::move(goals);
   }
 
-  void EndAll(IterationEnd end) {
-    for (const Index column : open_) result_.ends[At(column)] = end;
+  std::optional<IterationEnd> EndOf(Index column, bool halved, bool broken,
+                                    bool out_of_steps) const {
+    if (IsConverged(result_.certificates[At(column)], options_.tolerance)) {
+      return IterationEnd::kConverged;
+    }
+    const bool final = precision_ == TilePrecision::kFloat64;
+    if (broken && final) return IterationEnd::kSingular;
+    if (out_of_steps) return IterationEnd::kIterationLimit;
+    // More of the same is of no use.
+    if (!halved && final) return IterationEnd::kStalled;
+    return std::nullopt;
   }
 
-  void Report(const std::vector<Index>& running) const {
+  void KeepRitzValues() {
+    const RitzValues ritz = FindRitzValues(recurrence_.lanczos());
+    if (!(ritz.largest > 0.0)) return;
+    // Of several companies the widest.
+    if (result_.ritz_largest == 0.0 || ritz.least < result_.ritz_least) {
+      result_.ritz_least = ritz.least;
+    }
+    result_.ritz_largest = std::max(result_.ritz_largest, ritz.largest);
+  }
+
+  void Report() const {
     double worst = 0.0;
-    int iteration = 0;
-    for (const Index column : running) {
+    for (const Index column : open_) {
       worst =
           std::max(worst, result_.certificates[At(column)].relative_residual);
-      iteration = std::max(iteration, result_.iterations[At(column)]);
     }
     context_.Report({.phase = "iterate",
-                     .iteration = iteration,
+                     .iteration = result_.iterations[At(open_.front())],
                      .relative_residual = worst,
                      .fraction = std::nullopt});
   }
@@ -272,21 +327,16 @@ class Solver {
   const Matrix<double>& c_;
   const ConjugateGradientOptions& options_;
   const ComputeContext& context_;
-  ConjugateGradientResult result_;
-  TilePrecision precision_ = TilePrecision::kFloat64;
+  const bool alone_;
   std::vector<Index> open_;
-  Matrix<double> direction_;
-  Matrix<double> recurrence_;
-  Matrix<double> best_;  // z of the start of the cycle
-  std::vector<double> squares_;
-  std::vector<double> rhs_norms_;
+  ConjugateGradientResult& result_;
+  Ledger& ledger_;
+  BlockRecurrence recurrence_;
+  TilePrecision precision_;
+  Matrix<double> z_;               // of the columns that are open
+  std::vector<double> rhs_norms_;  // of those
   std::vector<double> goals_;
-  std::vector<Certificate> certified_;  // of best_, or of z after a check
-  std::vector<double> previous_;
-  std::vector<int> cycle_steps_;  // with float32 tiles, this cycle
-  Index tracked_ = 0;
-  LanczosCoefficients lanczos_;
-  std::size_t longest_ = 0;
+  std::vector<Index> stalled_;
 };
 
 }  // namespace
@@ -294,7 +344,39 @@ class Solver {
 absl::StatusOr<ConjugateGradientResult> SolveConjugateGradient(
     ScaledSystem& system, const Matrix<double>& c,
     const ConjugateGradientOptions& options, const ComputeContext& context) {
-  return Solver(system, c, options, context).Run();
+  const Index k = c.rows();
+  ConjugateGradientResult result;
+  result.z = Matrix<double>(k, c.cols());
+  result.ends.assign(At(k), IterationEnd::kStopped);
+  result.iterations.assign(At(k), 0);
+  result.certificates.assign(At(k), kNoAnswerCertificate);
+  result.residual = c;
+  result.error = Matrix<double>(k, c.cols());
+  Ledger ledger{result.certificates, std::vector<char>(At(k), 1)};
+  const TilePrecision first = Float32Allowed(system) ? TilePrecision::kFloat32
+                                                     : TilePrecision::kFloat64;
+  for (Index begin = 0; begin < k; begin += kTogetherMax) {
+    std::vector<Index> columns(At(std::min(kTogetherMax, k - begin)));
+    std::iota(columns.begin(), columns.end(), begin);
+    const absl::StatusOr<std::vector<Index>> stalled =
+        Company(system, c, options, context, columns, first, result, ledger)
+            .Run();
+    if (!stalled.ok()) return stalled.status();
+    for (const Index column : *stalled) {
+      // Company may have been the reason, unless rounding is.
+      const Certificate& certificate = result.certificates[At(column)];
+      if (certificate.error >= options.tolerance ||
+          AtPrecisionFloor(certificate, system.rows().logit_max)) {
+        continue;
+      }
+      const absl::StatusOr<std::vector<Index>> alone =
+          Company(system, c, options, context, {column},
+                  TilePrecision::kFloat64, result, ledger)
+              .Run();
+      if (!alone.ok()) return alone.status();
+    }
+  }
+  return result;
 }
 
 }  // namespace steelyard

@@ -1,11 +1,16 @@
-// Conjugate gradients on the symmetric form S z = c of a kernel: with S scaled
-// to unit diagonal this is the Jacobi-preconditioned method.
+// Preconditioned conjugate gradients on the symmetric form S z = c of a kernel:
+// with S scaled to unit diagonal and no preconditioner this is the
+// Jacobi-preconditioned method.
 //
 // METHOD  In cycles. Every cycle starts from the residual that is recomputed in
-//   float64 from A, runs on the recurrence, and ends when the recurrence has
-//   fallen far enough to be checked. While 4 u_32 s|a - c|^2 <= 1e-2 cycles use
-//   float32 tiles, until one fails to halve the true residual; then float64.
-//   Right-hand sides go side by side, sharing the tiles.
+//   float64 from A and runs on the recurrence until that is as small as the
+//   errors of its tiles have made it doubtful, or is below the goal; directions
+//   go on over cycles. While 4 u_32 s|a - c|^2 <= 1e-2 cycles use float32
+//   tiles, until one fails to halve the true residual; then float64. The last
+//   residual carries the certificate.
+//   Up to 16 right-hand sides search together (block_recurrence.h); one that
+//   stalls in company goes on alone. The bits of a solution depend on its
+//   neighbours, not on the number of workers.
 //
 // SOURCE  NUMERICS N3. Hestenes, Stiefel 1952. Residual replacement: van der
 //   Vorst, Ye, SIAM J. Sci. Comput. 2000.
@@ -15,6 +20,7 @@
 
 #include "absl/status/statusor.h"
 #include "kernel/scaled_system.h"
+#include "preconditioner/preconditioner.h"
 #include "steelyard/compute_context.h"
 #include "steelyard/matrix.h"
 
@@ -23,6 +29,7 @@ namespace steelyard {
 struct ConjugateGradientOptions {
   double tolerance = 1e-8;  // on |b - M x| / |b|
   int max_iterations = 1000;
+  const Preconditioner* preconditioner = nullptr;  // null: none
 };
 
 enum class IterationEnd {
@@ -43,12 +50,17 @@ struct ConjugateGradientResult {
   Matrix<double> residual;  // k x n, that of the certificates
   Matrix<double> error;
   bool used_float32 = false;
-  // Extreme Ritz values of S; both 0 before a step was done.
+  // Extreme Ritz values of S, or of N^-1 S with a preconditioner N; both 0
+  // before a step was done.
   double ritz_least = 0.0;
   double ritz_largest = 0.0;
 };
 
-// COST    n^2 (d + 2k) flops an iteration; memory 10 n k words.
+// Right-hand sides that search together.
+inline constexpr Index kTogetherMax = 16;
+
+// COST    n^2 (d + 2k) flops an iteration; memory 14 n k words, k <= 16 of them
+//         at a time but for 4.
 // ERRORS  Cancelled, DeadlineExceeded: the stop token.
 absl::StatusOr<ConjugateGradientResult> SolveConjugateGradient(
     ScaledSystem& system, const Matrix<double>& c,

@@ -9,27 +9,38 @@
 #include "kernel/pivoted_rows.h"
 #include "kernel/softmax_route.h"
 #include "kernel/true_residual.h"
+#include "linalg/blas.h"
+#include "steelyard/random.h"
 
 namespace steelyard {
 namespace {
 
 std::size_t At(Index i) { return static_cast<std::size_t>(i); }
 
-// max_i e^{log_right_i} (|r| + |e|) / theta over |x|: an estimate.
-double RitzErrorEstimate(const KernelProblem& problem,
-                         const ConjugateGradientResult& result, Index c) {
+// max_i e^{log_right_i} (|N^-1 r| + |N^-1 e|) / theta over |x|, signs of e
+// random: an estimate.
+absl::StatusOr<double> RitzErrorEstimate(const KernelProblem& problem,
+                                         const ConjugateGradientResult& result,
+                                         Index c,
+                                         const ComputeContext& context) {
   if (!(result.ritz_least > 0.0)) return 1.0;
-  double residual = 0.0;
-  double error = 0.0;
-  for (Index i = 0; i < problem.n(); ++i) {
-    residual += result.residual(c, i) * result.residual(c, i);
-    error += result.error(c, i) * result.error(c, i);
+  constexpr RandomStream kSigns{.seed = {0}, .stream = 2};
+  const Index n = problem.n();
+  Matrix<double> v(2, n);
+  for (Index i = 0; i < n; ++i) {
+    v(0, i) = result.residual(c, i);
+    v(1, i) = result.error(c, i) * kSigns.Sign(static_cast<std::uint64_t>(i));
   }
+  if (problem.factor->preconditioner != nullptr) {
+    absl::Status done = problem.factor->preconditioner->Apply(v, context);
+    if (!done.ok()) return done;
+  }
+  const double norms = std::sqrt(Dot(v.row(0), v.row(0), n)) +
+                       std::sqrt(Dot(v.row(1), v.row(1), n));
   const double largest = *std::max_element(problem.form().log_right.begin(),
                                            problem.form().log_right.end());
-  const ScaledNumber bound = TimesExp(
-      MakeScaled((std::sqrt(residual) + std::sqrt(error)) / result.ritz_least),
-      largest);
+  const ScaledNumber bound =
+      TimesExp(MakeScaled(norms / result.ritz_least), largest);
   return std::min(
       1.0, RatioOf(bound, NormOf(SolutionOf(problem, result.z.row(c), 0))));
 }
@@ -70,12 +81,18 @@ absl::Status JudgeWide(const KernelProblem& problem, RouteAnswer& answer,
   return absl::OkStatus();
 }
 
+std::string PreconditionerOf(const KernelProblem& problem) {
+  const auto& preconditioner = problem.factor->preconditioner;
+  return preconditioner == nullptr ? "Jacobi" : preconditioner->Describe();
+}
+
 std::string MethodOf(const KernelProblem& problem,
                      const ConjugateGradientResult& result, bool wide) {
   std::string method = absl::StrFormat(
-      "matrix-free conjugate gradients with Jacobi scaling, n = %d, d = %d, "
+      "matrix-free %sconjugate gradients, preconditioner: %s, n = %d, d = %d, "
       "%s tiles, residuals recomputed in float64",
-      problem.n(), problem.rows().cols(),
+      problem.k() > 1 ? "block " : "", PreconditionerOf(problem), problem.n(),
+      problem.rows().cols(),
       result.used_float32 ? "float32 and float64" : "float64");
   if (wide) {
     method += absl::StrFormat(
@@ -106,11 +123,12 @@ absl::StatusOr<RouteAnswer> SolveIterative(const KernelProblem& problem,
                         problem.form().unit_diagonal);
   ScaledSystem system(problem.rows(), problem.form(), product);
   const ScaledRightHandSides rhs = ScaleRightHandSides(problem, context);
-  const absl::StatusOr<ConjugateGradientResult> solved =
-      SolveConjugateGradient(system, rhs.c,
-                             {.tolerance = problem.options.tolerance,
-                              .max_iterations = problem.options.max_iterations},
-                             context);
+  const absl::StatusOr<ConjugateGradientResult> solved = SolveConjugateGradient(
+      system, rhs.c,
+      {.tolerance = problem.options.tolerance,
+       .max_iterations = problem.options.max_iterations,
+       .preconditioner = problem.factor->preconditioner.get()},
+      context);
   if (!solved.ok()) return solved.status();
   bool stopped = false;
   for (Index c = 0; c < problem.k(); ++c) {
@@ -123,10 +141,15 @@ absl::StatusOr<RouteAnswer> SolveIterative(const KernelProblem& problem,
     column.termination =
         TerminationOf(problem, end, column.certificate, context.stop);
     if (end == IterationEnd::kStopped) continue;
+    const absl::StatusOr<double> estimate =
+        RitzErrorEstimate(problem, *solved, c, context);
+    if (!estimate.ok() && !absl::IsAborted(estimate.status())) {
+      return estimate.status();
+    }
     column.forward_error =
         std::min(RidgeErrorBound(problem, solved->residual.row(c),
                                  solved->error.row(c), solved->z.row(c)),
-                 RitzErrorEstimate(problem, *solved, c));
+                 estimate.value_or(1.0));
   }
   if (wide && !stopped) {
     absl::Status done = JudgeWide(problem, answer, context);
