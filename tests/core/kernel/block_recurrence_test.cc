@@ -35,7 +35,7 @@ class BlockRecurrenceTest : public testing::Test {
   KernelProblem Load(Index k) {
     return test::LoadProblem(
         test::RowsOfNorm(kN, 6, 1.5, 1), test::RowsOfNorm(kN, k, 1.0, 2),
-        {.normalization = KernelNormalization::kUnitDiagonal, .ridge = 1e-3},
+        {.normalization = KernelNormalization::kUnitDiagonal, .ridge = 0.02},
         context_);
   }
 
@@ -138,7 +138,8 @@ TEST_F(BlockRecurrenceTest, ARecomputedResidualKeepsTheDirections) {
     for (Index i = 0; i < kN; ++i) r(0, i) = c(0, i) - r(0, i);
     ASSERT_TRUE(recurrence.Restart(std::move(r)).ok());
   }
-  EXPECT_LE(steps, plain + 2);
+  // From scratch every five steps it would be several times as many.
+  EXPECT_LE(steps, plain + plain / 4);
 }
 
 TEST_F(BlockRecurrenceTest, RitzValuesAreThoseOfOneVectorInCompanyToo) {
@@ -157,7 +158,7 @@ TEST_F(BlockRecurrenceTest, RitzValuesAreThoseOfOneVectorInCompanyToo) {
     }
     const RitzValues ritz = FindRitzValues(recurrence.lanczos());
     // S has eigenvalues in [l / (1 + l), n].
-    EXPECT_GE(ritz.least, 0.99 * 1e-3 / 1.001);
+    EXPECT_GE(ritz.least, 0.99 * 0.02 / 1.02);
     EXPECT_LT(ritz.least, 0.1);
     EXPECT_LE(ritz.largest, static_cast<double>(kN));
     EXPECT_GT(ritz.largest, 1.0);

@@ -46,7 +46,7 @@ TEST_F(VectorBlockTest, GramAndCombinationsAgreeWithSums) {
 TEST_F(VectorBlockTest, DependentRowsAreDroppedAndTheRestIsOrthonormal) {
   Matrix<double> d = test::RowsOfNorm(6, kN, 1.0, 4);
   for (Index i = 0; i < kN; ++i) {
-    d(1, i) *= 1e-200;                        // short, but a direction
+    d(1, i) *= 1e-100;                        // short, but a direction
     d(2, i) = 0.0;                            // none
     d(4, i) = 3.0 * d(0, i) - 7.0 * d(3, i);  // in the span of others
     d(5, i) = d(0, i) + 1e-3 * d(5, i);       // nearly so

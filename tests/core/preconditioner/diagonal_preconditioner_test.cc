@@ -38,13 +38,13 @@ TEST_F(DiagonalPreconditionerTest, NoneIsTheIdentityOfTheUnscaledMatrix) {
     const test::LoadedKernel kernel(a, test::KernelOptionsOf(kind, 0.3),
                                     context_);
     const std::vector<double> inverse =
-        InverseOf(DiagonalPreconditioner::None(kernel.problem.form), 20);
+        InverseOf(DiagonalPreconditioner::None(kernel.problem.form()), 20);
     double least = 1e300;
     for (const double value : inverse) least = std::min(least, value);
     EXPECT_EQ(least, 1.0);
     for (std::size_t i = 0; i < 20; ++i) {
-      const double own = std::exp(kernel.problem.form.log_diagonal[i]) + 0.3;
-      const double first = std::exp(kernel.problem.form.log_diagonal[0]) + 0.3;
+      const double own = std::exp(kernel.problem.form().log_diagonal[i]) + 0.3;
+      const double first = std::exp(kernel.problem.form().log_diagonal[0]) + 0.3;
       EXPECT_NEAR(inverse[i] / inverse[0], own / first,
                   test::Gamma(200) * own / first);
     }
@@ -58,7 +58,7 @@ TEST_F(DiagonalPreconditionerTest, ScalesBeyondFloat64StayFinite) {
   const test::LoadedKernel kernel(
       a, test::KernelOptionsOf(KernelNormalization::kNone, 0.0), context_);
   const std::vector<double> inverse =
-      InverseOf(DiagonalPreconditioner::None(kernel.problem.form), 3);
+      InverseOf(DiagonalPreconditioner::None(kernel.problem.form()), 3);
   EXPECT_EQ(inverse[0], 1.0);
   EXPECT_EQ(inverse[2], std::exp(600.0));
   EXPECT_TRUE(std::isfinite(inverse[1]));

@@ -31,9 +31,9 @@ struct LoadedKernel {
   LoadedKernel(const LoadedKernel&) = delete;
   LoadedKernel& operator=(const LoadedKernel&) = delete;
 
-  Index n() const { return problem.rows.rows(); }
+  Index n() const { return problem.rows().rows(); }
   PreconditionerSource Source(std::uint64_t seed = 3) const {
-    return {problem.rows, problem.form, product, seed};
+    return {problem.rows(), problem.form(), product, seed};
   }
 
   KernelProblem problem;

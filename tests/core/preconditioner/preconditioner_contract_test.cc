@@ -50,9 +50,9 @@ bool HasRank(KernelPreconditioner kind) {
 double InverseDiagonal(const LoadedKernel& kernel) {
   double most = 0.0;
   for (Index i = 0; i < kernel.n(); ++i) {
-    const double shift = kernel.problem.form.shift[static_cast<std::size_t>(i)];
+    const double shift = kernel.problem.form().shift[static_cast<std::size_t>(i)];
     most = std::max(
-        most, 1.0 / std::max(shift, DiagonalFloor(kernel.problem.rows, i)));
+        most, 1.0 / std::max(shift, DiagonalFloor(kernel.problem.rows(), i)));
   }
   return most;
 }
@@ -131,7 +131,7 @@ TEST_P(PreconditionerContractTest, IsNeverMuchWorseThanJacobi) {
     const LoadedKernel kernel(c.a, c.options, context_);
     const Index n = kernel.n();
     const LongMatrix s =
-        test::DenseForm(kernel.problem.rows, kernel.problem.form, true);
+        test::DenseForm(kernel.problem.rows(), kernel.problem.form(), true);
     const auto extremes = [&](Matrix<double> inverse) -> Extremes {
       EXPECT_TRUE(CholeskyInPlace(inverse.data(), n, n, context_).ok());
       Matrix<double> product(n, n);

@@ -45,10 +45,10 @@ TEST(PreconditionerTest, FloorIsThatOfThePivotsAndNeverLarge) {
       a, test::KernelOptionsOf(KernelNormalization::kUnitDiagonal, 0.0),
       context);
   for (Index i = 0; i < 20; ++i) {
-    EXPECT_GE(DiagonalFloor(kernel.problem.rows, i),
-              PivotFloor(kernel.problem.rows, i));
+    EXPECT_GE(DiagonalFloor(kernel.problem.rows(), i),
+              PivotFloor(kernel.problem.rows(), i));
   }
-  EXPECT_EQ(DiagonalFloor(kernel.problem.rows, 4), 0.01);
+  EXPECT_EQ(DiagonalFloor(kernel.problem.rows(), 4), 0.01);
 }
 
 }  // namespace

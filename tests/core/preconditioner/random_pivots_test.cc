@@ -44,7 +44,7 @@ TEST_F(RandomPivotsTest, IsTheCholeskyFactorOfItsPivots) {
     ASSERT_TRUE(pivots.Grow(rank, context_).ok());
     ASSERT_GE(pivots.columns(), std::min<Index>(rank, pivots.columns()));
     const LongMatrix whole =
-        test::DenseForm(kernel.problem.rows, kernel.problem.form, false);
+        test::DenseForm(kernel.problem.rows(), kernel.problem.form(), false);
     const std::vector<Index> taken(
         pivots.pivots().begin(),
         pivots.pivots().begin() + std::min(rank, pivots.columns()));
@@ -57,7 +57,7 @@ TEST_F(RandomPivotsTest, IsTheCholeskyFactorOfItsPivots) {
     // Rounding errors of E and of the elimination, in units of the smallest
     // pivot: at least 1e-4 here.
     double longest = 1.0;
-    for (const double q : kernel.problem.rows.centred_square) {
+    for (const double q : kernel.problem.rows().centred_square) {
       longest = std::max(longest, q);
     }
     const double bound = test::Gamma(16 * n) * longest * 1e4;
@@ -133,7 +133,7 @@ TEST_F(RandomPivotsTest, PivotsHaveTheirProbabilities) {
   const LoadedKernel kernel(
       a, test::KernelOptionsOf(KernelNormalization::kNone, 20.0), context_);
   const LongMatrix whole =
-      test::DenseForm(kernel.problem.rows, kernel.problem.form, false);
+      test::DenseForm(kernel.problem.rows(), kernel.problem.form(), false);
   constexpr int kDraws = 20000;
   Matrix<double> counts(5, 5);
   for (int draw = 0; draw < kDraws; ++draw) {
