@@ -131,7 +131,12 @@ std::vector<long double> LongDoubleLeverages(const AnyMatrixView& keys,
 }
 
 std::vector<long double> LongDoubleSingularValues(const AnyMatrixView& a) {
-  const LongDoubleQr qr = LongDoubleHouseholder(Widened(a));
+  return LongDoubleSingularValues(Widened(a));
+}
+
+std::vector<long double> LongDoubleSingularValues(
+    const Matrix<long double>& a) {
+  const LongDoubleQr qr = LongDoubleHouseholder(a);
   // Columns of R' : its rows, already graded by the pivoting.
   Wide turned(qr.r.cols(), qr.r.rows());
   for (Index i = 0; i < qr.r.rows(); ++i) {
@@ -147,7 +152,7 @@ std::vector<long double> LongDoubleSingularValues(const AnyMatrixView& a) {
     }
     if (!turned_any) break;
   }
-  std::vector<long double> values(static_cast<std::size_t>(Cols(a)), 0.0L);
+  std::vector<long double> values(static_cast<std::size_t>(a.cols()), 0.0L);
   for (Index j = 0; j < turned.cols(); ++j) {
     values[static_cast<std::size_t>(j)] = std::sqrt(ColumnSquare(turned, j, 0));
   }

@@ -27,6 +27,7 @@ std::vector<long double> LongDoubleLeverages(const AnyMatrixView& keys,
 
 // d singular values, descending (zeros when n < d): one-sided Jacobi on R.
 std::vector<long double> LongDoubleSingularValues(const AnyMatrixView& a);
+std::vector<long double> LongDoubleSingularValues(const Matrix<long double>& a);
 
 // ||M'M - I||_F, M = R_exact S R^-1, where R is a computed factor of A with
 // columns scaled by 2^-exponents: the true || R^-T E R^-1 ||_F of N4. A full

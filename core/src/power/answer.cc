@@ -27,8 +27,8 @@ std::int64_t ExponentOf(double x) {
 // std::ldexp; a product where 2^exponent is a normal number.
 double Shifted(double x, std::int64_t exponent) {
   if (exponent >= kSmallestExponent && exponent <= kLargestExponent) {
-    return x * std::bit_cast<double>(
-                   static_cast<std::uint64_t>(exponent + 1023) << 52);
+    return x * std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023)
+                                     << 52);
   }
   return std::ldexp(
       x, static_cast<int>(std::clamp<std::int64_t>(exponent, -4000, 4000)));
@@ -118,6 +118,12 @@ void PowerAnswer::AddReport(Index first, const SliceAnswer& slice) {
   Put(certificate.backward_error, first, report_.backward_error);
   Put(certificate.optimality, first, report_.optimality);
   Put(certificate.forward_error, first, report_.forward_error);
+  if (!certificate.least_squares_backward_error.empty()) {
+    std::vector<double>& bounds = report_.least_squares_backward_error;
+    // Of slices that there is no time for: E = -A.
+    if (bounds.empty()) bounds.assign(At(hi_.cols()), 1.0);
+    Put(certificate.least_squares_backward_error, first, bounds);
+  }
   for (const int refinements : slice.refinements) {
     report_.iterations = std::max(report_.iterations, refinements);
   }

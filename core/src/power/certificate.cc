@@ -5,6 +5,8 @@
 #include <limits>
 #include <utility>
 
+#include "power/least_squares_error.h"
+
 namespace steelyard {
 namespace {
 
@@ -104,6 +106,30 @@ class Certifier {
     return squares;
   }
 
+  // Exponent 0 of the odd family; r = [b - A z; -sqrt(l) z].
+  absl::StatusOr<std::vector<double>> BackwardErrors(bool in_haste) const {
+    if (in_haste) {
+      return std::vector<double>(static_cast<std::size_t>(problem_.b.count),
+                                 1.0);
+    }
+    const ScaledBlock& z = levels_.z.front();
+    std::vector<double> r_norms = levels_.r_squares;
+    for (std::size_t i = 0; i < problem_.ridge_diagonal.size(); ++i) {
+      for (Index c = 0; c < z.cols(); ++c) {
+        const double x = z.hi(static_cast<Index>(i), c);
+        r_norms[static_cast<std::size_t>(c)] +=
+            problem_.ridge_diagonal[i] * x * x;
+      }
+    }
+    for (double& norm : r_norms) norm = std::sqrt(std::max(norm, 0.0));
+    LeastSquaresErrors own(problem_.solver.factor(),
+                           problem_.solver.distortion());
+    LeastSquaresErrors& errors =
+        problem_.least_squares ? *problem_.least_squares : own;
+    return errors.Bounds(
+        {levels_.rho.front().hi, r_norms, NormsOfColumns(z.hi)}, context_);
+  }
+
   std::vector<double> Log2B() const {
     std::vector<double> norms(levels_.b_squares.size());
     const std::vector<int> exponents = problem_.b.Exponents();
@@ -133,10 +159,11 @@ struct Norms {
   std::vector<double> b;
   std::vector<double> x;
   std::vector<double> error;
+  std::vector<double> least_squares;  // no logarithms; exponent 0 only
 };
 
 absl::StatusOr<Norms> MeasureNorms(const PowerProblem& problem,
-                                   const Levels& levels, double log2_norm,
+                                   const Levels& levels, const Format& format,
                                    const ComputeContext& context) {
   const Certifier certifier(problem, levels, context);
   Norms norms;
@@ -164,11 +191,16 @@ absl::StatusOr<Norms> MeasureNorms(const PowerProblem& problem,
     done = certifier.MultiplyGram(gradient);
     if (!done.ok()) return done;
     AddTo(levels.rho.front(), gradient);
+    if (problem.exponent == 0) {
+      auto backward_errors = certifier.BackwardErrors(format.in_haste);
+      if (!backward_errors.ok()) return backward_errors.status();
+      norms.least_squares = *std::move(backward_errors);
+    }
   } else {
     ScaleRows(problem.a.exponents, 1, *r);
     norms.residual = Log2Norms(*r);
   }
-  auto optimality = certifier.Optimality(std::move(gradient), log2_norm);
+  auto optimality = certifier.Optimality(std::move(gradient), format.log2_norm);
   if (!optimality.ok()) return optimality.status();
   norms.gradient = *std::move(optimality);
   return norms;
@@ -179,8 +211,7 @@ absl::StatusOr<Norms> MeasureNorms(const PowerProblem& problem,
 absl::StatusOr<Certificate> Certify(const PowerProblem& problem,
                                     const Levels& levels, const Format& format,
                                     const ComputeContext& context) {
-  absl::StatusOr<Norms> norms =
-      MeasureNorms(problem, levels, format.log2_norm, context);
+  absl::StatusOr<Norms> norms = MeasureNorms(problem, levels, format, context);
   if (!norms.ok()) return norms.status();
   const int power = 2 * problem.exponent + (problem.odd ? 1 : 0);
   const auto k = static_cast<std::size_t>(problem.b.count);
@@ -191,6 +222,7 @@ absl::StatusOr<Certificate> Certify(const PowerProblem& problem,
     ratios->assign(k, 0.0);
   }
   if (problem.odd) out.excess_residual.assign(k, 0.0);
+  out.least_squares_backward_error = std::move(norms->least_squares);
   for (std::size_t c = 0; c < k; ++c) {
     if (levels.b_squares[c] == 0.0) continue;
     const double b = norms->b[c];

@@ -27,11 +27,15 @@ struct Certificate {
   std::vector<double> backward_error;
   std::vector<double> optimality;
   std::vector<double> forward_error;
+  // Odd, exponent 0 only: least_squares_error.h.
+  std::vector<double> least_squares_backward_error;
 };
 
 struct Format {
   double log2_unit;  // -53; extended output: -106
   double log2_norm;  // log2 ||A||_2 (ridge included)
+  // No work of d^3: least_squares_backward_error is 1, which is always true.
+  bool in_haste = false;
 };
 
 // Of the levels as they stand. b = 0: zeros.

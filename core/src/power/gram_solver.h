@@ -45,6 +45,10 @@ class GramSolver {
   // relative to 1 (infinite: not known at all). 0 for full rank.
   double row_space_error() const { return row_space_error_; }
 
+  // R; where it is that of a sketch, lengths are kept to 1 -+ distortion.
+  const Factor& factor() const { return *factor_; }
+  virtual double distortion() const { return 0.0; }
+
   // Whether what is below reads A, some 35 times a Solve.
   virtual bool reads_matrix() const { return false; }
 

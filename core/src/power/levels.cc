@@ -202,8 +202,7 @@ absl::Status SolveLevel(const PowerProblem& problem, int level,
       apply[c] = progress.active[c] && progress.Halves(c, norms[c]);
       // The next correction would be smaller by the same factor.
       const double next = norms[c] * (norms[c] / progress.previous[c]);
-      more[c] =
-          apply[c] && next > 0.25 * problem.solver.rounding() * sizes[c];
+      more[c] = apply[c] && next > 0.25 * problem.solver.rounding() * sizes[c];
     }
     if (progress.corrections == problem.refinements_max) {
       for (std::size_t c = 0; c < norms.size(); ++c) {
@@ -321,6 +320,20 @@ absl::Status FinishLevel(const PowerProblem& problem, int level,
     for (Index c = 0; c < rho.cols(); ++c) {
       rho.hi(i, c) = w.hi(i, c) - rho.hi(i, c);
     }
+  }
+  if (level > 0 || !done.ok()) return done;
+  // |b - A z|^2 = |b|^2 - 2 z'A'b + z'A'A z, A'A z = w - rho - l z.
+  for (Index c = 0; c < rho.cols(); ++c) {
+    double& square = levels.r_squares[static_cast<std::size_t>(c)];
+    square = levels.b_squares[static_cast<std::size_t>(c)];
+    for (Index i = 0; i < rho.rows(); ++i) {
+      const double l =
+          problem.ridge_diagonal.empty()
+              ? 0.0
+              : problem.ridge_diagonal[static_cast<std::size_t>(i)];
+      square -= z.hi(i, c) * (w.hi(i, c) + rho.hi(i, c) + l * z.hi(i, c));
+    }
+    square = std::max(square, 0.0);
   }
   return done;
 }

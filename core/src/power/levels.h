@@ -20,6 +20,7 @@
 
 #include "absl/status/status.h"
 #include "power/gram_solver.h"
+#include "power/least_squares_error.h"
 #include "power/residual_pass.h"
 #include "power/scaled_block.h"
 
@@ -35,6 +36,8 @@ struct PowerProblem {
   bool odd = false;
   int exponent = 1;  // j
   int refinements_max = 1000;
+  // Of `solver`, where slices share one. Exponent 0 of the odd family.
+  LeastSquaresErrors* least_squares = nullptr;
 };
 
 struct Levels {

@@ -133,6 +133,7 @@ absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
   made->factor = std::move(step->factor);
   made->sketched = step->sketched;
   made->preconditioner = step->preconditioner;
+  made->distortion = step->distortion;
   if (exponential) {
     absl::StatusOr<ExponentialBasis> basis =
         MakeExponentialBasis(made->factor, Rows(a), context);
@@ -152,7 +153,7 @@ absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
   const ScaledMatrix scaled{a, made->factor.scales.exponents};
   std::optional<SketchedSolver> of_a;
   if (made->preconditioner) {
-    of_a.emplace(scaled, made->ridge_diagonal, made->factor);
+    of_a.emplace(scaled, made->ridge_diagonal, made->factor, made->distortion);
   }
   const absl::StatusOr<double> norm = Log2LargestSingularValue(
       made->factor, *made->solver, of_a ? &*of_a : nullptr, context);

@@ -45,6 +45,7 @@ struct PowerFactor {
   bool sketched = false;
   // R is that of the sketch: SketchedSolver needs A for every solve.
   bool preconditioner = false;
+  double distortion = 0.0;  // of that sketch
   SketchOptions sketch;
   Seed seed;
 

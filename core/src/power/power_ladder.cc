@@ -61,7 +61,8 @@ absl::StatusOr<std::optional<LadderStep>> SketchStep(
   }
   return LadderStep{.factor = std::move(made->factor),
                     .sketched = true,
-                    .preconditioner = true};
+                    .preconditioner = true,
+                    .distortion = made->distortion};
 }
 
 absl::StatusOr<LadderStep> ClimbPowerLadder(

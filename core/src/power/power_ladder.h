@@ -32,6 +32,7 @@ struct LadderStep {
   bool sketched = false;
   // R is that of the sketch: good for preconditioning, no more.
   bool preconditioner = false;
+  double distortion = 0.0;  // then: of the sketch
 };
 
 // `factor_options.method` is unset.

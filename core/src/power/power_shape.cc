@@ -4,6 +4,7 @@
 
 #include "factor/factor.h"
 #include "power/csr_pass.h"
+#include "power/least_squares_error.h"
 #include "power/residual_pass.h"
 #include "published/sketched_triangle.h"
 #include "sparse/csr_factor.h"
@@ -47,13 +48,19 @@ Cost CostOfFactor(const PowerShape& shape,
 
 Cost CostOfIteration(const PowerShape& shape,
                      const PowerRegressionOptions& options, Index slice) {
-  if (options.method != PowerMethod::kSketch) return {};
+  Cost cost;
+  if (options.family == PowerFamily::kLeftGramPower && options.exponent == 0) {
+    cost.flops = CostOfLeastSquaresErrors(shape.d, shape.k).flops;
+    cost.bytes = CostOfLeastSquaresErrors(shape.d, slice).bytes;
+  }
+  if (options.method != PowerMethod::kSketch) return cost;
   const auto d = static_cast<double>(shape.d);
   const auto width = static_cast<double>(slice + kColumnGroup);
-  return {.flops = (options.exponent + 1.0) * kSolvesOfLevel * kPassesOfSolve *
-                   static_cast<double>(shape.k) *
-                   (4.0 * EntriesOf(shape) + 2.0 * d * d),
-          .bytes = 8.0 * kBlocksOfSolve * d * width};
+  cost += {.flops = (options.exponent + 1.0) * kSolvesOfLevel * kPassesOfSolve *
+                    static_cast<double>(shape.k) *
+                    (4.0 * EntriesOf(shape) + 2.0 * d * d),
+           .bytes = 8.0 * kBlocksOfSolve * d * width};
+  return cost;
 }
 
 double BytesOfPass(const PowerShape& shape, Index k, int workers) {

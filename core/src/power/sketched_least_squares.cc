@@ -130,11 +130,12 @@ struct Steps {
 
 SketchedSolver::SketchedSolver(const ScaledMatrix& a,
                                const std::vector<double>& ridge_diagonal,
-                               const Factor& sketched)
+                               const Factor& sketched, double distortion)
     : GramSolver(sketched),
       a_(a),
       ridge_diagonal_(ridge_diagonal),
       r_(sketched.r),
+      distortion_(distortion),
       reduction_(std::clamp(kUnitRoundoff * sketched.condition, kRunReduction,
                             kLeastReduction)) {}
 

@@ -34,10 +34,12 @@ namespace steelyard {
 class SketchedSolver final : public GramSolver {
  public:
   // All of these outlive the solver. `ridge_diagonal` is added to A_s'A_s;
-  // empty: 0. `sketched.r` is R0, of full rank.
+  // empty: 0. `sketched.r` is R0, of full rank, `distortion` its eta.
   SketchedSolver(const ScaledMatrix& a,
                  const std::vector<double>& ridge_diagonal,
-                 const Factor& sketched);
+                 const Factor& sketched, double distortion);
+
+  double distortion() const override { return distortion_; }
 
   bool reads_matrix() const override { return true; }
 
@@ -68,6 +70,7 @@ class SketchedSolver final : public GramSolver {
   const ScaledMatrix& a_;
   const std::vector<double>& ridge_diagonal_;
   const Matrix<double>& r_;
+  double distortion_;
   double reduction_;  // of Solve
 };
 

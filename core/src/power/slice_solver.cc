@@ -110,9 +110,10 @@ class SliceSolver {
     return Measure(kLog2Unit, context_);
   }
 
-  absl::Status Measure(double log2_unit, const ComputeContext& context) {
-    absl::StatusOr<Certificate> certificate =
-        Certify(problem_, levels_, {log2_unit, goal_.log2_norm}, context);
+  absl::Status Measure(double log2_unit, const ComputeContext& context,
+                       bool in_haste = false) {
+    absl::StatusOr<Certificate> certificate = Certify(
+        problem_, levels_, {log2_unit, goal_.log2_norm, in_haste}, context);
     if (!certificate.ok()) return certificate.status();
     certificate_ = *std::move(certificate);
     absl::Status done = AddErrorOfRowSpace(context);
@@ -203,7 +204,7 @@ class SliceSolver {
     levels_.z.back().lo = goal_.extended_output
                               ? Matrix<double>(start_.rows(), start_.cols())
                               : Matrix<double>();
-    return Measure(kLog2Unit, rest);
+    return Measure(kLog2Unit, rest, /*in_haste=*/true);
   }
 
   std::vector<bool> ZeroColumns() const {

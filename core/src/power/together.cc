@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "power/answer.h"
+#include "power/least_squares_error.h"
 #include "power/matrix_exponential.h"
 #include "power/sketched_least_squares.h"
 #include "power/slice_solver.h"
@@ -94,12 +95,14 @@ SliceAnswer PartOf(const SliceAnswer& slice, Index first, Index count) {
   part.x.lo = cut_columns(slice.x.lo);
   part.x.exponents = cut(slice.x.exponents);
   const Certificate& all = slice.certificate;
-  part.certificate = {.relative_residual = cut(all.relative_residual),
-                      .excess_residual = cut(all.excess_residual),
-                      .residual_floor = cut(all.residual_floor),
-                      .backward_error = cut(all.backward_error),
-                      .optimality = cut(all.optimality),
-                      .forward_error = cut(all.forward_error)};
+  part.certificate = {
+      .relative_residual = cut(all.relative_residual),
+      .excess_residual = cut(all.excess_residual),
+      .residual_floor = cut(all.residual_floor),
+      .backward_error = cut(all.backward_error),
+      .optimality = cut(all.optimality),
+      .forward_error = cut(all.forward_error),
+      .least_squares_backward_error = cut(all.least_squares_backward_error)};
   part.terminations = cut(slice.terminations);
   part.refinements = cut(slice.refinements);
   return part;
@@ -119,8 +122,10 @@ class PowersTogether {
         context_(context),
         by_levels_(callers.size(), 0) {
     if (factor.preconditioner) {
-      iterated_.emplace(a_, factor.ridge_diagonal, factor.factor);
+      iterated_.emplace(a_, factor.ridge_diagonal, factor.factor,
+                        factor.distortion);
     }
+    least_squares_.emplace(factor.factor, Solver().distortion());
     for (const Caller& caller : callers) {
       answers_.emplace_back(Cols(a),
                             caller.status.ok() ? Cols(caller.b.view) : 0,
@@ -228,6 +233,7 @@ class PowersTogether {
         .odd = IsOdd(options_),
         .exponent = options_.exponent,
         .refinements_max = options_.max_iterations,
+        .least_squares = &*least_squares_,
     };
     const SliceGoal goal{
         .tolerance = options_.tolerance,
@@ -287,6 +293,11 @@ class PowersTogether {
       if (IsOdd(options_)) {
         absl::StrAppend(&method, "; least squares by ", HowSolved(), " A'b");
       }
+      if (options_.exponent == 0 && IsOdd(options_) && iterated_.has_value()) {
+        absl::StrAppend(&method,
+                        ", backward error by the sketch: with high "
+                        "probability");
+      }
       absl::StrAppend(&method, options_.exponent > 0 ? ";" : "");
     }
     if (options_.exponent > 0) {
@@ -309,8 +320,9 @@ class PowersTogether {
   PhaseProgress& progress_;
   const ComputeContext& context_;
   std::optional<SketchedSolver> iterated_;  // R is a preconditioner
-  std::vector<PowerAnswer> answers_;        // one a caller
-  std::vector<Index> by_levels_;            // columns of each
+  std::optional<LeastSquaresErrors> least_squares_;
+  std::vector<PowerAnswer> answers_;  // one a caller
+  std::vector<Index> by_levels_;      // columns of each
 };
 
 }  // namespace

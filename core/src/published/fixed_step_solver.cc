@@ -114,6 +114,7 @@ FixedStepSolver::FixedStepSolver(const ScaledMatrix& a,
       a_(a),
       ridge_diagonal_(ridge_diagonal),
       r_(sketched.r),
+      distortion_(distortion),
       step_(std::pow(1.0 - distortion * distortion, 2.0) /
             (1.0 + distortion * distortion)) {}
 

@@ -48,6 +48,7 @@ class FixedStepSolver final : public GramSolver {
                   const Factor& sketched, double distortion);
 
   double step() const { return step_; }
+  double distortion() const override { return distortion_; }
 
   // Steps from the `z` given. `b`: w is A_s'b and its residual is
   // A_s'(b - A_s z); `w` is needed all the same.
@@ -74,6 +75,7 @@ class FixedStepSolver final : public GramSolver {
   const ScaledMatrix& a_;
   const std::vector<double>& ridge_diagonal_;
   const Matrix<double>& r_;
+  double distortion_;
   double step_;
 };
 

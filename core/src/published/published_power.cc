@@ -439,6 +439,10 @@ Cost CostOfPublished(const PowerShape& shape,
   cost.bytes += BytesOfPass(shape, slice, workers);
   // x, exponents, report.
   cost.bytes += 24.0 * real(shape.d) * real(shape.k) + 128.0 * real(shape.k);
+  if (options.family == PowerFamily::kLeftGramPower && options.exponent == 0) {
+    cost.flops += CostOfLeastSquaresErrors(shape.d, shape.k).flops;
+    cost.bytes += CostOfLeastSquaresErrors(shape.d, slice).bytes;
+  }
   cost.flops += levels * kStepsOfCost * real(shape.k) *
                 (4.0 * real(nonzeros) + 4.0 * real(shape.d) * real(shape.d));
   return cost;

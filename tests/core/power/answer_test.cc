@@ -45,6 +45,26 @@ TEST(AnswerTest, ExponentsBeyondIntAreToldApart) {
   EXPECT_FALSE(AssembleX(Pair(1.0, 1.0), {}, {INT64_C(-1) << 40, 0}, solution));
 }
 
+TEST(AnswerTest, ColumnsThatNoSliceMeasuredHaveABackwardErrorOfOne) {
+  PowerAnswer answer(3, 3, true);
+  SliceAnswer measured;
+  measured.x = ScaledBlock(3, 1);
+  measured.terminations = {Termination::kConverged};
+  for (auto* ratios :
+       {&measured.certificate.relative_residual,
+        &measured.certificate.excess_residual,
+        &measured.certificate.residual_floor,
+        &measured.certificate.backward_error, &measured.certificate.optimality,
+        &measured.certificate.forward_error,
+        &measured.certificate.least_squares_backward_error}) {
+    *ratios = {0.25};
+  }
+  answer.Add(1, {0, 0, 0}, measured);
+  const Solution solution = std::move(answer).Finish(false);
+  EXPECT_EQ(solution.report.least_squares_backward_error,
+            std::vector<double>({1.0, 0.25, 1.0}));
+}
+
 TEST(AnswerTest, StoppedBeforeAnythingIsZeroWithResidualOne) {
   const Solution solution =
       PowerAnswer(3, 2, true).Stopped(StopReason::kDraining);

@@ -54,7 +54,8 @@ TEST(LevelsTest, PolishedLevelsLeave106Bits) {
   ASSERT_TRUE(start.ok());
   ASSERT_TRUE(SolveLevel(problem, 1, *start, levels, example.context).ok());
   ASSERT_TRUE(
-      PolishLevel(problem, 1, *start, {0x1p-104, {}}, levels, example.context).ok());
+      PolishLevel(problem, 1, *start, {0x1p-104, {}}, levels, example.context)
+          .ok());
   EXPECT_LE(LargestRatio(levels.rho[1], levels.z[1]), 0x1p-98);
   // Without the low part what is left is its product with A'A.
   ASSERT_TRUE(DropLowPart(problem, levels, example.context).ok());
@@ -83,6 +84,24 @@ TEST(LevelsTest, TheLimitOnRefinementsIsMarked) {
   ASSERT_TRUE(SolveLevel(problem, 1, *start, levels, example.context).ok());
   EXPECT_TRUE(levels.limited[0]);
   EXPECT_EQ(levels.refinements[0], 1);
+}
+
+// |b - A z|^2 without A, too.
+TEST(LevelsTest, FinishingTellsTheResidualOfLeastSquares) {
+  const LevelProblem example = Example(true, 0);
+  const PowerProblem problem = example.Problem();
+  Levels levels;
+  const auto start = StartingBlock(problem, levels, example.context);
+  ASSERT_TRUE(start.ok());
+  ASSERT_TRUE(FinishLevel(problem, 0, *start, levels, example.context).ok());
+  Levels measured = levels;
+  ASSERT_TRUE(MeasureLevel(problem, 0, *start, measured, example.context).ok());
+  for (std::size_t c = 0; c < 2; ++c) {
+    EXPECT_LT(measured.r_squares[c], 0.99 * measured.b_squares[c]);
+    // R stands for A.
+    EXPECT_NEAR(levels.r_squares[c], measured.r_squares[c],
+                GramBound(30, 5, kCondition) * measured.b_squares[c]);
+  }
 }
 
 TEST(LevelsTest, FinishingNeedsNoPassOverA) {

@@ -70,6 +70,7 @@ void ExpectColumnIs(const Solution& one, const Solution& many, Index c) {
   expect_same(a.backward_error, b.backward_error);
   expect_same(a.optimality, b.optimality);
   expect_same(a.forward_error, b.forward_error);
+  expect_same(a.least_squares_backward_error, b.least_squares_backward_error);
   EXPECT_EQ(a.converged[0], b.converged[at]);
 }
 
