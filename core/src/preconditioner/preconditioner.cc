@@ -4,6 +4,7 @@
 
 #include "kernel/dense_solver.h"
 #include "preconditioner/diagonal_preconditioner.h"
+#include "preconditioner/polynomial_sketch.h"
 #include "preconditioner/random_pivots.h"
 
 namespace steelyard {
@@ -39,9 +40,9 @@ absl::StatusOr<std::unique_ptr<Preconditioner>> MakePreconditioner(
       return MakeRpCholesky(pivots, rank, source, context);
     }
     case KernelPreconditioner::kPolynomialSketch:
-      break;
+      return MakePolynomialSketch(rank, source, context);
   }
-  return absl::InvalidArgumentError("polynomial sketch: none yet");
+  return absl::InternalError("unknown preconditioner");
 }
 
 Cost CostOfPreconditioner(KernelPreconditioner kind, Index rank, Index n,

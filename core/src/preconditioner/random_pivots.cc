@@ -19,6 +19,8 @@ constexpr Index kDrawsMax = 128;
 // Of the new columns: 128 x 1024 entries times a factor of some thousand
 // columns take 30 ms.
 constexpr Index kPanel = 1024;
+// Of the rest in the diagonal of P.
+constexpr double kOfRest = 0.25;
 constexpr std::uint64_t kDrawStream = 0x5250;
 constexpr std::uint64_t kTakeStream = 0x5251;
 
@@ -26,12 +28,14 @@ std::size_t At(Index i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
-RandomPivots::RandomPivots(const PreconditionerSource& source)
+RandomPivots::RandomPivots(const PreconditionerSource& source,
+                           std::vector<double> importance)
     : rows_(source.rows),
       form_(source.form),
       product_(source.product),
       random_{.seed = {source.seed}, .stream = kDrawStream},
       draws_of_round_(std::min(kFirstDraws, source.rows.rows())),
+      importance_(std::move(importance)),
       rest_(At(source.rows.rows())),
       floor_(At(source.rows.rows())) {
   for (Index i = 0; i < rows_.rows(); ++i) {
@@ -72,7 +76,14 @@ absl::Status RandomPivots::Grow(Index rank, const ComputeContext& context) {
 // Rows with probability rest_i / sum(rest); none: no rest.
 std::vector<Index> RandomPivots::Draw(Index count) {
   std::vector<double> sums(rest_.size());
-  std::partial_sum(rest_.begin(), rest_.end(), sums.begin());
+  if (importance_.empty()) {
+    std::partial_sum(rest_.begin(), rest_.end(), sums.begin());
+  } else {
+    double sum = 0.0;
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      sums[i] = sum += importance_[i] * rest_[i];
+    }
+  }
   if (!(sums.back() > 0.0)) return {};
   std::vector<Index> draws;
   for (Index t = 0; t < count; ++t) {
@@ -274,8 +285,9 @@ absl::StatusOr<std::unique_ptr<LowRankPreconditioner>> MakeRpCholesky(
   const Index found = std::min(rank, pivots.columns());
   std::vector<double> diagonal = pivots.Rest(found);
   for (Index i = 0; i < source.rows.rows(); ++i) {
-    diagonal[At(i)] = std::max(DiagonalFloor(source.rows, i),
-                               diagonal[At(i)] + source.form.shift[At(i)]);
+    diagonal[At(i)] =
+        std::max(DiagonalFloor(source.rows, i),
+                 kOfRest * diagonal[At(i)] + source.form.shift[At(i)]);
   }
   return LowRankPreconditioner::Make(
       {.kind = KernelPreconditioner::kRpCholesky,

@@ -44,7 +44,8 @@ TEST_F(DiagonalPreconditionerTest, NoneIsTheIdentityOfTheUnscaledMatrix) {
     EXPECT_EQ(least, 1.0);
     for (std::size_t i = 0; i < 20; ++i) {
       const double own = std::exp(kernel.problem.form().log_diagonal[i]) + 0.3;
-      const double first = std::exp(kernel.problem.form().log_diagonal[0]) + 0.3;
+      const double first =
+          std::exp(kernel.problem.form().log_diagonal[0]) + 0.3;
       EXPECT_NEAR(inverse[i] / inverse[0], own / first,
                   test::Gamma(200) * own / first);
     }

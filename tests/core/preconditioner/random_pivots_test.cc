@@ -124,6 +124,20 @@ TEST_F(RandomPivotsTest, EndsWhereNothingIsLeft) {
   EXPECT_EQ(different.size(), 30u);
 }
 
+TEST_F(RandomPivotsTest, RowsOfNoImportanceAreNotDrawn) {
+  const LoadedKernel kernel(
+      test::RowsOfNorm(60, 5, 3.0, 1),
+      test::KernelOptionsOf(KernelNormalization::kUnitDiagonal, 1e-3),
+      context_);
+  std::vector<double> importance(60, 0.0);
+  for (std::size_t i = 0; i < 60; i += 3) importance[i] = 1.0;
+  RandomPivots pivots(kernel.Source(), importance);
+  ASSERT_TRUE(pivots.Grow(60, context_).ok());
+  EXPECT_EQ(pivots.columns(), 20);
+  EXPECT_TRUE(pivots.complete());
+  for (const Index pivot : pivots.pivots()) EXPECT_EQ(pivot % 3, 0);
+}
+
 // Pivots of probability rest / sum(rest), the second under the condition of
 // the first: chi-squared over all ordered pairs of 5 rows of unlike weight.
 TEST_F(RandomPivotsTest, PivotsHaveTheirProbabilities) {
