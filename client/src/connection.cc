@@ -288,6 +288,22 @@ absl::Status Connection::StreamSolve(
              });
 }
 
+absl::Status Connection::Predict(
+    std::size_t request_bytes, const CallOptions& call,
+    const std::function<absl::StatusOr<const v1::PredictRequest*>(int attempt)>&
+        request_of,
+    const ResponseSink<v1::PredictResponse>& consume) const {
+  return Run(call, options_.deadlines.predict, request_bytes,
+             [&](grpc::ClientContext* context, int number) {
+               const auto request = request_of(number);
+               if (!request.ok()) return request.status();
+               if (*request == nullptr) return absl::OkStatus();
+               const auto reader =
+                   stubs_->regression.Predict(context, **request);
+               return ReadAll(context, reader.get(), consume);
+             });
+}
+
 absl::Status Connection::StreamFindUniversalSet(
     const v1::FindUniversalSetRequest& request, const CallOptions& call,
     const ConsumerOf<v1::FindUniversalSetEvent>& consumer_of) const {

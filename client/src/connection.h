@@ -75,6 +75,13 @@ class Connection {
   absl::Status StreamSolve(const v1::SolveRequest& request,
                            const CallOptions& call,
                            const ConsumerOf<v1::SolveEvent>& consumer_of) const;
+  // `request_of` gives the request of an attempt, each beginning where the
+  // answers so far end; nullptr: nothing is left to ask.
+  absl::Status Predict(
+      std::size_t request_bytes, const CallOptions& call,
+      const std::function<absl::StatusOr<const v1::PredictRequest*>(
+          int attempt)>& request_of,
+      const ResponseSink<v1::PredictResponse>& consume) const;
   absl::Status StreamFindUniversalSet(
       const v1::FindUniversalSetRequest& request, const CallOptions& call,
       const ConsumerOf<v1::FindUniversalSetEvent>& consumer_of) const;

@@ -21,7 +21,7 @@ absl::Status ValidateBytes(const std::string& field, std::int64_t bytes) {
 }
 
 absl::Status Validate(const DefaultDeadlines& deadlines) {
-  const std::array<std::pair<const char*, Seconds>, 17> all = {{
+  const std::array<std::pair<const char*, Seconds>, 18> all = {{
       {"deadlines.find_universal_set", deadlines.find_universal_set},
       {"deadlines.stream_find_universal_set",
        deadlines.stream_find_universal_set},
@@ -38,6 +38,7 @@ absl::Status Validate(const DefaultDeadlines& deadlines) {
       {"deadlines.matrix_registry", deadlines.matrix_registry},
       {"deadlines.solve", deadlines.solve},
       {"deadlines.stream_solve", deadlines.stream_solve},
+      {"deadlines.predict", deadlines.predict},
       {"deadlines.get_server_info", deadlines.get_server_info},
       {"deadlines.check", deadlines.check},
   }};

@@ -32,6 +32,8 @@ v1::Method ToProto(Method method) {
       return v1::METHOD_SKETCH_PUBLISHED;
     case Method::kSeries:
       return v1::METHOD_SERIES;
+    case Method::kBlockCoordinate:
+      return v1::METHOD_BLOCK_COORDINATE;
   }
   return v1::METHOD_UNSPECIFIED;
 }
@@ -52,16 +54,35 @@ v1::SketchKind ToProto(SketchKind kind) {
   return v1::SKETCH_KIND_UNSPECIFIED;
 }
 
-v1::KernelNormalization ToProto(KernelNormalization normalization) {
-  switch (normalization) {
-    case KernelNormalization::kNone:
-      return v1::KERNEL_NORMALIZATION_NONE;
-    case KernelNormalization::kUnitDiagonal:
-      return v1::KERNEL_NORMALIZATION_UNIT_DIAGONAL;
-    case KernelNormalization::kSoftmaxRows:
-      return v1::KERNEL_NORMALIZATION_SOFTMAX_ROWS;
+v1::Preconditioner ToProto(Preconditioner preconditioner) {
+  switch (preconditioner) {
+    case Preconditioner::kAutomatic:
+      return v1::PRECONDITIONER_UNSPECIFIED;
+    case Preconditioner::kNone:
+      return v1::PRECONDITIONER_NONE;
+    case Preconditioner::kJacobi:
+      return v1::PRECONDITIONER_JACOBI;
+    case Preconditioner::kRpCholesky:
+      return v1::PRECONDITIONER_RPCHOLESKY;
+    case Preconditioner::kPolynomialSketch:
+      return v1::PRECONDITIONER_POLYNOMIAL_SKETCH;
   }
-  return v1::KERNEL_NORMALIZATION_UNSPECIFIED;
+  return v1::PRECONDITIONER_UNSPECIFIED;
+}
+
+Preconditioner FromProto(v1::Preconditioner preconditioner) {
+  switch (preconditioner) {
+    case v1::PRECONDITIONER_NONE:
+      return Preconditioner::kNone;
+    case v1::PRECONDITIONER_JACOBI:
+      return Preconditioner::kJacobi;
+    case v1::PRECONDITIONER_RPCHOLESKY:
+      return Preconditioner::kRpCholesky;
+    case v1::PRECONDITIONER_POLYNOMIAL_SKETCH:
+      return Preconditioner::kPolynomialSketch;
+    default:
+      return Preconditioner::kAutomatic;
+  }
 }
 
 Termination FromProto(v1::Termination termination) {
@@ -85,28 +106,50 @@ Termination FromProto(v1::Termination termination) {
 
 // Puts one kind of problem into the request.
 struct ProblemWriter {
+  std::int64_t bytes_max;
   v1::SolveRequest* request;
 
-  void operator()(const GramPower& problem) const {
+  absl::Status operator()(const GramPower& problem) const {
     request->mutable_gram_power()->set_exponent(problem.exponent);
+    return absl::OkStatus();
   }
-  void operator()(const LeftGramPower& problem) const {
+  absl::Status operator()(const LeftGramPower& problem) const {
     request->mutable_left_gram_power()->set_exponent(problem.exponent);
+    return absl::OkStatus();
   }
-  void operator()(const MatrixExponential& problem) const {
+  absl::Status operator()(const MatrixExponential& problem) const {
     v1::MatrixExponential* exponential = request->mutable_matrix_exponential();
     if (problem.terms.has_value()) exponential->set_terms(*problem.terms);
+    return absl::OkStatus();
   }
-  void operator()(const AttentionKernel& problem) const {
+  absl::Status operator()(const AttentionKernel& problem) const {
     v1::AttentionKernel* kernel = request->mutable_attention_kernel();
     kernel->set_scale(problem.scale);
     kernel->set_normalization(ToProto(problem.normalization));
+    kernel->set_preconditioner(ToProto(problem.preconditioner));
+    if (problem.preconditioner_rank.has_value()) {
+      kernel->set_preconditioner_rank(*problem.preconditioner_rank);
+    }
+    if (problem.row_ridge.empty()) return absl::OkStatus();
+    const TensorView row_ridge(
+        problem.row_ridge,
+        {static_cast<std::int64_t>(problem.row_ridge.size())});
+    return ToProto(row_ridge, "attention_kernel.row_ridge", bytes_max,
+                   kernel->mutable_row_ridge());
   }
 };
 
 template <typename T>
 std::vector<T> Vector(const google::protobuf::RepeatedField<T>& field) {
   return std::vector<T>(field.begin(), field.end());
+}
+
+PreconditionerTrial FromProto(const v1::PreconditionerTrial& wire) {
+  return {.preconditioner = FromProto(wire.preconditioner()),
+          .rank = wire.rank(),
+          .iterations = wire.iterations(),
+          .contraction = wire.contraction(),
+          .build_time = SecondsFromProto(wire.build_time())};
 }
 
 SolveReport FromProto(const v1::SolveReport& wire) {
@@ -128,6 +171,9 @@ SolveReport FromProto(const v1::SolveReport& wire) {
   report.seed = wire.seed();
   report.factor_cache_hit = wire.factor_cache_hit();
   report.log_smallest_ridge = wire.log_smallest_ridge();
+  for (const v1::PreconditionerTrial& trial : wire.trials()) {
+    report.trials.push_back(FromProto(trial));
+  }
   report.queue_time = SecondsFromProto(wire.queue_time());
   report.compute_time = SecondsFromProto(wire.compute_time());
   return report;
@@ -166,12 +212,26 @@ absl::Status OptionsToProto(const SolveOptions& options,
 
 }  // namespace
 
+v1::KernelNormalization ToProto(KernelNormalization normalization) {
+  switch (normalization) {
+    case KernelNormalization::kNone:
+      return v1::KERNEL_NORMALIZATION_NONE;
+    case KernelNormalization::kUnitDiagonal:
+      return v1::KERNEL_NORMALIZATION_UNIT_DIAGONAL;
+    case KernelNormalization::kSoftmaxRows:
+      return v1::KERNEL_NORMALIZATION_SOFTMAX_ROWS;
+  }
+  return v1::KERNEL_NORMALIZATION_UNSPECIFIED;
+}
+
 absl::Status ToProto(const MatrixSource& a, const DenseSource& b,
                      const Problem& problem, const SolveOptions& options,
                      const ClientOptions& limits, v1::SolveRequest* request) {
   absl::Status status = OptionsToProto(options, request);
   if (!status.ok()) return status;
-  std::visit(ProblemWriter{request}, problem);
+  status =
+      std::visit(ProblemWriter{limits.request_bytes_max, request}, problem);
+  if (!status.ok()) return status;
   status = ToProto(a, "a", limits.request_bytes_max, request->mutable_a());
   if (!status.ok()) return status;
   if (const StoredMatrix* stored = b.stored()) {
@@ -222,6 +282,22 @@ Progress FromProto(const v1::Progress& wire, int attempt) {
   }
   progress.attempt = attempt;
   return progress;
+}
+
+std::string Name(Preconditioner preconditioner) {
+  switch (preconditioner) {
+    case Preconditioner::kAutomatic:
+      break;
+    case Preconditioner::kNone:
+      return "NONE";
+    case Preconditioner::kJacobi:
+      return "JACOBI";
+    case Preconditioner::kRpCholesky:
+      return "RPCHOLESKY";
+    case Preconditioner::kPolynomialSketch:
+      return "POLYNOMIAL_SKETCH";
+  }
+  return "AUTOMATIC";
 }
 
 std::string Name(Termination termination) {

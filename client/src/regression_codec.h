@@ -11,8 +11,11 @@
 
 namespace steelyard::client {
 
+v1::KernelNormalization ToProto(KernelNormalization normalization);
+
 // `max_response_bytes` is left unset.
 // ERRORS  those of a source (matrix_codec.h). InvalidArgument: time_limit <= 0.
+//   Those of a tensor, of attention_kernel.row_ridge.
 absl::Status ToProto(const MatrixSource& a, const DenseSource& b,
                      const Problem& problem, const SolveOptions& options,
                      const ClientOptions& limits, v1::SolveRequest* request);

@@ -30,6 +30,7 @@ TEST(OptionsCheckTest, EveryDeadlineMustBePositive) {
       {"deadlines.stream_keys", &DefaultDeadlines::stream_keys},
       {"deadlines.solve", &DefaultDeadlines::solve},
       {"deadlines.stream_solve", &DefaultDeadlines::stream_solve},
+      {"deadlines.predict", &DefaultDeadlines::predict},
       {"deadlines.get_server_info", &DefaultDeadlines::get_server_info},
       {"deadlines.check", &DefaultDeadlines::check},
   };

@@ -1,6 +1,7 @@
 #include "client/src/regression_codec.h"
 
 #include <cmath>
+#include <cstring>
 #include <sstream>
 #include <vector>
 
@@ -39,6 +40,11 @@ std::string Describe(const SolveReport& report) {
       << report.rank_gap << " " << report.seed << " " << report.factor_cache_hit
       << " " << report.log_smallest_ridge << " " << report.queue_time.count()
       << " " << report.compute_time.count();
+  for (const PreconditionerTrial& trial : report.trials) {
+    out << " " << Name(trial.preconditioner) << " " << trial.rank << " "
+        << trial.iterations << " " << trial.contraction << " "
+        << trial.build_time.count();
+  }
   return out.str();
 }
 
@@ -195,6 +201,29 @@ TEST(RegressionCodecTest, EachProblemHasItsAlternative) {
   EXPECT_EQ(kernel.attention_kernel().scale(), 0.25);
   EXPECT_EQ(kernel.attention_kernel().normalization(),
             v1::KERNEL_NORMALIZATION_SOFTMAX_ROWS);
+  EXPECT_FALSE(kernel.attention_kernel().has_row_ridge());
+  EXPECT_FALSE(kernel.attention_kernel().has_preconditioner_rank());
+  EXPECT_EQ(kernel.attention_kernel().preconditioner(),
+            v1::PRECONDITIONER_UNSPECIFIED);
+}
+
+TEST(RegressionCodecTest, EveryFieldOfTheKernelIsSet) {
+  const v1::SolveRequest request = RequestFor(
+      AttentionKernel{.scale = 0.5,
+                      .normalization = KernelNormalization::kUnitDiagonal,
+                      .row_ridge = {0.25, 0.5, 0.0, 1.0},
+                      .preconditioner = Preconditioner::kRpCholesky,
+                      .preconditioner_rank = 3});
+  // We send bytes.
+  EXPECT_THAT(test::UnsetFields(request.attention_kernel()),
+              testing::ElementsAre("AttentionKernel.row_ridge.values"));
+  const v1::Tensor& row_ridge = request.attention_kernel().row_ridge();
+  EXPECT_EQ(row_ridge.dtype(), v1::DTYPE_FLOAT64);
+  EXPECT_THAT(row_ridge.shape(), testing::ElementsAre(4));
+  double last = 0.0;
+  std::memcpy(&last, row_ridge.data().data() + 24, sizeof(last));
+  EXPECT_EQ(last, 1.0);
+  EXPECT_EQ(request.attention_kernel().preconditioner_rank(), 3);
 }
 
 TEST(RegressionCodecTest, EnumsCoverTheWire) {
@@ -214,8 +243,20 @@ TEST(RegressionCodecTest, EnumsCoverTheWire) {
         std::pair{Method::kConjugateGradient, v1::METHOD_CONJUGATE_GRADIENT},
         std::pair{Method::kSketch, v1::METHOD_SKETCH},
         std::pair{Method::kSketchPublished, v1::METHOD_SKETCH_PUBLISHED},
-        std::pair{Method::kSeries, v1::METHOD_SERIES}}) {
+        std::pair{Method::kSeries, v1::METHOD_SERIES},
+        std::pair{Method::kBlockCoordinate, v1::METHOD_BLOCK_COORDINATE}}) {
     EXPECT_EQ(RequestFor(GramPower{}, {.method = ours}).method(), wire);
+  }
+  for (int n = 1; n < v1::Preconditioner_ARRAYSIZE; ++n) {
+    const auto wire = static_cast<v1::Preconditioner>(n);
+    response.mutable_report()->mutable_trials(0)->set_preconditioner(wire);
+    const Preconditioner ours =
+        FromProto(response)->report.trials[0].preconditioner;
+    EXPECT_EQ("PRECONDITIONER_" + Name(ours), v1::Preconditioner_Name(wire));
+    EXPECT_EQ(RequestFor(AttentionKernel{.preconditioner = ours})
+                  .attention_kernel()
+                  .preconditioner(),
+              wire);
   }
   for (const auto& [ours, wire] :
        {std::pair{SketchKind::kAutomatic, v1::SKETCH_KIND_UNSPECIFIED},

@@ -197,6 +197,12 @@ class FakeServer::Services : public v1::UniversalSetService::Service,
     return AnswerByStream(handlers_.stream_solve, Describe(context, &calls_),
                           request, writer);
   }
+  grpc::Status Predict(
+      grpc::ServerContext* context, const v1::PredictRequest* request,
+      grpc::ServerWriter<v1::PredictResponse>* writer) override {
+    return AnswerByStream(handlers_.predict, Describe(context, &calls_),
+                          request, writer);
+  }
   grpc::Status StreamFindUniversalSet(
       grpc::ServerContext* context, const v1::FindUniversalSetRequest* request,
       grpc::ServerWriter<v1::FindUniversalSetEvent>* writer) override {

@@ -68,6 +68,7 @@ struct FakeHandlers {
   FakeHandler<v1::SolveRequest, v1::SolveResponse> solve = {};
   FakeHandler<v1::GetServerInfoRequest, v1::ServerInfo> get_server_info = {};
   FakeStreamHandler<v1::SolveRequest, v1::SolveEvent> stream_solve = {};
+  FakeStreamHandler<v1::PredictRequest, v1::PredictResponse> predict = {};
   FakeStreamHandler<v1::FindUniversalSetRequest, v1::FindUniversalSetEvent>
       stream_find_universal_set = {};
   FakeStreamHandler<v1::ReadUniversalSetRequest, v1::UniversalSet>

@@ -38,6 +38,7 @@
 #include "steelyard/client/matrices.h"
 #include "steelyard/client/matrix_source.h"
 #include "steelyard/client/options.h"
+#include "steelyard/client/prediction.h"
 #include "steelyard/client/regression.h"
 #include "steelyard/client/score_function.h"
 #include "steelyard/client/server_info.h"
@@ -241,6 +242,23 @@ class Client {
                                        const SolveOptions& options,
                                        const ProgressCallback& on_progress,
                                        const CallOptions& call = {}) const;
+
+  // The values of a kernel regression at new rows (prediction.h). When the
+  // connection breaks, it goes on with the first row that has not come; stored
+  // queries are computed anew, and only the rows that are missing kept.
+  // `on_progress` may be empty.
+  //
+  // SHAPES  a: n x d; x: n, or n x k; queries: m x d.
+  // COST    2 m n (d + k) flops and m n exponentials, in the server.
+  absl::StatusOr<Prediction> Predict(const PredictInputs& inputs,
+                                     const PredictOptions& options = {},
+                                     const ProgressCallback& on_progress = {},
+                                     const CallOptions& call = {}) const;
+  // The same row by row, without a limit on m k.
+  absl::Status StreamPredict(const PredictInputs& inputs,
+                             const PredictOptions& options,
+                             const PredictionCallback& on_rows,
+                             const CallOptions& call = {}) const;
 
   // Answered at once, also by a busy server.
   absl::StatusOr<ServerInfo> GetServerInfo(const CallOptions& call = {}) const;

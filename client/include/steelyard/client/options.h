@@ -85,6 +85,8 @@ struct DefaultDeadlines {
   Seconds matrix_registry{10.0};
   Seconds solve{300.0};
   Seconds stream_solve{3600.0};
+  // Both kinds.
+  Seconds predict{3600.0};
   Seconds get_server_info{5.0};
   Seconds check{5.0};
 };

@@ -5,7 +5,8 @@
 //
 //   Problem              M              rows of b, x  ridge l > 0
 //   GramPower{j}         (A'A)^j        d, d          (A'A + l I)^j x = b
-//   LeftGramPower{j}     A (A'A)^j      n, d          least squares with l, then
+//   LeftGramPower{j}     A (A'A)^j      n, d          least squares with l,
+//   then
 //                                                     (A'A + l I)^j x = z
 //   MatrixExponential{}  e^(A'A)        d, d          refused
 //   AttentionKernel{s}   K = exp(s AA') n, n          see normalization
@@ -49,10 +50,37 @@ enum class KernelNormalization {
   kSoftmaxRows,   // (P + l I) x = b, P = diag(K 1)^-1 K
 };
 
+// What the iteration for a kernel is preconditioned with. None wins everywhere:
+// kAutomatic tries them on some steps and tells SolveReport::trials.
+enum class Preconditioner {
+  kAutomatic,  // In a trial: one that this version of the client cannot name.
+  kNone,
+  kJacobi,  // Its diagonal.
+  // Randomly pivoted Cholesky of the kernel scaled to a unit diagonal.
+  kRpCholesky,
+  // A sketch of the Taylor features of exp, arXiv 2308.14304. Only where
+  // s |a - c|^2 <= 30 for every row a of A, c their centre.
+  kPolynomialSketch,
+};
+
+// "AUTOMATIC", "NONE", "JACOBI", "RPCHOLESKY", "POLYNOMIAL_SKETCH".
+std::string Name(Preconditioner preconditioner);
+
 // exp(s A A') x = b, exp entry by entry.
 struct AttentionKernel {
   double scale = 1.0;  // s > 0, finite. 1 / sqrt(d) is usual.
   KernelNormalization normalization = KernelNormalization::kNone;
+
+  // n numbers, >= 0, finite, each added to the ridge in its own row, in the
+  // units of the matrix that `normalization` names. Empty: none.
+  std::vector<double> row_ridge = {};
+
+  // Not with Method::kCholesky.
+  Preconditioner preconditioner = Preconditioner::kAutomatic;
+
+  // Columns of the factor of kRpCholesky or kPolynomialSketch, in [1, n];
+  // refused without one of them. Unset: grown while it pays.
+  std::optional<std::int32_t> preconditioner_rank = std::nullopt;
 };
 
 using Problem =
@@ -67,18 +95,21 @@ enum class Method {
   kConjugateGradient,  // Kernel: matrix-free.
   // Powers: sketch A, precondition with the QR of the sketch, backward stable.
   kSketch,
-  // Powers: the algorithm of arXiv 2308.14304 as written. To look at: kSketch is
-  // as fast and reaches a smaller error.
+  // Powers: the algorithm of arXiv 2308.14304 as written. To look at: kSketch
+  // is as fast and reaches a smaller error.
   kSketchPublished,
   // MatrixExponential term by term. To look at: its error grows like
   // e^(s_1^2 + s_d^2), s the singular values of A.
   kSeries,
+  // Kernel: matrix-free, a block of rows a step, for n where a product with the
+  // whole kernel is too much.
+  kBlockCoordinate,
 };
 
 enum class SketchKind {
-  kAutomatic,  // Chosen by the server, and told in SolveReport::method.
-  kGaussian,   // Independent normal entries: the best, the dearest.
-  kSrht,       // Subsampled randomised Hadamard transform. Dense A only.
+  kAutomatic,    // Chosen by the server, and told in SolveReport::method.
+  kGaussian,     // Independent normal entries: the best, the dearest.
+  kSrht,         // Subsampled randomised Hadamard transform. Dense A only.
   kCountSketch,  // One entry a row of A, +1 or -1.
   kSparseSign,   // 8 entries a row of A, each +-1/sqrt(8).
 };
@@ -135,6 +166,16 @@ enum class Termination {
 // "CONVERGED", "ITERATION_LIMIT", ...
 std::string Name(Termination termination);
 
+// One preconditioner that was tried on some steps of the iteration, before one
+// was chosen: which one, is in SolveReport::method.
+struct PreconditionerTrial {
+  Preconditioner preconditioner = Preconditioner::kAutomatic;
+  std::int32_t rank = 0;  // Columns of its factor; 0: a diagonal.
+  std::int32_t iterations = 0;
+  double contraction = 0.0;  // Residual ratio per iteration; >= 1: no progress.
+  Seconds build_time{0.0};   // For the reader: no choice depends on it.
+};
+
 // Vectors have one entry a right-hand side. u = 2^-53.
 struct SolveReport {
   Termination termination = Termination::kUnknown;
@@ -166,6 +207,8 @@ struct SolveReport {
   // Natural logarithm of the smallest ridge that makes the problem solvable.
   // AttentionKernel with kIllConditioned only.
   double log_smallest_ridge = 0.0;
+  // AttentionKernel, matrix-free, Preconditioner::kAutomatic only.
+  std::vector<PreconditionerTrial> trials;
   Seconds queue_time{0.0};
   Seconds compute_time{0.0};
 };
