@@ -3,6 +3,7 @@
 #include "client/cli/analyze_spec.h"
 #include "client/cli/command_spec.h"
 #include "client/cli/common_flags.h"
+#include "client/cli/predict_spec.h"
 #include "client/cli/set_options.h"
 #include "client/cli/set_specs.h"
 #include "client/cli/solve_specs.h"
@@ -160,6 +161,7 @@ std::vector<CommandSpec> MakeCommands() {
       AnalyzeSpec(),
       MatricesSpec(),
       SolveSpec(),
+      PredictSpec(),
       {.name = "info",
        .arguments = "",
        .summary = "what the server is and which limits it has",

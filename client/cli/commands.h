@@ -14,6 +14,7 @@ ExitCode RunSets(const Arguments& arguments, const Console& console);
 ExitCode RunAnalyze(const Arguments& arguments, const Console& console);
 ExitCode RunMatrices(const Arguments& arguments, const Console& console);
 ExitCode RunSolve(const Arguments& arguments, const Console& console);
+ExitCode RunPredict(const Arguments& arguments, const Console& console);
 ExitCode RunInfo(const Arguments& arguments, const Console& console);
 ExitCode RunHealth(const Arguments& arguments, const Console& console);
 

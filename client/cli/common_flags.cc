@@ -15,8 +15,8 @@ std::vector<FlagSpec> CommonFlags() {
        .kind = FlagKind::kDuration,
        .value = "30s",
        .help = "of the whole call, retries included: 500ms, 30s, 5m.\n"
-               "Default: 60s; solve, matrices upload: 1h; info and\n"
-               "health: 5s",
+               "Default: 60s; solve, predict, matrices upload: 1h; info\n"
+               "and health: 5s",
        .least = 0.0,
        .least_is_open = true},
       {.name = "attempts",

@@ -129,11 +129,18 @@ const char* JsonKeysOf(const std::string& command) {
            "x_shape[], x[], x_low[], x_exponents[]; one entry a right-hand\n"
            "side: converged[], relative_residual[], excess_residual[],\n"
            "residual_floor[], backward_error[], optimality[],\n"
-           "forward_error[], componentwise_error[]; queue_seconds,\n"
-           "compute_seconds, call_seconds; verification with --verify: held,\n"
+           "forward_error[], componentwise_error[]; trials[] of\n"
+           "preconditioners: preconditioner, rank, iterations, contraction,\n"
+           "build_seconds; queue_seconds, compute_seconds,\n"
+           "call_seconds; verification with --verify: held,\n"
            "seconds, right_hand_sides[]: relative_residual, excess_residual,\n"
            "residual_floor, backward_error, forward_error, lapack_method,\n"
            "lapack_residual, lapack_error, difference; rules[].\n";
+  }
+  if (command == "predict") {
+    return "y_shape[], y[], y_exponents[], call_seconds; verification with\n"
+           "--verify: held, seconds, largest_error, rules[]: rule, outcome\n"
+           "(held, broken, not_checked), detail.\n";
   }
   if (command == "info") {
     return "version, workers, cpu_target, blas, request_bytes_max,\n"

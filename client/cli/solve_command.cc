@@ -1,10 +1,12 @@
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/connect.h"
+#include "client/cli/kernel_flags.h"
 #include "client/cli/progress_bar.h"
 #include "client/cli/solve_inputs.h"
 #include "client/cli/solve_report.h"
@@ -15,7 +17,6 @@
 namespace steelyard::cli {
 namespace {
 
-using client::KernelNormalization;
 using client::Method;
 using client::SketchKind;
 
@@ -33,7 +34,8 @@ absl::Status CheckFlagsFit(const Arguments& arguments,
     return absl::InvalidArgumentError(
         absl::StrCat("--", flag, " goes with ", where, ", not with ", problem));
   };
-  for (const char* flag : {"scale", "normalization"}) {
+  for (const char* flag : {"scale", "normalization", "row-ridge",
+                           "preconditioner", "preconditioner-rank"}) {
     if (arguments.Has(flag) && !kernel) return refuse(flag, "attention-kernel");
   }
   for (const char* flag : {"exponent", "extended"}) {
@@ -62,7 +64,7 @@ absl::Status CheckFlagsFit(const Arguments& arguments,
     return absl::InvalidArgumentError(
         "--exponent is 0; gram-power requires [1, 64]");
   }
-  return absl::OkStatus();
+  return CheckKernelFlags(arguments);
 }
 
 bool TakesExtended(const client::Problem& problem) {
@@ -86,14 +88,7 @@ client::Problem ProblemOf(const Arguments& arguments,
     }
     return exponential;
   }
-  const std::string normalization =
-      arguments.Text("normalization").value_or("none");
-  return client::AttentionKernel{
-      .scale = arguments.Real("scale").value_or(1.0),
-      .normalization =
-          normalization == "unit-diagonal"  ? KernelNormalization::kUnitDiagonal
-          : normalization == "softmax-rows" ? KernelNormalization::kSoftmaxRows
-                                            : KernelNormalization::kNone};
+  return KernelOf(arguments);
 }
 
 Method MethodOf(const Arguments& arguments) {
@@ -106,6 +101,7 @@ Method MethodOf(const Arguments& arguments) {
   if (name == "sketch") return Method::kSketch;
   if (name == "published") return Method::kSketchPublished;
   if (name == "series") return Method::kSeries;
+  if (name == "block-coordinate") return Method::kBlockCoordinate;
   return Method::kAutomatic;
 }
 
@@ -176,15 +172,18 @@ void Verify(const SolveInputs& inputs, const Question& question,
 }  // namespace
 
 ExitCode RunSolve(const Arguments& arguments, const Console& console) {
-  const auto question = QuestionOf(arguments);
+  auto question = QuestionOf(arguments);
   const auto names = SolveNamesOf(arguments);
   const auto access = Connect(arguments, console);
   for (const absl::Status& status :
        {question.status(), names.status(), access.status()}) {
     if (!status.ok()) return ReportBadArguments(status, console);
   }
-  const SolveInputs inputs = LoadSolveInputs(*names, *access, console);
+  SolveInputs inputs = LoadSolveInputs(*names, *access, console);
   if (inputs.code != ExitCode::kOk) return inputs.code;
+  if (auto* kernel = std::get_if<client::AttentionKernel>(&question->problem)) {
+    kernel->row_ridge = std::move(inputs.row_ridge);
+  }
 
   SolveAnswer answer;
   answer.of_stored_matrix = names->a_stored.has_value();

@@ -65,13 +65,31 @@ int64_t BytesSent(const StoredCsr& matrix) {
                               matrix.values.size());
 }
 
+// n numbers, in whatever type the file has.
+ExitCode LoadRowRidge(const Console& console, SolveInputs* inputs) {
+  const std::string& file = *inputs->names.row_ridge_file;
+  const InputTensors loaded = LoadFiles({file}, console);
+  if (loaded.code != ExitCode::kOk) return loaded.code;
+  const StoredTensor& ridges = loaded.tensors[0];
+  const int64_t n = ridges.shape()[0];
+  if (ridges.info().elements() != n) {
+    return ReportError(ExitCode::kFile,
+                       absl::StrCat(file, ": ", ridges.info().text(),
+                                    "; --row-ridge takes a vector"),
+                       console);
+  }
+  inputs->row_ridge = ridges.Doubles();
+  return ExitCode::kOk;
+}
+
 }  // namespace
 
 absl::StatusOr<SolveNames> SolveNamesOf(const Arguments& arguments) {
   SolveNames names{.a_file = std::nullopt,
                    .b_file = std::nullopt,
                    .a_stored = arguments.Text("matrix"),
-                   .b_stored = arguments.Text("b-matrix")};
+                   .b_stored = arguments.Text("b-matrix"),
+                   .row_ridge_file = arguments.Text("row-ridge")};
   for (const char* flag : {"matrix", "b-matrix"}) {
     if (auto good = CheckName(arguments, flag); !good.ok()) return good;
   }
@@ -111,6 +129,10 @@ SolveInputs LoadSolveInputs(const SolveNames& names, const ServerAccess& access,
                             const Console& console) {
   SolveInputs inputs;
   inputs.names = names;
+  if (names.row_ridge_file) {
+    inputs.code = LoadRowRidge(console, &inputs);
+    if (inputs.code != ExitCode::kOk) return inputs;
+  }
   // Dense files that are sent count together.
   std::vector<std::string> sent;
   std::vector<std::string> kept;
@@ -119,7 +141,7 @@ SolveInputs LoadSolveInputs(const SolveNames& names, const ServerAccess& access,
     (names.a_stored ? kept : sent).push_back(*names.a_file);
   }
   if (names.b_file) (names.b_stored ? kept : sent).push_back(*names.b_file);
-  int64_t sparse_bytes = 0;
+  auto bytes_beside = static_cast<int64_t>(8 * inputs.row_ridge.size());
   if (sparse) {
     absl::StatusOr<StoredCsr> matrix = tensor_files::LoadCsr(*names.a_file);
     if (!matrix.ok()) {
@@ -128,9 +150,9 @@ SolveInputs LoadSolveInputs(const SolveNames& names, const ServerAccess& access,
       return inputs;
     }
     inputs.sparse_a = *std::move(matrix);
-    if (!names.a_stored) sparse_bytes = BytesSent(*inputs.sparse_a);
+    if (!names.a_stored) bytes_beside += BytesSent(*inputs.sparse_a);
   }
-  InputTensors dense = LoadInputs(sent, access, console, sparse_bytes);
+  InputTensors dense = LoadInputs(sent, access, console, bytes_beside);
   if (dense.code == ExitCode::kOk && !kept.empty()) {
     InputTensors more = LoadFiles(kept, console);
     dense.code = more.code;

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/cli/arguments.h"
@@ -14,12 +15,13 @@
 
 namespace steelyard::cli {
 
-// How the command line names A and B.
+// How the command line names A, B and the ridges of the rows.
 struct SolveNames {
   std::optional<std::string> a_file;
   std::optional<std::string> b_file;
   std::optional<std::string> a_stored;  // --matrix
   std::optional<std::string> b_stored;  // --b-matrix
+  std::optional<std::string> row_ridge_file;
 };
 
 // ERRORS  InvalidArgument: too many or too few of them, --verify without the
@@ -32,6 +34,7 @@ struct SolveInputs {
   std::optional<tensor_files::StoredTensor> a;
   std::optional<tensor_files::StoredCsr> sparse_a;
   std::optional<tensor_files::StoredTensor> b;
+  std::vector<double> row_ridge;  // Empty: none.
   ExitCode code = ExitCode::kOk;
 
   // With both files.

@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/types/span.h"
+#include "client/cli/entries_text.h"
+#include "client/cli/kernel_flags.h"
 #include "client/cli/text_table.h"
 #include "client/cli/verdict_report.h"
 #include "client/tensor_files/tensor_output.h"
@@ -14,6 +16,7 @@
 namespace steelyard::cli {
 namespace {
 
+using client::PreconditionerTrial;
 using client::Solution;
 using client::SolveReport;
 using client::Termination;
@@ -100,27 +103,42 @@ void PrintLapack(const std::vector<SolveFigures>& figures, std::ostream& out) {
   table.Print(out);
 }
 
-void PrintEntries(const Solution& solution, int64_t show, std::ostream& out) {
-  const Eigen::Index count = std::min<Eigen::Index>(solution.x.rows(), show);
-  if (count == 0) return;
-  out << "\nx is " << solution.x.rows() << " x " << solution.x.cols()
-      << (solution.x_exponents.empty() ? "\n"
-                                       : "; an entry is number * 2^exponent\n");
-  for (Eigen::Index i = 0; i < count; ++i) {
-    std::string line = absl::StrFormat("  %6d ", i);
-    const Eigen::Index columns = std::min<Eigen::Index>(solution.x.cols(), 4);
-    for (Eigen::Index k = 0; k < columns; ++k) {
-      absl::StrAppendFormat(&line, " %24.17g", solution.x(i, k));
-      if (solution.x_exponents.empty()) continue;
-      const auto at = static_cast<std::size_t>(i * solution.x.cols() + k);
-      absl::StrAppendFormat(&line, " * 2^%d", solution.x_exponents[at]);
-    }
-    out << line << (columns < solution.x.cols() ? "  ...\n" : "\n");
+// Fewer steps are left the smaller it is: of a digit of the residual.
+std::string StepsADigit(double contraction) {
+  if (!(contraction > 0.0 && contraction < 1.0)) return "-";
+  return Brief(-std::log(10.0) / std::log(contraction));
+}
+
+void PrintTrials(const std::vector<PreconditionerTrial>& trials,
+                 std::ostream& out) {
+  if (trials.empty()) return;
+  out << "Preconditioners tried; least counted work a digit of the residual "
+         "wins:\n";
+  TextTable table({"preconditioner", "rank", "steps tried", "residual a step",
+                   "steps a digit", "built in"});
+  for (const PreconditionerTrial& trial : trials) {
+    table.AddRow({FlagNameOf(trial.preconditioner),
+                  trial.rank == 0 ? "-" : absl::StrCat(trial.rank),
+                  absl::StrCat(trial.iterations),
+                  absl::StrCat("x ", Brief(trial.contraction)),
+                  StepsADigit(trial.contraction),
+                  BriefSeconds(trial.build_time.count())});
   }
-  if (count < solution.x.rows()) {
-    out << "  (" << solution.x.rows() - count
-        << " more rows; see --show, --json, --output)\n";
+  table.Print(out);
+  out << "\n";
+}
+
+nlohmann::ordered_json TrialsJson(
+    const std::vector<PreconditionerTrial>& trials) {
+  auto rows = nlohmann::ordered_json::array();
+  for (const PreconditionerTrial& trial : trials) {
+    rows.push_back({{"preconditioner", FlagNameOf(trial.preconditioner)},
+                    {"rank", trial.rank},
+                    {"iterations", trial.iterations},
+                    {"contraction", trial.contraction},
+                    {"build_seconds", trial.build_time.count()}});
   }
+  return rows;
 }
 
 nlohmann::ordered_json CheckJson(const SolveAnswer& answer) {
@@ -168,6 +186,7 @@ void PrintSolveJson(const SolveAnswer& answer, std::ostream& out) {
       {"optimality", report.optimality},
       {"forward_error", report.forward_error},
       {"componentwise_error", report.componentwise_error},
+      {"trials", TrialsJson(report.trials)},
       {"x_shape", {solution.x.rows(), solution.x.cols()}},
       {"x", Flat(solution.x)},
       {"x_low", Flat(solution.x_low)},
@@ -201,8 +220,10 @@ void PrintSolveText(const SolveAnswer& answer, int64_t show,
         << Brief(std::exp(report.log_smallest_ridge)) << "\n";
   }
   out << "\n";
+  PrintTrials(report.trials, out);
   PrintRightHandSides(report, out);
-  PrintEntries(answer.solution, show, out);
+  PrintEntries({"x", answer.solution.x, answer.solution.x_exponents}, show,
+               out);
   if (!answer.check) return;
   PrintLapack(answer.check->right_hand_sides, out);
   out << "\n";
@@ -222,7 +243,7 @@ absl::Status WriteSolution(const std::string& path, const Solution& solution) {
         "x_exponents",
         {solution.x_exponents.begin(), solution.x_exponents.end()}, shape));
   }
-  return tensor_files::WriteArrays(
+  return tensor_files::WriteArraysOrBeside(
       path, arrays,
       {{"content", "steelyard solve: x + x_low, times 2^x_exponents"},
        {"termination", client::Name(solution.report.termination)},

@@ -1,6 +1,7 @@
 #include "client/cli/solve_specs.h"
 
 #include "client/cli/common_flags.h"
+#include "client/cli/kernel_flags.h"
 #include "client/cli/set_options.h"
 
 namespace steelyard::cli {
@@ -39,19 +40,6 @@ std::vector<FlagSpec> ProblemFlags() {
        .value = "L",
        .help = "l of the table above, >= 0. Default: 0",
        .least = 0.0},
-      {.name = "scale",
-       .kind = FlagKind::kReal,
-       .value = "S",
-       .help = "s of the attention kernel, > 0; 1/sqrt(d) is usual.\n"
-               "Default: 1",
-       .least = 0.0,
-       .least_is_open = true},
-      {.name = "normalization",
-       .kind = FlagKind::kChoice,
-       .value = "NAME",
-       .help = "of the attention kernel: none, unit-diagonal or\n"
-               "softmax-rows. Default: none",
-       .choices = {"none", "unit-diagonal", "softmax-rows"}},
   };
 }
 
@@ -79,11 +67,13 @@ std::vector<FlagSpec> MethodFlags() {
        .help = "automatic; powers: gram, qr, svd, sketch, published (the\n"
                "algorithm of arXiv 2308.14304 as written); exponential:\n"
                "series (term by term); kernel: cholesky,\n"
-               "conjugate-gradient. Default: automatic, the server's\n"
-               "choice, told in the answer. published and series are\n"
-               "there to be looked at",
+               "conjugate-gradient, block-coordinate (a block of rows a\n"
+               "step, for n where one product is too much). Default:\n"
+               "automatic, the server's choice, told in the answer.\n"
+               "published and series are there to be looked at",
        .choices = {"automatic", "gram", "qr", "svd", "sketch", "published",
-                   "series", "cholesky", "conjugate-gradient"}},
+                   "series", "cholesky", "conjugate-gradient",
+                   "block-coordinate"}},
       {.name = "sketch",
        .kind = FlagKind::kChoice,
        .value = "NAME",
@@ -140,7 +130,8 @@ std::vector<FlagSpec> SolveFlags() {
              "FILE.safetensors; float64, bit for bit"),
       Show("entries of x printed."),
   });
-  return Concatenated({ProblemFlags(), StoredFlags(), MethodFlags(), rest});
+  return Concatenated({ProblemFlags(), KernelFlags(), StoredFlags(),
+                       MethodFlags(), KernelSolverFlags(), rest});
 }
 
 }  // namespace
@@ -167,7 +158,11 @@ CommandSpec SolveSpec() {
           "A ridge l > 0 means (A'A + l I)^j x = b; z = argmin |Az-b|^2 +\n"
           "l |z|^2, then (A'A + l I)^j x = z; it is refused for the\n"
           "exponential; and is added to the kernel that --normalization\n"
-          "names: K, its unit-diagonal form G, or its row softmax P.",
+          "names: K, its unit-diagonal form G, or its row softmax P. A small\n"
+          "kernel is factored; a large one is never formed: conjugate "
+          "gradients\n"
+          "with a preconditioner that the server picks by trying, told as a\n"
+          "table. 'steelyard predict' gives the values at new rows.",
       .flags = SolveFlags(),
       .examples =
           "  steelyard solve a.npy b.npy --problem=left-gram-power\n"
@@ -181,7 +176,12 @@ CommandSpec SolveSpec() {
           "      --problem=gram-power --verify\n"
           "  steelyard solve keys.npy values.npy --problem=attention-kernel "
           "\\\n"
-          "      --scale=0.177 --ridge=0.1 --normalization=unit-diagonal\n",
+          "      --scale=0.177 --ridge=0.1 --normalization=unit-diagonal\n"
+          "  steelyard solve keys.npy values.npy --problem=attention-kernel "
+          "\\\n"
+          "      --scale=0.177 --normalization=unit-diagonal \\\n"
+          "      --row-ridge=noise.npy --method=conjugate-gradient \\\n"
+          "      --preconditioner=rpcholesky --preconditioner-rank=256\n",
   };
 }
 

@@ -10,6 +10,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/connect.h"
 #include "client/cli/help.h"
+#include "client/tensor_files/replaced_file.h"
 
 namespace steelyard::cli {
 namespace {
@@ -49,6 +50,7 @@ ExitCode Run(const CommandSpec& command, const Arguments& arguments,
   if (command.name == "analyze") return RunAnalyze(arguments, console);
   if (command.name == "matrices") return RunMatrices(arguments, console);
   if (command.name == "solve") return RunSolve(arguments, console);
+  if (command.name == "predict") return RunPredict(arguments, console);
   if (command.name == "info") return RunInfo(arguments, console);
   return RunHealth(arguments, console);
 }
@@ -59,6 +61,16 @@ bool AsksForHelp(absl::Span<const std::string> words) {
     if (word == "--help" || word == "-h") return true;
   }
   return false;
+}
+
+// What cannot be written is told before an answer is computed for it.
+absl::Status CheckOutputs(const Arguments& arguments) {
+  for (const char* flag : {"output", "html", "checkpoint"}) {
+    const auto path = arguments.Text(flag);
+    if (!path) continue;
+    if (auto good = tensor_files::CheckWritable(*path); !good.ok()) return good;
+  }
+  return absl::OkStatus();
 }
 
 ExitCode Dispatch(absl::Span<const std::string> words, const Console& console) {
@@ -81,6 +93,9 @@ ExitCode Dispatch(absl::Span<const std::string> words, const Console& console) {
   const absl::StatusOr<Arguments> arguments = Arguments::Parse(*command, rest);
   if (!arguments.ok()) {
     return ReportUsage(std::string(arguments.status().message()), console);
+  }
+  if (auto good = CheckOutputs(*arguments); !good.ok()) {
+    return ReportError(ExitCode::kFile, std::string(good.message()), console);
   }
   return Run(*command, *arguments, console);
 }

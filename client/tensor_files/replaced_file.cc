@@ -38,25 +38,45 @@ absl::Status WriteParts(const std::string& path,
   return status;
 }
 
+// A rename would put a file in the place of a device.
+absl::Status CheckPlace(const std::string& path) {
+  struct stat existing {};
+  if (::stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode)) {
+    return absl::InvalidArgumentError("not a regular file");
+  }
+  return absl::OkStatus();
+}
+
+std::string PartialOf(const std::string& path) {
+  return absl::StrCat(path, ".", ::getpid(), ".partial");
+}
+
+absl::Status Named(const std::string& path, const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::Status(status.code(),
+                      absl::StrCat(path, ": cannot write: ", status.message()));
+}
+
 }  // namespace
 
 absl::Status ReplaceFile(const std::string& path,
                          absl::Span<const absl::Span<const char>> parts) {
-  // A rename would put a file in the place of a device.
-  struct stat existing {};
-  if (::stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": cannot write: not a regular file"));
-  }
-  const std::string partial = absl::StrCat(path, ".", ::getpid(), ".partial");
+  if (auto place = CheckPlace(path); !place.ok()) return Named(path, place);
+  const std::string partial = PartialOf(path);
   absl::Status status = WriteParts(partial, parts);
   if (status.ok() && std::rename(partial.c_str(), path.c_str()) != 0) {
     status = absl::InvalidArgumentError(std::strerror(errno));
   }
-  if (status.ok()) return status;
-  std::remove(partial.c_str());
-  return absl::Status(status.code(),
-                      absl::StrCat(path, ": cannot write: ", status.message()));
+  if (!status.ok()) std::remove(partial.c_str());
+  return Named(path, status);
+}
+
+absl::Status CheckWritable(const std::string& path) {
+  if (auto place = CheckPlace(path); !place.ok()) return Named(path, place);
+  const std::string partial = PartialOf(path);
+  const absl::Status status = WriteParts(partial, {});
+  if (status.ok()) std::remove(partial.c_str());
+  return Named(path, status);
 }
 
 }  // namespace steelyard::tensor_files

@@ -17,4 +17,10 @@ namespace steelyard::tensor_files {
 absl::Status ReplaceFile(const std::string& path,
                          absl::Span<const absl::Span<const char>> parts);
 
+// Whether ReplaceFile could begin now: for answers that take long to come. A
+// file is made beside `path` and taken away again.
+//
+// ERRORS  as above, but for the size of the disk.
+absl::Status CheckWritable(const std::string& path);
+
 }  // namespace steelyard::tensor_files

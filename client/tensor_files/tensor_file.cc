@@ -239,4 +239,30 @@ absl::StatusOr<StoredTensor> Load(const TensorSpec& spec) {
   return StoredTensor(std::move(part->info), std::move(result));
 }
 
+absl::StatusOr<std::optional<std::vector<int64_t>>> LoadIntegers(
+    const TensorSpec& spec, const std::string& name) {
+  std::optional<std::vector<int64_t>> numbers;
+  if (!absl::EndsWith(spec.path, ".safetensors")) return numbers;
+  const absl::StatusOr<InputFile> file = InputFile::Open(spec.path);
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<FileLayout> layout = ReadLayout(*file);
+  if (!layout.ok()) return layout.status();
+  for (const LayoutEntry& entry : layout->entries) {
+    if (entry.name != name) continue;
+    if (entry.type_name != "I64") {
+      return Wrong(spec,
+                   absl::StrCat(name, " has the element type ",
+                                Printable(entry.type_name), "; needed is I64"));
+    }
+    // The layout agrees with the size of the file: so many are there.
+    int64_t count = 1;
+    for (const int64_t extent : entry.shape) count *= extent;
+    numbers.emplace(static_cast<std::size_t>(count));
+    auto read = file->Read(entry.offset, 8 * count,
+                           reinterpret_cast<char*>(numbers->data()));
+    if (!read.ok()) return read;
+  }
+  return numbers;
+}
+
 }  // namespace steelyard::tensor_files

@@ -13,6 +13,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -28,6 +31,12 @@ absl::StatusOr<TensorInfo> Describe(const TensorSpec& spec);
 
 // The tensor, sliced, row-major. A column-major .npy file is transposed.
 absl::StatusOr<StoredTensor> Load(const TensorSpec& spec);
+
+// The whole numbers (I64) of the tensor `name` of the .safetensors file of
+// `spec`, all of them; nullopt: there is none of that name, or it is another
+// kind of file.
+absl::StatusOr<std::optional<std::vector<int64_t>>> LoadIntegers(
+    const TensorSpec& spec, const std::string& name);
 
 // The bytes of a tensor, row-major, from any of them on: read as they are asked
 // for where they lie together in the file; else (some columns, column-major)

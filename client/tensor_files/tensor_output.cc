@@ -1,8 +1,7 @@
 #include "client/tensor_files/tensor_output.h"
 
-#include <utility>
-
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -107,6 +106,20 @@ absl::Status WriteArrays(const std::string& path,
   std::vector<absl::Span<const char>> parts = {header};
   for (const NamedArray& array : arrays) parts.push_back(BytesOf(array));
   return ReplaceFile(path, parts);
+}
+
+absl::Status WriteArraysOrBeside(const std::string& path,
+                                 absl::Span<const NamedArray> arrays,
+                                 absl::Span<const Annotation> annotations) {
+  if (!absl::EndsWith(path, ".npy") || arrays.size() == 1) {
+    return WriteArrays(path, arrays, annotations);
+  }
+  const std::string beside = path + ".safetensors";
+  auto written = WriteArrays(beside, arrays, annotations);
+  if (!written.ok()) return written;
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, ": a .npy file holds one array and this result has ",
+                   arrays.size(), "; they were written to ", beside));
 }
 
 }  // namespace steelyard::tensor_files

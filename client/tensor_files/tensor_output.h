@@ -42,4 +42,12 @@ absl::Status WriteArrays(const std::string& path,
                          absl::Span<const NamedArray> arrays,
                          absl::Span<const Annotation> annotations = {});
 
+// The same for an answer that may have one array more than was foreseen: where
+// a .npy file cannot hold them, they go to "PATH.safetensors".
+//
+// ERRORS  FailedPrecondition, naming that file: it was written there.
+absl::Status WriteArraysOrBeside(const std::string& path,
+                                 absl::Span<const NamedArray> arrays,
+                                 absl::Span<const Annotation> annotations = {});
+
 }  // namespace steelyard::tensor_files

@@ -1,11 +1,11 @@
 #include "client/verify/kernel_system.h"
 
+#include <lapacke.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
-
-#include <lapacke.h>
 
 namespace steelyard::verify {
 namespace {
@@ -23,7 +23,14 @@ using Normalization = client::KernelNormalization;
 
 KernelSystem::KernelSystem(RowMatrix a, const client::AttentionKernel& problem,
                            double ridge)
-    : a_(std::move(a)), problem_(problem), ridge_(ridge) {
+    : a_(std::move(a)),
+      problem_(problem),
+      ridges_(Eigen::VectorXd::Constant(a_.rows(), ridge)) {
+  // Of another length: the server refuses it.
+  if (std::cmp_equal(problem_.row_ridge.size(), a_.rows())) {
+    ridges_ +=
+        Eigen::Map<const Eigen::VectorXd>(problem_.row_ridge.data(), a_.rows());
+  }
   half_logits_ = 0.5 * problem_.scale * a_.rowwise().squaredNorm();
   largest_logit_ = 2 * half_logits_.maxCoeff();
   logit_size_ = std::max(1.0, largest_logit_);
@@ -71,12 +78,12 @@ WideVector KernelSystem::KernelRow(Eigen::Index i) const {
 }
 
 KernelSystem::Products KernelSystem::Apply(const WideVector& x) const {
-  const auto ridge = static_cast<long double>(ridge_);
   const WideVector magnitudes = x.cwiseAbs();
   Products products{.signed_sum = WideVector(x.size()),
                     .absolute_sum = WideVector(x.size())};
   for (Eigen::Index i = 0; i < x.size(); ++i) {
     const WideVector row = KernelRow(i);
+    const auto ridge = static_cast<long double>(ridges_[i]);
     products.signed_sum[i] = row.dot(x) + ridge * x[i];
     products.absolute_sum[i] = row.dot(magnitudes) + ridge * magnitudes[i];
   }
@@ -108,7 +115,7 @@ Eigen::MatrixXd KernelSystem::Float64Kernel() const {
 void KernelSystem::Factor() {
   const auto n = static_cast<lapack_int>(a_.rows());
   Eigen::MatrixXd matrix = Float64Kernel();
-  matrix.diagonal().array() += ridge_;
+  matrix.diagonal() += ridges_;
   if (problem_.normalization == Normalization::kSoftmaxRows) {
     pivots_.resize(static_cast<std::size_t>(n));
     if (LAPACKE_dgetrf(LAPACK_COL_MAJOR, n, n, matrix.data(), n,

@@ -4,6 +4,8 @@
 //   unit diagonal  (G + l I) x = b, G_ij = exp(-s |a_i - a_j|^2 / 2)
 //   softmax rows   (P + l I) x = b, P = diag(K 1)^-1 K
 //
+// With ridges of the rows, l I + diag(row_ridge) in place of l I.
+//
 // METHOD  Row by row in 80-bit arithmetic; logits up to 11,000 are in its
 //   range. LAPACK beside it where float64 can hold the matrix: dposv for the
 //   first two, dgesv for the third.
@@ -12,11 +14,10 @@
 // SOURCE  NUMERICS N3.
 #pragma once
 
+#include <Eigen/Core>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <Eigen/Core>
 
 #include "client/verify/rows.h"
 #include "client/verify/solve_figures.h"
@@ -53,7 +54,7 @@ class KernelSystem {
 
   RowMatrix a_;
   client::AttentionKernel problem_;
-  double ridge_ = 0.0;
+  Eigen::VectorXd ridges_;  // Of each row, l and its own.
   double logit_size_ = 1.0;
   double largest_logit_ = 0.0;
   Eigen::VectorXd half_logits_;  // s |a_i|^2 / 2

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <string>
@@ -43,8 +44,31 @@ TEST(ReplacedFileTest, WhatIsNoFileStaysWhatItIs) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(status.message(), taken + ": cannot write: not a regular file");
   }
+  EXPECT_FALSE(CheckWritable(path.path()).ok());
   EXPECT_TRUE(std::filesystem::is_fifo(path.path()));
   EXPECT_TRUE(std::filesystem::is_symlink(link.path()));
+}
+
+TEST(ReplacedFileTest, WhetherAFileCanBeWrittenIsKnownBefore) {
+  const test::ScratchFile old(".txt", "as it was");
+  EXPECT_TRUE(CheckWritable(old.path()).ok());
+  EXPECT_EQ(old.bytes(), "as it was");
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() /
+      ("steelyard-writable-" + std::to_string(::getpid()));
+  std::filesystem::create_directory(folder);
+  const std::string fresh = (folder / "x.npy").string();
+  EXPECT_TRUE(CheckWritable(fresh).ok());
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+  for (const std::string& bad :
+       {std::string("/no/such/folder/file"), folder.string(),
+        (folder / "no" / "x.npy").string()}) {
+    const absl::Status status = CheckWritable(bad);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad;
+    EXPECT_THAT(std::string(status.message()),
+                testing::StartsWith(bad + ": cannot write"));
+  }
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -1,13 +1,13 @@
 #include "client/tensor_files/tensor_output.h"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <limits>
 #include <string>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "client/tensor_files/file_layout.h"
 #include "client/tensor_files/tensor_file.h"
@@ -106,6 +106,28 @@ TEST(TensorOutputTest, AFailedWriteLeavesNothingBehind) {
     EXPECT_NE(entry.path().string().substr(0, folder.path().size() + 1),
               folder.path() + ".");
   }
+}
+
+TEST(TensorOutputTest, AnArrayTooManyIsNotLost) {
+  const test::ScratchFile file(".npy");
+  const std::string beside = file.path() + ".safetensors";
+  const auto x = NamedArray::Doubles("x", {1, 2}, {2});
+  const auto exponents = NamedArray::Integers("x_exponents", {0, 3000}, {2});
+  EXPECT_TRUE(WriteArraysOrBeside(file.path(), {x}).ok());
+  const absl::Status told = WriteArraysOrBeside(file.path(), {x, exponents});
+  EXPECT_TRUE(absl::IsFailedPrecondition(told));
+  EXPECT_THAT(std::string(told.message()), ::testing::HasSubstr(beside));
+  const auto spec = ParseTensorSpec(beside + ":x");
+  ASSERT_TRUE(spec.ok());
+  EXPECT_EQ(Load(*spec)->Doubles(), (std::vector<double>{1, 2}));
+  EXPECT_THAT(**LoadIntegers(*spec, "x_exponents"),
+              ::testing::ElementsAre(0, 3000));
+  EXPECT_FALSE(LoadIntegers(*spec, "y_exponents")->has_value());
+  // What is there, but of another type, is an error.
+  EXPECT_TRUE(absl::IsInvalidArgument(LoadIntegers(*spec, "x").status()));
+  EXPECT_FALSE(
+      LoadIntegers(*ParseTensorSpec(file.path()), "x_exponents")->has_value());
+  std::remove(beside.c_str());
 }
 
 }  // namespace

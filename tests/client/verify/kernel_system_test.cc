@@ -1,8 +1,9 @@
 #include "client/verify/kernel_system.h"
 
-#include <cmath>
-
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
 
 #include "tests/client/verify/key_tensors.h"
 #include "tests/support/bounds.h"
@@ -62,6 +63,32 @@ TEST(KernelSystemTest, TheExactSolutionOfEachNormalization) {
     const SolveFigures wrong = system.Examine(b, ScaledOf(1.001L * x));
     EXPECT_GT(wrong.relative_residual, 1e-4);
     EXPECT_NEAR(wrong.forward_error, 1e-3, 1e-4);
+  }
+}
+
+TEST(KernelSystemTest, EveryRowHasItsOwnRidge) {
+  const RowMatrix a = SomeRows();
+  const WideVector x = WideVector::LinSpaced(30, -1, 1);
+  std::vector<double> row_ridge(30);
+  for (std::size_t i = 0; i < 30; ++i) {
+    row_ridge[i] = 0.125 * static_cast<double>(i);
+  }
+  const WideVector ridges =
+      (0.5L + 0.125L * WideVector::LinSpaced(30, 0, 29).array()).matrix();
+  for (const Normalization normalization :
+       {Normalization::kNone, Normalization::kUnitDiagonal,
+        Normalization::kSoftmaxRows}) {
+    const KernelSystem system(a, {0.75, normalization, row_ridge}, 0.5);
+    const WideVector b =
+        KernelTimes(a, normalization, 0.75L, x) + ridges.cwiseProduct(x);
+    const SolveFigures figures = system.Examine(b, ScaledOf(x));
+    EXPECT_LT(figures.relative_residual, figures.residual_floor);
+    EXPECT_LT(figures.componentwise_error, test::kUnitRoundoff);
+    EXPECT_LT(figures.lapack_residual, 1e-9);  // As above.
+    EXPECT_LT(figures.forward_error, 1e-9);
+    // Without them it is another problem.
+    const KernelSystem plain(a, {0.75, normalization}, 0.5);
+    EXPECT_GT(plain.Examine(b, ScaledOf(x)).relative_residual, 1e-6);
   }
 }
 
