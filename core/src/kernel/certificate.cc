@@ -7,7 +7,8 @@ namespace steelyard {
 
 double DotErrorConstant(Index d) {
   const auto terms = static_cast<double>(d);
-  return std::min(terms + 2.0, 8.0 + 4.0 * std::sqrt(terms));
+  // Beside the terms: the scale, two offsets and the sum with them.
+  return std::min(terms + 4.0, 8.0 + 4.0 * std::sqrt(terms));
 }
 
 double SumErrorConstant(Index n) {

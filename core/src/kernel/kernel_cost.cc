@@ -24,8 +24,8 @@ Cost CostOfPreparingKernel(Index n, Index d,
   const auto rows = static_cast<double>(n);
   const auto cols = static_cast<double>(d);
   Cost cost;
-  // Rows in both precisions, a dozen vectors of the form and the sums.
-  cost.bytes = 8.0 * rows * (1.5 * cols + 30.0) +
+  // Rows, a dozen vectors of the form and the sums.
+  cost.bytes = 8.0 * rows * (cols + 30.0) + KernelProduct::PackedBytes(n, d) +
                KernelProduct::WorkBytes(n, 3, workers);
   cost.flops = 2.0 * ProductFlops(rows, cols, 1.0);
   if (MethodBySize(n, options) == KernelMethod::kCholesky) {
@@ -42,9 +42,9 @@ Cost CostOfSolvingPreparedKernel(Index n, Index d, Index k,
   const auto cols = static_cast<double>(d);
   const auto columns = static_cast<double>(k);
   Cost cost;
-  // Float32 rows; vectors as doubles and as pairs; slots of the product; GMRES
-  // basis.
-  cost.bytes = 8.0 * rows * (0.5 * cols + 60.0 * columns + 210.0) +
+  // Vectors as doubles and as pairs; slots of the product; GMRES basis.
+  cost.bytes = 8.0 * rows * (60.0 * columns + 210.0) +
+               KernelProduct::PackedBytes(n, d) +
                KernelProduct::WorkBytes(n, 3 * k, workers);
   const double product = ProductFlops(rows, cols, columns);
   cost.flops = MethodBySize(n, options) == KernelMethod::kCholesky

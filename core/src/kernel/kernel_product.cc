@@ -2,54 +2,61 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
+#include <numbers>
 #include <utility>
 
-#include "kernel/exp_tile.h"
-#include "linalg/blas.h"
+#include "kernel/fused_tile.h"
 #include "linalg/stopped.h"
 
 namespace steelyard {
 namespace {
 
-constexpr Index kSlotsMax = 32;
-constexpr Index kVectorsMax = 16;
-// Rows of a tile that one GEMM fills: the strip stays in the second cache until
-// its exponentials are multiplied.
-constexpr Index kStripRows = 128;
+// Distances between blocks that one task takes: with each of them goes an array
+// of sums, and a wait for the slowest task with all of them together.
+constexpr Index kDistances = 4;
+// Rows of a tile, a multiple of both strips: so that its columns stay in the
+// second cache; smaller where there would be few tasks, or a tile would be
+// long.
+constexpr Index kTileRows = 240;
+constexpr Index kSmallTileRows = 96;
+constexpr Index kSmallRowsMax = 2400;
+constexpr Index kDepthOfLargeTiles = 1024;
 
-// A tile: block of rows `row` <= block of columns `col`.
-struct TileIndex {
-  Index row = 0;
-  Index col = 0;
+template <typename T>
+using UnsetVector = std::vector<T, UnsetAllocator<T>>;
 
-  // Row by row through the upper triangle.
-  void Advance(Index blocks) {
-    if (++col == blocks) col = ++row;
+std::size_t At(Index i) { return static_cast<std::size_t>(i); }
+
+Index CeilOf(Index n, Index parts) { return (n + parts - 1) / parts; }
+
+// How n rows are cut.
+template <typename T>
+struct Cut {
+  Cut(Index n, Index d)
+      : strips(CeilOf(n, kFusedStrip<T>)),
+        rows(strips * kFusedStrip<T>),
+        block_rows(n <= kSmallRowsMax || d > kDepthOfLargeTiles ? kSmallTileRows
+                                                                : kTileRows),
+        block_strips(block_rows / kFusedStrip<T>),
+        blocks(CeilOf(strips, block_strips)) {}
+
+  Index StripsOf(Index block) const {
+    return std::min(block_strips, strips - block * block_strips);
   }
+
+  Index strips;
+  Index rows;  // whole strips
+  Index block_rows;
+  Index block_strips;
+  Index blocks;
 };
 
-TileIndex TileAt(Index position, Index blocks) {
-  TileIndex tile;
-  while (position >= blocks - tile.row) {
-    position -= blocks - tile.row;
-    ++tile.row;
-  }
-  tile.col = tile.row + position;
-  return tile;
-}
-
-Index SlotCount(Index tiles) { return std::min(tiles, kSlotsMax); }
-
-// out row ranges := sum of the slots, pair by pair.
-void AddSlots(std::vector<AlignedVector<double>>& slots, std::size_t begin,
-              std::size_t end) {
-  for (std::size_t gap = 1; gap < slots.size(); gap *= 2) {
-    for (std::size_t i = 0; i + gap < slots.size(); i += 2 * gap) {
-      double* into = slots[i].data();
-      const double* from = slots[i + gap].data();
-      for (std::size_t at = begin; at < end; ++at) into[at] += from[at];
-    }
-  }
+// Room for the logits of one tile between two rounds of coordinates.
+template <typename T>
+UnsetVector<T> Partial(const Cut<T>& cut, Index d) {
+  return UnsetVector<T>(d > kFusedDepth ? At(cut.block_rows * cut.block_rows)
+                                        : 0);
 }
 
 }  // namespace
@@ -57,32 +64,122 @@ void AddSlots(std::vector<AlignedVector<double>>& slots, std::size_t begin,
 Index KernelTileRows(Index d) { return d <= 1024 ? 256 : 128; }
 
 template <typename T>
-struct KernelProduct::Operands {
-  const T* rows = nullptr;
-  const T* offsets = nullptr;
+struct KernelProduct::Packed {
+  std::mutex mutex;  // of `ready`; what is ready changes no more
+  bool ready = false;
+  UnsetVector<T> rows;
+  UnsetVector<T> offsets;  // times log2 e
+  Index d = 0;
+  T scale = T{1};
+
+  FusedTile<T> Tile(const Cut<T>& cut, Index row, Index col, T* partial) const {
+    const Index block = cut.block_rows;
+    return {.rows = rows.data() + row * block * d,
+            .cols = rows.data() + col * block * d,
+            .row_strips = cut.StripsOf(row),
+            .col_strips = cut.StripsOf(col),
+            .d = d,
+            .scale = scale,
+            .row_offset = offsets.data() + row * block,
+            .col_offset = offsets.data() + col * block,
+            .partial = partial};
+  }
 };
 
-// What the tiles of one slot share.
+// One product with at most kFusedVectorsMax vectors.
 template <typename T>
-struct SlotWork {
-  SlotWork(Index block, Index k)
-      : logits(static_cast<std::size_t>(std::min(block, kStripRows) * block)),
-        row_sums(static_cast<std::size_t>(k * block)),
-        col_sums(static_cast<std::size_t>(k * block)) {}
-  AlignedVector<T> logits;
-  AlignedVector<T> row_sums;
-  AlignedVector<T> col_sums;
+struct KernelProduct::Pass {
+  Pass(const Packed<T>& operands, const Cut<T>& how, bool unit, Index vectors)
+      : packed(operands),
+        cut(how),
+        unit_diagonal(unit),
+        k(vectors),
+        v(At(vectors * how.rows)),
+        sums(1 + kDistances) {
+    for (AlignedVector<double>& part : sums) part.resize(v.size());
+  }
+
+  void Take(const Matrix<double>& from, Index first) {
+    for (Index c = 0; c < k; ++c) {
+      const double* row = from.row(first + c);
+      std::transform(row, row + from.cols(), v.begin() + c * cut.rows,
+                     [](double value) { return static_cast<T>(value); });
+    }
+  }
+
+  // Block `row` and those at distances [first, last) from it.
+  void MultiplyRow(Index row, Index first, Index last, const StopToken& stop) {
+    const Index block = cut.block_rows;
+    AlignedVector<T> tile_sums(At(2 * k * block));
+    UnsetVector<T> partial = Partial<T>(cut, packed.d);
+    for (Index distance = first; distance < last; ++distance) {
+      // Half way round every pair would be met from both of its ends.
+      if (2 * distance == cut.blocks && row >= distance) continue;
+      if (stop.stop_requested()) return;
+      const Index col = (row + distance) % cut.blocks;
+      FusedTile<T> tile = packed.Tile(cut, row, col, partial.data());
+      tile.unit_diagonal = unit_diagonal && distance == 0;
+      std::fill(tile_sums.begin(), tile_sums.end(), T{0});
+      FusedProduct<T> product{.vectors = k,
+                              .right = v.data() + col * block,
+                              .right_stride = cut.rows,
+                              .row_sums = tile_sums.data(),
+                              .row_stride = block};
+      if (distance != 0) {
+        product.left = v.data() + row * block;
+        product.left_stride = cut.rows;
+        product.col_sums = tile_sums.data() + k * block;
+        product.col_stride = block;
+      }
+      MultiplyFusedTile(tile, product);
+      AddTo(sums[0], row, product.row_sums);
+      if (distance == 0) continue;
+      AddTo(sums[At(1 + distance - first)], col, product.col_sums);
+    }
+  }
+
+  // Numbers [begin, end) of every vector: the sums, in their order.
+  void Finish(Index begin, Index end, Index first, Matrix<double>& out) const {
+    for (Index c = 0; c < k; ++c) {
+      double* into = out.row(first + c);
+      for (Index i = begin; i < end; ++i) {
+        double sum = sums[0][At(c * cut.rows + i)];
+        for (std::size_t part = 1; part < sums.size(); ++part) {
+          sum += sums[part][At(c * cut.rows + i)];
+        }
+        into[i] = sum;
+      }
+    }
+  }
+
+  void AddTo(AlignedVector<double>& all, Index block, const T* part) const {
+    const Index rows = cut.StripsOf(block) * kFusedStrip<T>;
+    for (Index c = 0; c < k; ++c) {
+      double* into = all.data() + c * cut.rows + block * cut.block_rows;
+      const T* from = part + c * cut.block_rows;
+      for (Index i = 0; i < rows; ++i) into[i] += static_cast<double>(from[i]);
+    }
+  }
+
+  const Packed<T>& packed;
+  const Cut<T>& cut;
+  bool unit_diagonal;
+  Index k;
+  AlignedVector<T> v;  // k x cut.rows
+  // Of rows; of columns at each distance of a phase. k x cut.rows.
+  std::vector<AlignedVector<double>> sums;
 };
 
 KernelProduct::KernelProduct(const KernelRows& rows,
                              std::vector<double> offsets, bool unit_diagonal)
     : rows_(rows),
       offsets_(std::move(offsets)),
-      unit_diagonal_(unit_diagonal) {}
+      unit_diagonal_(unit_diagonal),
+      packed_(std::make_unique<Packed<double>>()),
+      packed32_(std::make_unique<Packed<float>>()) {}
 
-KernelProduct::Operands<double> KernelProduct::Double() const {
-  return {rows_.centred.data(), offsets_.data()};
-}
+KernelProduct::~KernelProduct() = default;
+KernelProduct::KernelProduct(KernelProduct&&) noexcept = default;
 
 double KernelProduct::Diagonal(Index i) const {
   if (unit_diagonal_) return 1.0;
@@ -90,147 +187,62 @@ double KernelProduct::Diagonal(Index i) const {
   return std::exp(std::min(0.0, rows_.centred_square[at] + 2.0 * offsets_[at]));
 }
 
-namespace {
-
-// A strip of one tile and where its sums go.
 template <typename T>
-struct Strip {
-  const T* rows;     // n x d
-  const T* offsets;  // n
-  T scale;
-  Index d;
-  Index first_row;
-  Index row_count;
-  Index first_col;
-  Index col_count;
-};
-
-template <typename T>
-ExpTile<T> StripLogits(const Strip<T>& strip, T* logits) {
-  const Block<const T> left{strip.rows + strip.first_row * strip.d,
-                            strip.row_count, strip.d, strip.d};
-  const Block<const T> right{strip.rows + strip.first_col * strip.d,
-                             strip.col_count, strip.d, strip.d};
-  Gemm(strip.scale, Operand<T>(left), Transposed(right), T{0},
-       Block<T>{logits, strip.row_count, strip.col_count, strip.col_count});
-  return {.logits = logits,
-          .rows = strip.row_count,
-          .cols = strip.col_count,
-          .stride = strip.col_count,
-          .row_offset = strip.offsets + strip.first_row,
-          .col_offset = strip.offsets + strip.first_col};
-}
-
-// v is k x n in T; sums is k x n in double.
-template <typename T>
-void AddTile(Strip<T> strip, bool unit_diagonal, const Matrix<T>& v,
-             SlotWork<T>& work, double* sums) {
-  const Index n = v.cols();
-  const Index k = v.rows();
-  const bool diagonal = strip.first_row == strip.first_col;
-  const Index tile_first = strip.first_row;
-  const Index tile_rows = strip.row_count;
-  std::fill(work.row_sums.begin(), work.row_sums.end(), T{0});
-  std::fill(work.col_sums.begin(), work.col_sums.end(), T{0});
-  for (Index done = 0; done < tile_rows; done += kStripRows) {
-    strip.first_row = tile_first + done;
-    strip.row_count = std::min(kStripRows, tile_rows - done);
-    const ExpTile<T> tile = StripLogits(strip, work.logits.data());
-    TileProduct<T> product{.vectors = k,
-                           .right = v.data() + strip.first_col,
-                           .right_stride = n,
-                           .row_sums = work.row_sums.data() + done,
-                           .row_stride = tile_rows};
-    if (!diagonal) {
-      product.left = v.data() + strip.first_row;
-      product.left_stride = n;
-      product.col_sums = work.col_sums.data();
-      product.col_stride = strip.col_count;
-    }
-    ExpTile<T> entries = tile;
-    entries.unit_diagonal = false;
-    if (diagonal && unit_diagonal) {
-      // Row i of the strip has its diagonal in column done + i.
-      entries.unit_diagonal = true;
-      entries.diagonal_col = done;
-    }
-    MultiplyExpTile(entries, product);
-  }
-  for (Index c = 0; c < k; ++c) {
-    double* out = sums + c * n;
-    for (Index i = 0; i < tile_rows; ++i) {
-      out[tile_first + i] += static_cast<double>(
-          work.row_sums[static_cast<std::size_t>(c * tile_rows + i)]);
-    }
-    if (diagonal) continue;
-    for (Index j = 0; j < strip.col_count; ++j) {
-      out[strip.first_col + j] += static_cast<double>(
-          work.col_sums[static_cast<std::size_t>(c * strip.col_count + j)]);
-    }
-  }
-}
-
-template <typename T>
-Matrix<T> TakeRows(const Matrix<double>& v, Index first, Index count) {
-  Matrix<T> taken(count, v.cols());
-  const double* from = v.row(first);
-  for (Index i = 0; i < taken.size(); ++i) {
-    taken.data()[i] = static_cast<T>(from[i]);
-  }
-  return taken;
-}
-
-}  // namespace
-
-template <typename T>
-absl::Status KernelProduct::MultiplyPass(const Operands<T>& operands,
-                                         const Matrix<double>& v,
-                                         Matrix<double>& out,
-                                         const ComputeContext& context) const {
+absl::Status KernelProduct::Pack(Packed<T>& packed,
+                                 const ComputeContext& context) const {
+  const std::lock_guard<std::mutex> lock(packed.mutex);
+  if (packed.ready) return absl::OkStatus();
   const Index n = rows_.rows();
   const Index d = rows_.cols();
-  const Index block = KernelTileRows(d);
-  const Index blocks = (n + block - 1) / block;
-  const Index tiles = blocks * (blocks + 1) / 2;
-  const Index slot_count = SlotCount(tiles);
-  for (Index first = 0; first < v.rows(); first += kVectorsMax) {
-    const Index k = std::min(kVectorsMax, v.rows() - first);
-    const Matrix<T> group = TakeRows<T>(v, first, k);
-    std::vector<AlignedVector<double>> slots(
-        static_cast<std::size_t>(slot_count));
-    context.workers.ParallelFor(slot_count, context.stop, [&](Index slot) {
-      AlignedVector<double>& sums = slots[static_cast<std::size_t>(slot)];
-      sums.assign(static_cast<std::size_t>(k * n), 0.0);
-      SlotWork<T> work(std::min(block, n), k);
-      const Index end = tiles * (slot + 1) / slot_count;
-      Index position = tiles * slot / slot_count;
-      TileIndex tile = TileAt(position, blocks);
-      for (; position < end; ++position, tile.Advance(blocks)) {
-        if (context.stop.stop_requested()) return;
-        const Index row = tile.row * block;
-        const Index col = tile.col * block;
-        AddTile<T>({.rows = operands.rows,
-                    .offsets = operands.offsets,
-                    .scale = static_cast<T>(rows_.scale),
-                    .d = d,
-                    .first_row = row,
-                    .row_count = std::min(block, n - row),
-                    .first_col = col,
-                    .col_count = std::min(block, n - col)},
-                   unit_diagonal_, group, work, sums.data());
-      }
-    });
-    if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
-    const auto words = static_cast<std::size_t>(k * n);
-    constexpr std::size_t kRange = 8192;
+  const Cut<T> cut(n, d);
+  packed.d = d;
+  packed.scale = static_cast<T>(rows_.scale * std::numbers::log2e);
+  packed.rows.resize(At(cut.rows * d));
+  packed.offsets.assign(At(cut.rows), static_cast<T>(kNoRow));
+  std::transform(offsets_.begin(), offsets_.end(), packed.offsets.begin(),
+                 [](double offset) {
+                   return static_cast<T>(offset * std::numbers::log2e);
+                 });
+  constexpr Index kStripsTogether = 16;
+  context.workers.ParallelFor(
+      CeilOf(cut.strips, kStripsTogether), context.stop, [&](Index task) {
+        const Index last = std::min(cut.strips, (task + 1) * kStripsTogether);
+        for (Index s = task * kStripsTogether; s < last; ++s) {
+          const Index first = s * kFusedStrip<T>;
+          PackFusedStrip(rows_.centred.row(first), d,
+                         std::min(kFusedStrip<T>, n - first), d,
+                         packed.rows.data() + first * d);
+        }
+      });
+  if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
+  packed.ready = true;
+  return absl::OkStatus();
+}
+
+template <typename T>
+absl::Status KernelProduct::MultiplyPacked(
+    Packed<T>& packed, const Matrix<double>& v, Matrix<double>& out,
+    const ComputeContext& context) const {
+  if (absl::Status done = Pack(packed, context); !done.ok()) return done;
+  const Index n = rows_.rows();
+  const Cut<T> cut(n, rows_.cols());
+  for (Index first = 0; first < v.rows(); first += kFusedVectorsMax) {
+    Pass<T> pass(packed, cut, unit_diagonal_,
+                 std::min(kFusedVectorsMax, v.rows() - first));
+    pass.Take(v, first);
+    const Index distances = cut.blocks / 2 + 1;
+    for (Index near = 0; near < distances; near += kDistances) {
+      const Index far = std::min(distances, near + kDistances);
+      context.workers.ParallelFor(cut.blocks, context.stop, [&](Index row) {
+        pass.MultiplyRow(row, near, far, context.stop);
+      });
+      if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
+    }
+    constexpr Index kRange = 8192;
     context.workers.ParallelFor(
-        static_cast<Index>((words + kRange - 1) / kRange), StopToken(),
-        [&](Index range) {
-          const std::size_t begin = static_cast<std::size_t>(range) * kRange;
-          const std::size_t end = std::min(words, begin + kRange);
-          AddSlots(slots, begin, end);
-          std::copy(slots[0].data() + begin, slots[0].data() + end,
-                    out.row(first) + begin);
+        CeilOf(n, kRange), StopToken(), [&](Index range) {
+          pass.Finish(range * kRange, std::min(n, (range + 1) * kRange), first,
+                      out);
         });
   }
   return absl::OkStatus();
@@ -239,67 +251,55 @@ absl::Status KernelProduct::MultiplyPass(const Operands<T>& operands,
 absl::Status KernelProduct::Multiply(const Matrix<double>& v,
                                      Matrix<double>& out,
                                      const ComputeContext& context) const {
-  return MultiplyPass<double>(Double(), v, out, context);
+  return MultiplyPacked(*packed_, v, out, context);
 }
 
-absl::Status KernelProduct::MultiplyFloat32(const Matrix<double>& v,
-                                            Matrix<double>& out,
-                                            const ComputeContext& context) {
-  if (rows32_.empty()) {
-    const double* from = rows_.centred.data();
-    rows32_.resize(static_cast<std::size_t>(rows_.centred.size()));
-    std::transform(from, from + rows_.centred.size(), rows32_.begin(),
-                   [](double value) { return static_cast<float>(value); });
-    offsets32_.resize(offsets_.size());
-    std::transform(offsets_.begin(), offsets_.end(), offsets32_.begin(),
-                   [](double value) { return static_cast<float>(value); });
-  }
-  return MultiplyPass<float>({rows32_.data(), offsets32_.data()}, v, out,
-                             context);
+absl::Status KernelProduct::MultiplyFloat32(
+    const Matrix<double>& v, Matrix<double>& out,
+    const ComputeContext& context) const {
+  return MultiplyPacked(*packed32_, v, out, context);
 }
 
 absl::Status KernelProduct::FillUpper(Block<double> out,
                                       const ComputeContext& context) const {
+  if (absl::Status done = Pack(*packed_, context); !done.ok()) return done;
   const Index n = rows_.rows();
-  const Index block = KernelTileRows(rows_.cols());
-  const Index blocks = (n + block - 1) / block;
-  context.workers.ParallelFor(
-      blocks * (blocks + 1) / 2, context.stop, [&](Index position) {
-        const TileIndex index = TileAt(position, blocks);
-        const Index row = index.row * block;
-        const Index col = index.col * block;
-        const Index row_count = std::min(block, n - row);
-        const Index col_count = std::min(block, n - col);
-        AlignedVector<double> logits(
-            static_cast<std::size_t>(row_count * col_count));
-        ExpTile<double> tile =
-            StripLogits<double>({.rows = rows_.centred.data(),
-                                 .offsets = offsets_.data(),
-                                 .scale = rows_.scale,
-                                 .d = rows_.cols(),
-                                 .first_row = row,
-                                 .row_count = row_count,
-                                 .first_col = col,
-                                 .col_count = col_count},
-                                logits.data());
-        tile.unit_diagonal = unit_diagonal_ && row == col;
-        ExponentiateTile(tile);
-        for (Index i = 0; i < row_count; ++i) {
-          const Index from = row == col ? i : 0;
-          std::copy(tile.logits + i * col_count + from,
-                    tile.logits + (i + 1) * col_count,
-                    out.row(row + i) + col + from);
-        }
-      });
+  const Cut<double> cut(n, rows_.cols());
+  const Index block = cut.block_rows;
+  context.workers.ParallelFor(cut.blocks, context.stop, [&](Index row) {
+    UnsetVector<double> entries(At(block * block));
+    UnsetVector<double> partial = Partial<double>(cut, rows_.cols());
+    const Index first_row = row * block;
+    for (Index col = row; col < cut.blocks; ++col) {
+      if (context.stop.stop_requested()) return;
+      FusedTile<double> tile = packed_->Tile(cut, row, col, partial.data());
+      tile.unit_diagonal = unit_diagonal_ && row == col;
+      FillFusedTile(tile, entries.data(), block);
+      const Index first_col = col * block;
+      for (Index i = 0; i < std::min(block, n - first_row); ++i) {
+        const Index from = row == col ? i : 0;
+        const double* entry = entries.data() + i * block;
+        std::copy(entry + from, entry + std::min(block, n - first_col),
+                  out.row(first_row + i) + first_col + from);
+      }
+    }
+  });
   return CheckStop(context.stop);
 }
 
 double KernelProduct::WorkBytes(Index n, Index k, int workers) {
-  const auto vectors = static_cast<double>(std::min(k, kVectorsMax));
-  const double slots =
-      static_cast<double>(kSlotsMax + 1) * static_cast<double>(n) * vectors;
-  const double tile = 256.0 * 256.0 + 2.0 * 256.0 * vectors;
-  return 8.0 * (slots + static_cast<double>(workers) * tile);
+  const auto vectors = static_cast<double>(std::min(k, kFusedVectorsMax));
+  constexpr auto kTile = static_cast<double>(kTileRows);
+  // Whole strips, the vectors and their sums.
+  const double rows = static_cast<double>(n + kFusedStrip<float>);
+  return 8.0 * (rows * vectors * static_cast<double>(kDistances + 2) +
+                static_cast<double>(workers) *
+                    (2.0 * kTile * vectors + kTile * kTile));
+}
+
+double KernelProduct::PackedBytes(Index n, Index d) {
+  return 12.0 * static_cast<double>(n + kFusedStrip<float>) *
+         (static_cast<double>(d) + 1.0);
 }
 
 }  // namespace steelyard

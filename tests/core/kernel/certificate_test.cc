@@ -42,7 +42,7 @@ TEST(CertificateTest, FloorNeedsEveryRowAtIt) {
 }
 
 TEST(CertificateTest, ConstantsGrowLikeRandomWalksAndNeverBeyondTheWorstCase) {
-  EXPECT_EQ(DotErrorConstant(1), 3.0);
+  EXPECT_EQ(DotErrorConstant(1), 5.0);
   EXPECT_EQ(DotErrorConstant(64), 40.0);
   EXPECT_LT(DotErrorConstant(8192), 400.0);
   EXPECT_GT(SumErrorConstant(256), SumErrorConstant(1));

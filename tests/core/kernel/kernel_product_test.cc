@@ -4,6 +4,7 @@
 
 #include "gtest/gtest.h"
 #include "kernel/certificate.h"
+#include "tests/support/allocation_peak.h"
 #include "tests/support/kernel_cases.h"
 #include "tests/support/kernel_oracle.h"
 
@@ -54,7 +55,7 @@ class KernelProductTest : public testing::Test {
 };
 
 TEST_F(KernelProductTest, AgreesWithLongDoubleInBothPrecisions) {
-  for (const Index n : {1, 3, 255, 256, 300}) {
+  for (const Index n : {1, 3, 95, 96, 97, 300}) {
     for (const double norm : {1e-3, 1.0, 5.0}) {
       Load(n, 7, norm);
       KernelProduct product = Product();
@@ -92,20 +93,60 @@ TEST_F(KernelProductTest, SameBitsForAnyNumberOfWorkers) {
   }
 }
 
+TEST_F(KernelProductTest, LargeTilesAndManyCoordinatesAgreeRowByRow) {
+  struct Shape {
+    Index n, d;
+  };
+  // Eleven blocks of 240 rows; an even number of blocks; coordinates in rounds.
+  for (const Shape& shape :
+       {Shape{2500, 3}, Shape{2600, 2}, Shape{200, 300}, Shape{100, 1100}}) {
+    Load(shape.n, shape.d, 2.0);
+    const KernelProduct product = Product();
+    const Matrix<double> v = test::RowsOfNorm(3, shape.n, 1.0, 5);
+    Matrix<double> out(3, shape.n);
+    Matrix<double> out32(3, shape.n);
+    ASSERT_TRUE(product.Multiply(v, out, context_).ok());
+    ASSERT_TRUE(product.MultiplyFloat32(v, out32, context_).ok());
+    double longest = 0.0;
+    for (const double q : rows_.centred_square) longest = std::max(longest, q);
+    const double bound =
+        SumErrorConstant(shape.n) + 2.0 * DotErrorConstant(shape.d) * longest;
+    for (const Index i :
+         {Index{0}, shape.n / 2, 240 % shape.n, 239 % shape.n, shape.n - 1}) {
+      for (Index c = 0; c < 3; ++c) {
+        long double sum = 0.0L, size = 0.0L;
+        for (Index j = 0; j < shape.n; ++j) {
+          long double square = 0.0L;
+          for (Index k = 0; k < shape.d; ++k) {
+            const long double gap =
+                static_cast<long double>(system_.a(i, k)) - system_.a(j, k);
+            square += gap * gap;
+          }
+          const long double term = std::exp(-0.5L * square) * v(c, j);
+          sum += term;
+          size += std::abs(term);
+        }
+        EXPECT_LE(std::abs(out(c, i) - sum), kUnitRoundoff * bound * size);
+        EXPECT_LE(std::abs(out32(c, i) - sum), 0x1p-24 * bound * size);
+      }
+    }
+  }
+}
+
 TEST_F(KernelProductTest, AfterAStopEveryWorkerEndsItsTileAndNoMore) {
-  // 15 blocks of rows: 120 tiles, several to each of the 32 slots.
-  Load(15 * 256, 4, 1.0);
+  // 15 blocks of rows, 120 tiles.
+  Load(15 * 240, 4, 1.0);
   const KernelProduct product = Product();
-  const Matrix<double> v = test::RowsOfNorm(1, 15 * 256, 1.0, 4);
-  Matrix<double> out(1, 15 * 256);
+  const Matrix<double> v = test::RowsOfNorm(1, 15 * 240, 1.0, 4);
+  Matrix<double> out(1, 15 * 240);
   StopSource source;
   source.StopAtLook(50);
   const ComputeContext context{.workers = workers_, .stop = source.token()};
   EXPECT_EQ(product.Multiply(v, out, context).code(),
             absl::StatusCode::kCancelled);
-  // Each of the slots that had not begun looks once and ends; each that ran
-  // looks once more; then the caller looks.
-  EXPECT_LE(context.stop.looks_after_stop(), 32 + 2 + 3);
+  // Each of the 15 tasks that had not begun looks once, each that ran looks
+  // once more; then the caller looks.
+  EXPECT_LE(context.stop.looks_after_stop(), 15 + 2 + 1);
 }
 
 TEST_F(KernelProductTest, FilledEntriesAreThoseOfTheProduct) {
@@ -123,8 +164,27 @@ TEST_F(KernelProductTest, FilledEntriesAreThoseOfTheProduct) {
   }
   EXPECT_EQ(g(5, 2), 0.0);
   EXPECT_EQ(product.Diagonal(5), 1.0);
-  EXPECT_GT(KernelProduct::WorkBytes(1000, 2, 2),
-            KernelProduct::WorkBytes(1000, 1, 2));
+}
+
+TEST_F(KernelProductTest, MemoryIsWithinWhatIsSaid) {
+  const Workers one(1);
+  const ComputeContext context{.workers = one};
+  for (const Index d : {5, 260}) {
+    for (const Index k : {1, 20}) {
+      Load(2500, d, 1.0);
+      const KernelProduct product = Product();
+      const Matrix<double> v = test::RowsOfNorm(k, 2500, 1.0, 6);
+      Matrix<double> out(k, 2500);
+      const test::AllocationPeak peak;
+      ASSERT_TRUE(product.Multiply(v, out, context).ok());
+      ASSERT_TRUE(product.MultiplyFloat32(v, out, context).ok());
+      const auto taken = static_cast<double>(peak.bytes());
+      const double said = KernelProduct::WorkBytes(2500, k, 1) +
+                          KernelProduct::PackedBytes(2500, d);
+      EXPECT_LE(taken, said) << "d " << d << " k " << k;
+      EXPECT_GE(2.0 * taken, said - KernelProduct::WorkBytes(1, 1, 1));
+    }
+  }
 }
 
 }  // namespace
