@@ -147,13 +147,15 @@ TEST_F(ChoosePreconditionerTest, SameBitsForAnyNumberOfWorkers) {
 }
 
 TEST_F(ChoosePreconditionerTest, AStopAtAnyLookEndsIt) {
-  const LoadedKernel kernel(Hard(), Unit(1e-3), context_);
   StopSource counting;
   const ComputeContext context{.workers = workers_, .stop = counting.token()};
-  ASSERT_TRUE(ChoosePreconditioner(kernel.Source(), {}, context).ok());
+  // A kernel for each: the first product with one packs its rows.
+  const LoadedKernel counted(Hard(), Unit(1e-3), context_);
+  ASSERT_TRUE(ChoosePreconditioner(counted.Source(), {}, context).ok());
   const std::int64_t looks = counting.token().looks();
   for (const std::int64_t look :
        {std::int64_t{1}, looks / 4, looks / 2, looks - 1}) {
+    const LoadedKernel kernel(Hard(), Unit(1e-3), context_);
     StopSource source;
     source.StopAtLook(look);
     const ComputeContext stopped{.workers = workers_, .stop = source.token()};
