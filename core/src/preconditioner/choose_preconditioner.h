@@ -4,11 +4,13 @@
 // METHOD  Two steps with Jacobi first: where they say that some ten are enough,
 //   nothing is built. Then randomly pivoted Cholesky of rank sqrt(n (d + 2)),
 //   which costs about as much as two products, and of twice the rank while the
-//   flops of the next one are less than a third of those of the steps that are
-//   left with this one: a doubling has saved a third or more of the steps. A
-//   rank is probed until that is decided, 4 to 16 steps by the price of the
-//   next. Steps that are left: from the residuals, to 1e-8 whatever the
-//   tolerance of a solve is.
+//   flops of the next one are less than two fifths of those of the steps that
+//   are left with this one: what a doubling saves. A rank is probed until that
+//   is decided, 4 to 16 steps by the price of the next. Steps that are left:
+//   at the rate of sqrt(r'P^-1 r), from the residual that was reached to 1e-8,
+//   whatever the tolerance of a solve is: right to a third after 8 steps and
+//   a fifth after 12 (root mean square in the logarithm, 24 kernels, three
+//   ranks each).
 //   Never by the clock, never with b: the same rows, form, limits and seed give
 //   the same choice, and so the same bits with a cached preconditioner.
 //   Not tried: no preconditioner, as scaling to unit diagonal took at most 8 %
@@ -50,8 +52,9 @@ absl::StatusOr<PreconditionerChoice> ChoosePreconditioner(
     const PreconditionerSource& source, const PreconditionerLimits& limits,
     const ComputeContext& context);
 
-// Steps until the residual is 1e-8, from those of the first ones.
-double IterationsExpected(const std::vector<double>& residuals);
+// Steps until the residual is 1e-8, from the first ones of a probe.
+double IterationsExpected(const std::vector<double>& residuals,
+                          const std::vector<double>& norms);
 
 // Largest rank whose making stays below `bytes`, in [0, n].
 Index LargestRank(double bytes, Index n, Index d, int workers);

@@ -53,7 +53,8 @@ absl::StatusOr<Index> Probe::Add(const Preconditioner& preconditioner,
   absl::Status done = preconditioner.Apply(state.direction, context);
   if (!done.ok()) return done;
   state.square = Dot(c_.data(), state.direction.data(), c_.cols());
-  runs_.push_back({.preconditioner = &preconditioner, .residuals = {1.0}});
+  runs_.push_back(
+      {.preconditioner = &preconditioner, .residuals = {1.0}, .norms = {1.0}});
   runs_.back().broken = !(state.square > 0.0 && norm_ > 0.0);
   states_.push_back(std::move(state));
   return static_cast<Index>(runs_.size()) - 1;
@@ -121,6 +122,7 @@ absl::Status Probe::Advance(Index run, const double* ep,
   state.square = square;
   record.lanczos.alpha.push_back(alpha);
   record.lanczos.beta.push_back(beta);
+  record.norms.push_back(record.norms.back() * std::sqrt(std::abs(beta)));
   record.residuals.push_back(ResidualNorm(state.residual) / norm_);
   record.broken = !(square > 0.0) || !std::isfinite(record.residuals.back());
   return absl::OkStatus();

@@ -22,6 +22,9 @@ struct ProbeRun {
   const Preconditioner* preconditioner = nullptr;
   // |r| / |b| after each step; [0] = 1.
   std::vector<double> residuals;
+  // sqrt(r'P^-1 r) after each step over that before the first: falls more
+  // evenly, as no row weighs more than another.
+  std::vector<double> norms;
   LanczosCoefficients lanczos;  // of P^-1 S
   // p'Sp was not positive, or a number left float64: steps are no-ops.
   bool broken = false;

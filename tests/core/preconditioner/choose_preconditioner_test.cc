@@ -166,14 +166,18 @@ TEST_F(ChoosePreconditionerTest, AStopAtAnyLookEndsIt) {
 }
 
 TEST(IterationsExpectedTest, GoesOnAtTheRateThatWasSeen) {
-  EXPECT_EQ(IterationsExpected({1.0, 0.1, 1e-9}), 2.0);
+  EXPECT_EQ(IterationsExpected({1.0, 0.1, 1e-9}, {1.0, 0.2, 0.1}), 2.0);
   // ln 1e8 / ln 10 = 8.
-  EXPECT_NEAR(IterationsExpected({1.0, 0.1}), 8.0, 1e-9);
-  EXPECT_NEAR(IterationsExpected({1.0, 0.1, 0.01}), 8.0, 1e-9);
-  // Up first, then down by 10 a step: 9 decades from 10 on.
-  EXPECT_NEAR(IterationsExpected({1.0, 5.0, 10.0, 1.0, 0.1}), 11.0, 1e-9);
-  EXPECT_EQ(IterationsExpected({1.0, 2.0, 3.0}), 1e4);
-  EXPECT_EQ(IterationsExpected({1.0}), 1e4);
+  const std::vector<double> tenfold{1.0, 0.1, 0.01};
+  EXPECT_NEAR(IterationsExpected(tenfold, tenfold), 8.0, 1e-9);
+  // Residuals that rise at first: 9 decades from 10 on, a tenth a step.
+  EXPECT_NEAR(IterationsExpected({1.0, 5.0, 10.0}, tenfold), 11.0, 1e-9);
+  // Norms that fall in the later half alone.
+  EXPECT_NEAR(IterationsExpected({1.0, 1.0, 1.0, 0.1, 0.01},
+                                 {1.0, 1.0, 1.0, 0.1, 0.01}),
+              10.0, 1e-9);
+  EXPECT_EQ(IterationsExpected({1.0, 2.0, 3.0}, {1.0, 2.0, 3.0}), 1e4);
+  EXPECT_EQ(IterationsExpected({1.0}, {1.0}), 1e4);
 }
 
 }  // namespace
