@@ -42,8 +42,11 @@ struct AdmissionTicket::Place {
   double least_seconds = 0.0;
 };
 
-absl::Status AdmissionTicket::Run(RequestContext& context, Job::Work work,
+absl::Status AdmissionTicket::Run(std::shared_ptr<Place> place,
+                                  RequestContext& context, Job::Work work,
                                   Listener listener) {
+  Lane& lane = place->lane->lane;
+  const double least_seconds = place->least_seconds;
   const Listener look{.progress = {}, .look = std::move(listener.look)};
   const auto job =
       std::make_shared<Job>(Job::Plan{.work = std::move(work),
@@ -52,9 +55,8 @@ absl::Status AdmissionTicket::Run(RequestContext& context, Job::Work work,
                                       .arrival = context.arrival(),
                                       .deadline = context.deadline(),
                                       .time_limit = context.time_limit(),
-                                      .least_seconds = place_->least_seconds,
-                                      .reservation = place_});
-  Lane& lane = place_->lane->lane;
+                                      .least_seconds = least_seconds,
+                                      .reservation = std::move(place)});
   lane.Submit(job);
   const absl::Status awaited = AwaitOrLeave(
       context, look,

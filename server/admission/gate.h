@@ -58,17 +58,18 @@ class AdmissionTicket {
   template <typename Work>
   auto Compute(RequestContext& context, Work work, Listener listener = {})
       -> std::invoke_result_t<Work, const ComputeContext&> {
-    using Result = std::invoke_result_t<Work, const ComputeContext&>;
-    auto result = std::make_shared<std::optional<Result>>();
-    const absl::Status ran = Run(
-        context,
-        [work = std::move(work), result](const ComputeContext& compute) {
-          result->emplace(work(compute));
-        },
-        std::move(listener));
-    if (!ran.ok()) return ran;
-    if (!(*result)->ok()) return Explained((*result)->status(), context);
-    return **std::move(*result);
+    return Compute(place_, context, std::move(work), std::move(listener));
+  }
+
+  // The same, and place and memory are the work's alone: a caller that is slow
+  // to hear of its end (`look` waits for a socket) holds nobody up.
+  template <typename Work>
+  auto ComputeAndLeave(
+      RequestContext& context, Work work,
+      Listener listener =
+          {}) && -> std::invoke_result_t<Work, const ComputeContext&> {
+    return Compute(std::move(place_), context, std::move(work),
+                   std::move(listener));
   }
 
   // For work that several tickets share (factors/): the lane that it waits in,
@@ -89,7 +90,24 @@ class AdmissionTicket {
   explicit AdmissionTicket(std::shared_ptr<Place> place)
       : place_(std::move(place)) {}
 
-  absl::Status Run(RequestContext& context, Job::Work work, Listener listener);
+  template <typename Work>
+  static auto Compute(std::shared_ptr<Place> place, RequestContext& context,
+                      Work work, Listener listener)
+      -> std::invoke_result_t<Work, const ComputeContext&> {
+    using Result = std::invoke_result_t<Work, const ComputeContext&>;
+    auto result = std::make_shared<std::optional<Result>>();
+    const absl::Status ran = Run(
+        std::move(place), context,
+        [work = std::move(work), result](const ComputeContext& compute) {
+          result->emplace(work(compute));
+        },
+        std::move(listener));
+    if (!ran.ok()) return ran;
+    if (!(*result)->ok()) return Explained((*result)->status(), context);
+    return **std::move(*result);
+  }
+  static absl::Status Run(std::shared_ptr<Place> place, RequestContext& context,
+                          Job::Work work, Listener listener);
   // An answer that a drain cut off before there was a best one is UNAVAILABLE.
   static absl::Status Explained(const absl::Status& status,
                                 const RequestContext& context);

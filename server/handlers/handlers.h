@@ -6,6 +6,7 @@
 #include "server/handlers/find_universal_set_handler.h"
 #include "server/handlers/get_server_info_handler.h"
 #include "server/handlers/merge_states_handler.h"
+#include "server/handlers/predict_handler.h"
 #include "server/handlers/query_heavy_handler.h"
 #include "server/handlers/solve_handler.h"
 #include "server/handlers/stored_matrix_handlers.h"
@@ -35,6 +36,7 @@ struct Handlers {
   StreamQueryHeavyHandler stream_query_heavy;
   SolveHandler solve;
   StreamSolveHandler stream_solve;
+  PredictHandler predict;
   UploadMatrixHandler upload_matrix;
   GetUploadStatusHandler get_upload_status;
   GetMatrixHandler get_matrix;

@@ -105,4 +105,12 @@ double LeastFlops(const SolveProblem& problem) {
   return numbers + d * std::min(n, d) * std::min(n, d);
 }
 
+// Each pair of rows is multiplied, and each value with every weight.
+double LeastFlops(const PredictProblem& problem) {
+  const auto numbers =
+      static_cast<double>(problem.a().cols() + problem.x().cols());
+  return static_cast<double>(problem.a().rows()) *
+         static_cast<double>(problem.queries().rows()) * numbers;
+}
+
 }  // namespace steelyard::server

@@ -9,6 +9,7 @@
 
 #include "server/convert/attend.h"
 #include "server/convert/heavy_query.h"
+#include "server/convert/prediction.h"
 #include "server/convert/regression.h"
 #include "server/convert/universal_set.h"
 
@@ -24,5 +25,6 @@ double LeastFlops(const AttendProblem& problem);
 double LeastFlops(const AttendTerms& terms);
 double LeastFlopsOfBlock(const AttendProblem& problem);
 double LeastFlops(const SolveProblem& problem);
+double LeastFlops(const PredictProblem& problem);
 
 }  // namespace steelyard::server

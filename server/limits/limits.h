@@ -28,12 +28,13 @@ struct Limits {
   // matrix that is not orthogonal.
   int exponent_max = 64;
 
-  // Streams that receive keys, states or matrices at once. Each holds two threads and up
-  // to stream_queue_bytes of messages.
+  // Streams that receive keys, states or matrices, and predictions that send, at
+  // once. Each holds up to two threads and stream_queue_bytes of messages.
   std::int64_t streams_max = 256;
 
   // Bytes of a stream's messages that were received and are not computed yet;
-  // then reading stops.
+  // then reading stops. Of rows that were predicted and are not sent yet; then
+  // computing stops.
   std::int64_t stream_queue_bytes = std::int64_t{8} << 20;
 
   // Bytes of one request message. gRPC's default of 4 MB would refuse most

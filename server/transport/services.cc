@@ -172,6 +172,13 @@ class RegressionService final : public v1::RegressionService::Service {
                             context, request, writer, handlers_.stream_solve);
   }
 
+  grpc::Status Predict(
+      grpc::ServerContext* context, const v1::PredictRequest* request,
+      grpc::ServerWriter<v1::PredictResponse>* writer) override {
+    return ServerStreamCall("/steelyard.v1.RegressionService/Predict", context,
+                            request, writer, handlers_.predict);
+  }
+
  private:
   const Handlers& handlers_;
 };

@@ -140,6 +140,11 @@ struct SteelyardServer::Parts {
             .gate = gate,
             .matrices = set_parts.matrices,
             .groups = resolved.factor_memory > 0 ? &solve_groups : nullptr},
+        predict_parts{.limits = resolved.limits,
+                      .workers = workers.count(),
+                      .gate = gate,
+                      .slots = slots,
+                      .matrices = set_parts.matrices},
         upload_parts{.limits = resolved.limits,
                      .gate = gate,
                      .slots = slots,
@@ -168,6 +173,7 @@ struct SteelyardServer::Parts {
                  .stream_query_heavy = StreamQueryHeavyHandler(set_parts),
                  .solve = SolveHandler(solve_parts),
                  .stream_solve = StreamSolveHandler(solve_parts),
+                 .predict = PredictHandler(predict_parts),
                  .upload_matrix = UploadMatrixHandler(upload_parts),
                  .get_upload_status = GetUploadStatusHandler(matrices.get()),
                  .get_matrix = GetMatrixHandler(matrices.get()),
@@ -187,6 +193,7 @@ struct SteelyardServer::Parts {
   StreamSlots slots;
   const UniversalSetParts set_parts;
   const SolveParts solve_parts;
+  const PredictParts predict_parts;
   const UploadParts upload_parts;
   const Handlers handlers;
   const std::vector<NamedService> services;

@@ -82,6 +82,16 @@ class Sender {
     v1::SolveResponse response;
     return caller_.Solve(Deadline(&context), request, &response);
   }
+  grpc::Status operator()(const v1::PredictRequest& request) const {
+    grpc::ClientContext context;
+    int messages = 0;
+    const grpc::Status status =
+        caller_.Predict(Deadline(&context), request,
+                        [&](const v1::PredictResponse&) { return ++messages; });
+    // Nothing comes before the refusal.
+    EXPECT_EQ(messages > 0, status.ok());
+    return status;
+  }
 
  private:
   static grpc::ClientContext* Deadline(grpc::ClientContext* context) {
@@ -187,6 +197,10 @@ TEST(MalformedRequestsEndToEndTest, StreamAttend) {
 
 TEST(MalformedRequestsEndToEndTest, Solve) {
   ExpectPromisedStatuses(SolveCases());
+}
+
+TEST(MalformedRequestsEndToEndTest, Predict) {
+  ExpectPromisedStatuses(PredictCases());
 }
 
 TEST(MalformedRequestsEndToEndTest, SketchesAndSparseMatrices) {

@@ -7,6 +7,8 @@
 #include "gtest/gtest.h"
 #include "server/convert/attend.h"
 #include "server/convert/heavy_query.h"
+#include "server/convert/kernel_options.h"
+#include "server/convert/prediction.h"
 #include "server/convert/regression.h"
 #include "server/convert/universal_set.h"
 #include "steelyard/status.h"
@@ -140,13 +142,39 @@ TEST(ConvertMutationsTest, SolvePower) {
 }
 
 TEST(ConvertMutationsTest, SolveKernel) {
+  v1::SolveRequest valid = test::ValidKernelRequest();
+  test::SetTensor({10}, std::vector<double>(10, 0.5),
+                  valid.mutable_attention_kernel()->mutable_row_ridge());
+  valid.mutable_attention_kernel()->set_preconditioner(
+      v1::PRECONDITIONER_RPCHOLESKY);
+  valid.mutable_attention_kernel()->set_preconditioner_rank(4);
   ExpectBoth(ParseMutated(
-      test::ValidKernelRequest(),
+      valid,
       [](const auto& request) {
         return SolveProblemFromProto(request, kLimits);
       },
       [](const SolveProblem& problem) {
-        return SumOf(*problem.a().dense()) + SumOf(problem.b());
+        double sum = SumOf(*problem.a().dense()) + SumOf(problem.b());
+        if (problem.row_ridge().has_value()) {
+          sum += SumOf(*problem.row_ridge());
+          const auto numbers = RowRidgeNumbers(*problem.row_ridge());
+          if (!numbers.ok()) {
+            EXPECT_TRUE(DetailOf(numbers.status()).has_value());
+          }
+        }
+        return sum;
+      }));
+}
+
+TEST(ConvertMutationsTest, Predict) {
+  ExpectBoth(ParseMutated(
+      test::ValidPredictRequest(),
+      [](const auto& request) {
+        return PredictProblemFromProto(request, kLimits);
+      },
+      [](const PredictProblem& problem) {
+        return SumOf(problem.a()) + SumOf(problem.x()) +
+               SumOf(problem.queries());
       }));
 }
 

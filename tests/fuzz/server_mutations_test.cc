@@ -297,6 +297,18 @@ TEST_F(ServerMutationsTest, Attend) {
       "/steelyard.v1.UniversalSetService/Attend", false, ValidAttendRequests());
 }
 
+v1::SolveRequest PreconditionedKernel() {
+  v1::SolveRequest request = ValidKernelRequest();
+  request.set_method(v1::METHOD_CONJUGATE_GRADIENT);
+  request.clear_ridge();
+  v1::AttentionKernel* const kernel = request.mutable_attention_kernel();
+  SetTensor({10}, std::vector<double>(10, 0.5), kernel->mutable_row_ridge());
+  WriteByHand(kernel->mutable_row_ridge());
+  kernel->set_preconditioner(v1::PRECONDITIONER_RPCHOLESKY);
+  kernel->set_preconditioner_rank(4);
+  return request;
+}
+
 // Each family: one of them mutates into the other only by luck.
 std::vector<v1::SolveRequest> ValidSolveRequests() {
   v1::SolveRequest least_squares = ValidSolveRequest();
@@ -308,6 +320,7 @@ std::vector<v1::SolveRequest> ValidSolveRequests() {
           least_squares,
           exponential,
           ValidKernelRequest(),
+          PreconditionedKernel(),
           ByHand(ValidSolveRequest()),
           ByHand(least_squares),
           ByHand(exponential),
@@ -323,6 +336,25 @@ TEST_F(ServerMutationsTest, StreamSolve) {
   SendMutated<v1::SolveRequest, v1::SolveEvent>(
       "/steelyard.v1.RegressionService/StreamSolve", true,
       ValidSolveRequests());
+}
+
+// Each normalization, numbers as bytes and by hand.
+std::vector<v1::PredictRequest> ValidPredictRequests() {
+  v1::PredictRequest softmax = ValidPredictRequest();
+  softmax.set_normalization(v1::KERNEL_NORMALIZATION_SOFTMAX_ROWS);
+  softmax.set_scale(0.5);
+  SetPlainTensor({10, 2}, softmax.mutable_x());
+  WriteByHand(softmax.mutable_x());
+  WriteByHand(softmax.mutable_a()->mutable_dense());
+  v1::PredictRequest unit = softmax;
+  unit.set_normalization(v1::KERNEL_NORMALIZATION_UNIT_DIAGONAL);
+  WriteByHand(unit.mutable_queries()->mutable_dense());
+  return {ValidPredictRequest(), softmax, unit};
+}
+
+TEST_F(ServerMutationsTest, Predict) {
+  SendMutated<v1::PredictRequest, v1::PredictResponse>(
+      "/steelyard.v1.RegressionService/Predict", true, ValidPredictRequests());
 }
 
 // Has no fields: bytes only, and unknown fields change nothing.

@@ -65,6 +65,20 @@ void AppendServiceNames(const grpc::ByteBuffer& answer,
   }
 }
 
+// Until `on_message` returns false: then the call is cancelled.
+template <typename Message>
+grpc::Status ReadAll(grpc::ClientReader<Message>& reader,
+                     grpc::ClientContext* context,
+                     const std::function<bool(const Message&)>& on_message) {
+  Message message;
+  while (reader.Read(&message)) {
+    if (on_message(message)) continue;
+    context->TryCancel();
+    break;
+  }
+  return reader.Finish();
+}
+
 }  // namespace
 
 struct Caller::Stubs {
@@ -111,15 +125,15 @@ grpc::Status Caller::Solve(grpc::ClientContext* context,
 grpc::Status Caller::StreamSolve(
     grpc::ClientContext* context, const v1::SolveRequest& request,
     const std::function<bool(const v1::SolveEvent&)>& on_event) const {
-  const auto reader = stubs_->regression.StreamSolve(context, request);
-  v1::SolveEvent event;
-  while (reader->Read(&event)) {
-    if (!on_event(event)) {
-      context->TryCancel();
-      break;
-    }
-  }
-  return reader->Finish();
+  return ReadAll(*stubs_->regression.StreamSolve(context, request), context,
+                 on_event);
+}
+
+grpc::Status Caller::Predict(
+    grpc::ClientContext* context, const v1::PredictRequest& request,
+    const std::function<bool(const v1::PredictResponse&)>& on_rows) const {
+  return ReadAll(*stubs_->regression.Predict(context, request), context,
+                 on_rows);
 }
 
 grpc::Status Caller::CheckHealth(grpc::ClientContext* context,

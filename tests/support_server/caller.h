@@ -44,6 +44,10 @@ class Caller {
   grpc::Status StreamSolve(
       grpc::ClientContext* context, const v1::SolveRequest& request,
       const std::function<bool(const v1::SolveEvent&)>& on_event) const;
+  // `on_rows` returns false to cancel.
+  grpc::Status Predict(
+      grpc::ClientContext* context, const v1::PredictRequest& request,
+      const std::function<bool(const v1::PredictResponse&)>& on_rows) const;
 
   // grpc.health.v1.Health. `serving` gets the status.
   grpc::Status CheckHealth(grpc::ClientContext* context,

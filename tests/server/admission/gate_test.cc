@@ -95,6 +95,33 @@ class GateTest : public testing::Test {
   Gate gate_{workers_, {.memory_budget = 100, .queue_length = 1}};
 };
 
+// Nobody holds the place but the work, however late its caller hears of it.
+TEST_F(GateTest, WorkThatIsLeftTakesPlaceAndMemoryWithIt) {
+  RequestContext context(CallWith());
+  auto ticket = gate_.Enter(kLarge, context);
+  ASSERT_TRUE(ticket.ok()) << ticket.status();
+  // Ends when its caller is busy elsewhere.
+  std::atomic<bool> busy{false};
+  const auto answer =
+      (*std::move(ticket))
+          .ComputeAndLeave(context,
+                           [&](const ComputeContext&) -> absl::StatusOr<int> {
+                             while (!busy) std::this_thread::yield();
+                             return 42;
+                           },
+                           {.progress = {}, .look = [&] {
+                              busy = true;
+                              while (gate_.memory().reserved() != 0) {
+                                std::this_thread::yield();
+                              }
+                              return true;
+                            }});
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(*answer, 42);
+  EXPECT_TRUE(busy);
+  EXPECT_EQ(gate_.memory().reserved(), 0);
+}
+
 TEST_F(GateTest, ReturnsWhatTheWorkReturnsAndGivesTheMemoryBack) {
   RequestContext context(CallWith());
   {

@@ -16,7 +16,7 @@ namespace steelyard::test {
 
 using AnyRequest =
     std::variant<v1::FindUniversalSetRequest, v1::QueryHeavyRequest,
-                 v1::AttendRequest, v1::SolveRequest>;
+                 v1::AttendRequest, v1::SolveRequest, v1::PredictRequest>;
 
 // Who decides the case.
 enum class Decides { kConverter, kCore };
@@ -91,6 +91,7 @@ std::vector<RequestCase> AttendCases();
 std::vector<RequestCase> SolveCases();
 std::vector<RequestCase> SketchCases();
 std::vector<RequestCase> StoredInputCases();
+std::vector<RequestCase> PredictCases();
 
 // All of the above.
 std::vector<RequestCase> RequestCases();
@@ -99,6 +100,7 @@ std::vector<RequestCase> RequestCases();
 
 #include "tests/server/convert/malformed_attend_cases.h"
 #include "tests/server/convert/malformed_kernel_cases.h"
+#include "tests/server/convert/malformed_predict_cases.h"
 #include "tests/server/convert/malformed_sketch_cases.h"
 #include "tests/server/convert/malformed_solve_cases.h"
 #include "tests/server/convert/malformed_stored_cases.h"
@@ -111,7 +113,7 @@ inline std::vector<RequestCase> RequestCases() {
   std::vector<RequestCase> all;
   for (auto cases :
        {TensorCases(), UniversalSetCases(), HeavyCases(), AttendCases(),
-        SolveCases(), SketchCases(), StoredInputCases()}) {
+        SolveCases(), SketchCases(), StoredInputCases(), PredictCases()}) {
     all.insert(all.end(), cases.begin(), cases.end());
   }
   return all;

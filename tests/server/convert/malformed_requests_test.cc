@@ -7,6 +7,7 @@
 #include "server/convert/attend_answer.h"
 #include "server/convert/heavy_answer.h"
 #include "server/convert/heavy_query.h"
+#include "server/convert/prediction.h"
 #include "server/convert/regression.h"
 #include "server/convert/universal_set.h"
 #include "server/errors/errors.h"
@@ -38,6 +39,10 @@ absl::Status Verdict(const v1::AttendRequest& request) {
 absl::Status Verdict(const v1::SolveRequest& request) {
   const auto problem = SolveProblemFromProto(request, kLimits);
   return problem.ok() ? CheckResponseSize(*problem) : problem.status();
+}
+
+absl::Status Verdict(const v1::PredictRequest& request) {
+  return PredictProblemFromProto(request, kLimits).status();
 }
 
 TEST(MalformedRequestsTest, TheTableIsLongAndItsNamesDiffer) {

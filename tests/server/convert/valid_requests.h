@@ -104,4 +104,13 @@ inline v1::SolveRequest ValidKernelRequest() {
   return request;
 }
 
+// y = exp(Q A') x, A 10 x 3, Q 4 x 3.
+inline v1::PredictRequest ValidPredictRequest() {
+  v1::PredictRequest request;
+  SetPlainTensor({10, 3}, request.mutable_a()->mutable_dense());
+  SetPlainTensor({10}, request.mutable_x());
+  SetPlainTensor({4, 3}, request.mutable_queries()->mutable_dense());
+  return request;
+}
+
 }  // namespace steelyard::test

@@ -42,6 +42,15 @@ TEST(LeastWorkTest, IsNeverMoreThanTheCost) {
       const auto power = SolveProblemFromProto(least_squares, kLimits);
       ASSERT_TRUE(power.ok()) << power.status();
       EXPECT_LE(LeastFlops(*power), CostOf(*power, 2).flops);
+
+      v1::PredictRequest predict;
+      *predict.mutable_a() = sets.keys();
+      *predict.mutable_x() = test::NormalTensor(n, 2);
+      *predict.mutable_queries() = sets.keys();
+      const auto values = PredictProblemFromProto(predict, kLimits);
+      ASSERT_TRUE(values.ok()) << values.status();
+      EXPECT_LE(LeastFlops(*values), CostOf(*values, kLimits, 2).flops);
+      EXPECT_GT(LeastFlops(*values), 0.0);
     }
   }
 }
