@@ -2,21 +2,25 @@
 // matrix, then solve as often as right-hand sides arrive.
 //
 // METHOD  R'R = A'A of QR grade (N1: where the Gram or a sketch gave R0, one
-//   repair X = A R0^-1, R = chol(X'X) R0), its certificate, its norm. The odd
-//   family reads A for its residuals. The even family does not: the singular
-//   vectors V of R are kept, and what A'A has that R'R has not, measured once
-//   with A in double-double along the smallest of them; x = V S^-2j V'b with a
-//   forward error that follows from that (core/src/power/spectral_factor.h).
-//   Columns for which it would be a guess (condition beyond 1e7, rank < d,
-//   d < 8, extended output, a b along the leading singular vectors, a tolerance
-//   that is not met) are refined with A; the report's method says so.
+//   repair X = A R0^-1, R = chol(X'X) R0), its certificate, its norm, its
+//   singular vectors V, and what A'A, formed to 75 bits, has that V S^2 V' has
+//   not (core/src/power/spectral_factor.h).
+//   Even: x = V S^-2j V'b with a forward error that follows from that; A is not
+//   read. Odd: A is read once, for A'b to 75 bits; x is the rounded solution
+//   but for what those bits miss (core/src/power/odd_power.h); again where |b -
+//   M x| is below some 4e-6 |b|.
+//   Columns of which nothing is certain in this way are refined with A: a
+//   condition beyond 1e7, rank < d, d < 8, extended output, sparse A in the odd
+//   family; even: b along the leading singular vectors; odd: errors of the 75
+//   bits that count and lie in a few directions; a tolerance that is not met.
+//   The report's method says so.
 //
 // BITS   The same for any neighbours, place and workers, and for every solve
 //   by one PreparedMatrix or another of the same A and options.
 //   SolvePowerRegression has the same for kMatrixExponential and where both
-//   read A with the same R: a method that is named, a matrix that the ladder
+//   refine with A by the same R: rank < d, d < 8, a matrix that the ladder
 //   gives to QR. Else its last bits are others: it stops at the Gram (saves
-//   2 n d^2 flops and the measurement) and refines even powers with A.
+//   5 n d^2 flops) and refines with A.
 //
 // SOURCE  NUMERICS N1, N2.
 #pragma once
@@ -45,9 +49,7 @@ class PreparedMatrix {
   std::int64_t bytes() const;
   // Whether a solve with `options` on the same A may use it: same ridge, made
   // by the same method (unset is one, too) and, where a sketch was drawn, the
-  // same sketch and seed; e^(A'A) or powers; made for the even family if that
-  // asks (what is made for the even family serves the odd one with the same
-  // bits).
+  // same sketch and seed; e^(A'A) or powers, of both families.
   bool Serves(const PowerRegressionOptions& options) const;
 
   const PowerFactor& factor() const { return *factor_; }
@@ -60,8 +62,8 @@ class PreparedMatrix {
 // kSketchPublished.
 bool CanPrepare(const PowerRegressionOptions& options);
 
-// COST    6 n d^2 flops; even: 80 n d m more, m = max(16, d / 8) or all d where
-//         n d is small, and some 120 d^3.
+// COST    9 n d^2 flops and some 180 d^3 (sparse A: 80 an entry and direction,
+//         max(16, d / 8) of those, and 120 d^3).
 // ERRORS  as SolvePowerRegression, field "a"; Aborted where the stop reason
 //         wants the best answer: there is none yet.
 absl::StatusOr<PreparedMatrix> PrepareMatrix(
@@ -76,13 +78,15 @@ Cost CostOfPreparing(const PowerShape& shape,
 // caller.
 //
 // SHAPES   bs[i]: rows(M) x k_i. `a` is the matrix that was prepared.
-// COST     even: 7 d^2 k flops whatever j, A is not read; exponent 0: three
-//          reads of A a slice of 48 columns where one correction is enough.
+// COST     even: 7 d^2 k flops whatever j, A is not read; odd: 6 n d k + (28 +
+//          2 j) d^2 k, one read of A for 240 columns (fewer where d > 256).
+//          Refined with A: some 100 n d a level and column.
 std::vector<absl::StatusOr<Solution>> SolveTogether(
     const PreparedMatrix& prepared, const DenseOrCsr& a,
     absl::Span<const AnyMatrixView> bs, const PowerRegressionOptions& options,
     const ComputeContext& context);
-// shape.k: columns of all b together.
+// shape.k: columns of all b together. `flops`: of columns that need not be
+// refined with A.
 Cost CostOfSolvingTogether(const PowerShape& shape,
                            const PowerRegressionOptions& options, int workers);
 

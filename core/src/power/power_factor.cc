@@ -51,10 +51,9 @@ absl::StatusOr<LadderStep> StepOf(const DenseOrCsr& a,
   return LadderStep{.factor = *std::move(factor)};
 }
 
-// What solves even powers without A, where R is good enough for it.
+// What solves powers without levels, where R is good enough for it.
 absl::Status AddSpectral(const DenseOrCsr& a, const ComputeContext& context,
                          PowerFactor& made) {
-  made.spectral_tried = true;
   if (made.factor.method == FactorMethod::kGram || made.preconditioner)
     return absl::OkStatus();
   absl::StatusOr<std::optional<SpectralFactor>> spectral =
@@ -159,7 +158,7 @@ absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(
       made->factor, *made->solver, of_a ? &*of_a : nullptr, context);
   if (!norm.ok()) return norm.status();
   made->log2_norm = *norm;
-  if (grade == FactorGrade::kQr && options.family == PowerFamily::kGramPower) {
+  if (grade == FactorGrade::kQr) {
     absl::Status done = AddSpectral(a, context, *made);
     if (!done.ok()) return done;
   }

@@ -33,9 +33,8 @@ struct PowerFactor {
   std::optional<ExponentialBasis> exponential;
   // l 4^-exponents; empty for l = 0.
   std::vector<double> ridge_diagonal;
-  // Even powers without A; AddSpectral looked for it.
+  // Powers without levels; FactorGrade::kQr looked for it.
   std::optional<SpectralFactor> spectral;
-  bool spectral_tried = false;
   double log2_norm = 0.0;  // log2 ||A||_2
   // What it was made with.
   double ridge = 0.0;
@@ -58,8 +57,8 @@ struct PowerFactor {
 };
 
 // Factors A, whose columns were scanned, for the family of `options`.
-// kQr: R serves many right-hand sides, and the even family gets what solves it
-// without A; kLadder: one call.
+// kQr: R serves many right-hand sides, and powers get what solves them without
+// levels; kLadder: one call.
 // ERRORS  Cancelled, DeadlineExceeded; Aborted: a stop that wants the best
 //         answer.
 absl::StatusOr<std::shared_ptr<const PowerFactor>> MakePowerFactor(

@@ -3,11 +3,14 @@
 #include <algorithm>
 
 #include "linalg/svd.h"
+#include "power/gradient_pass.h"
+#include "power/odd_power.h"
 #include "power/phase_progress.h"
 #include "power/power_factor.h"
 #include "power/power_ladder.h"
 #include "power/power_shape.h"
 #include "power/spectral_factor.h"
+#include "power/split_gram.h"
 #include "power/together.h"
 
 namespace steelyard {
@@ -32,8 +35,6 @@ std::int64_t PreparedMatrix::bytes() const { return factor_->bytes(); }
 bool PreparedMatrix::Serves(const PowerRegressionOptions& options) const {
   return CanPrepare(options) &&
          IsExponential(options) == factor_->exponential.has_value() &&
-         (options.family != PowerFamily::kGramPower ||
-          factor_->spectral_tried) &&
          options.ridge == factor_->ridge && options.method == factor_->method &&
          SameSketch(options, *factor_);
 }
@@ -74,6 +75,28 @@ std::vector<absl::StatusOr<Solution>> SolveTogether(
   return SolveCallers(prepared.factor(), a, callers, options, progress, inner);
 }
 
+namespace {
+
+// Of one column on the road that spectral_factor.h opens; sparse A of the odd
+// family, and what has not that road: some 3 plain passes a level and 2 in
+// double-double (40 an entry each).
+double FlopsOfColumns(const PowerShape& shape,
+                      const PowerRegressionOptions& options) {
+  const auto d = static_cast<double>(shape.d);
+  const bool even = options.family == PowerFamily::kGramPower;
+  const bool levels = IsExponential(options) || options.extended_output ||
+                      options.method == PowerMethod::kSketch ||
+                      (shape.nonzeros.has_value() && !even);
+  if (levels) {
+    const double count = IsExponential(options) ? 1.0 : options.exponent + 1.0;
+    return count * (100.0 * EntriesOf(shape) + 40.0 * d * d);
+  }
+  if (even) return 10.0 * d * d;
+  return 6.0 * EntriesOf(shape) + (28.0 + 2.0 * options.exponent) * d * d;
+}
+
+}  // namespace
+
 Cost CostOfPreparing(const PowerShape& shape,
                      const PowerRegressionOptions& options, int workers) {
   const auto d = static_cast<double>(shape.d);
@@ -84,14 +107,19 @@ Cost CostOfPreparing(const PowerShape& shape,
   cost += CostOfRightSvd(shape.d);
   cost.bytes += 64.0 * d * d + 65536.0;
   if (IsExponential(options)) return cost;
-  cost.flops += 512.0 * d * d;
-  if (options.family == PowerFamily::kGramPower) {
-    // spectral_factor.h: V, what refines it, the directions and their pass.
+  // spectral_factor.h: V, what refines it, F and N of the directions, where
+  // they come from.
+  cost.flops += 512.0 * d * d + 120.0 * d * d * d;
+  if (shape.nonzeros) {
     const Index m = DirectionsToMeasure(shape.n, shape.d);
     const auto directions = static_cast<double>(m);
     cost.bytes += 8.0 * (8.0 * d + 8.0 * directions) * d;
     cost.bytes += BytesOfPass(shape, m, workers);
-    cost.flops += 80.0 * EntriesOf(shape) * directions + 120.0 * d * d * d;
+    cost.flops += 80.0 * EntriesOf(shape) * directions;
+  } else {
+    cost += CostOfSplitGram(shape.n, shape.d, workers);
+    cost.bytes += 8.0 * (18.0 * d + 8.0 * workers) * d;
+    cost.flops += 60.0 * d * d * d;
   }
   return cost;
 }
@@ -110,11 +138,19 @@ Cost CostOfSolvingTogether(const PowerShape& shape,
     // spectral_solver.h: C, a slice on every worker, what all slices found.
     const double wide = static_cast<double>(workers * SliceColumns());
     cost.bytes += 8.0 * d * (2.0 * d + 8.0 * wide + 2.0 * k);
+  } else if (!IsExponential(options)) {
+    // odd_power.h: A'b, a slice on every worker, what a slice of A'b found.
+    if (!shape.nonzeros) {
+      const Index columns =
+          std::min(shape.k, GradientColumns(shape.n, shape.d));
+      cost.bytes += BytesOfGradientPass(shape.n, shape.d, columns, workers) +
+                    BytesOfOddPower(shape.d, slice, workers) +
+                    8.0 * (4.0 * d + 16.0) * static_cast<double>(columns + 16);
+    }
   }
   // x, x_low, exponents, report; the same of what is put together.
   cost.bytes += 40.0 * d * k + 2048.0 * k + 65536.0;
-  // A level: some 3 plain passes and 2 in double-double (40 an entry each).
-  cost.flops = levels * k * (100.0 * EntriesOf(shape) + 40.0 * d * d);
+  cost.flops = FlopsOfColumns(shape, options) * k;
   cost += CostOfIteration(shape, options, slice);
   return cost;
 }

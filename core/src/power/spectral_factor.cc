@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <utility>
+#include <variant>
 
 #include "linalg/column_products.h"
 #include "linalg/double_double.h"
 #include "linalg/double_double_rows.h"
 #include "linalg/stopped.h"
 #include "linalg/svd.h"
+#include "power/gram_solver.h"
+#include "power/split_gram.h"
 
 namespace steelyard {
 namespace {
@@ -22,6 +25,8 @@ constexpr double kErrorMax = 1e-3;
 constexpr double kTurnMax = 0x1p-20;
 // Sums over fewer columns are not near their expected value.
 constexpr Index kColumnsMin = 8;
+// Of (I + F)^-1, beside what F is rounded to.
+constexpr double kInverseError = 0x1p-60;
 // Directions of a matrix of any size, and numbers of A times directions that
 // cost next to nothing.
 constexpr Index kDirectionsMin = 16;
@@ -105,15 +110,17 @@ absl::Status RefineVectors(const Matrix<double>& root,
 
 class Measurement {
  public:
+  // `gram`: of a; null: A is read.
   Measurement(const ScaledMatrix& a, const std::vector<double>& ridge_diagonal,
-              int top, SpectralFactor& spectral)
+              const SplitGram* gram, int top, SpectralFactor& spectral)
       : a_(a),
         ridge_diagonal_(ridge_diagonal),
+        gram_(gram),
         top_(top),
         spectral_(spectral),
         d_(spectral.v_transposed.rows()) {}
 
-  // F and N of the last m directions.
+  // F and N of the last directions, as many as are `measured`.
   absl::Status Run(const ComputeContext& context) {
     const Index m = spectral_.measured;
     Matrix<double> z(d_, m);  // column scales times V_m
@@ -121,10 +128,8 @@ class Measurement {
       const double* const v = spectral_.v_transposed.row(d_ - m + r);
       for (Index i = 0; i < d_; ++i) z(i, r) = std::ldexp(v[i], Shift(i));
     }
-    const PassInput input{
-        .a = a_, .b = std::nullopt, .z_hi = &z, .z_lo = nullptr, .k = m};
     const absl::StatusOr<PassResult> pass =
-        ResidualPass(input, Precision::kDoubleDouble, context);
+        gram_ == nullptr ? ReadMatrix(z, context) : MultiplyGram(z, context);
     if (!pass.ok()) return pass.status();
     spectral_.f = Matrix<double>(m, d_);
     spectral_.n = Matrix<double>(m, d_);
@@ -148,6 +153,45 @@ class Measurement {
  private:
   int Shift(Index i) const {
     return a_.exponents[static_cast<std::size_t>(i)] - top_;
+  }
+
+  // -A_s'A_s z
+  absl::StatusOr<PassResult> ReadMatrix(const Matrix<double>& z,
+                                        const ComputeContext& context) const {
+    return ResidualPass({.a = a_,
+                         .b = std::nullopt,
+                         .z_hi = &z,
+                         .z_lo = nullptr,
+                         .k = z.cols()},
+                        Precision::kDoubleDouble, context);
+  }
+
+  absl::StatusOr<PassResult> MultiplyGram(const Matrix<double>& z,
+                                          const ComputeContext& context) const {
+    PassResult result{
+        Matrix<double>(d_, z.cols()), Matrix<double>(d_, z.cols()), {}};
+    context.workers.ParallelFor(z.cols(), context.stop, [&](Index r) {
+      const auto size = static_cast<std::size_t>(d_);
+      std::vector<double> column(size), zero(size), hi(size), lo(size);
+      std::vector<double> low(size), rest(size);
+      for (Index i = 0; i < d_; ++i) {
+        column[static_cast<std::size_t>(i)] = z(i, r);
+      }
+      DotRows({gram_->hi.data(), d_, d_}, column.data(), zero.data(), hi.data(),
+              lo.data());
+      DotRows({gram_->lo.data(), d_, d_}, column.data(), zero.data(),
+              low.data(), rest.data());
+      for (Index i = 0; i < d_; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        const DoubleDouble sum = Add({hi[at], lo[at]}, {low[at], rest[at]});
+        result.hi(i, r) = -sum.hi;
+        result.lo(i, r) = -sum.lo;
+      }
+    });
+    if (absl::Status stopped = CheckStop(context.stop); !stopped.ok()) {
+      return stopped;
+    }
+    return result;
   }
 
   // Row r of F and N: V' times A'A v and v. The pass gave -A_s'A_s z.
@@ -189,6 +233,7 @@ class Measurement {
 
   const ScaledMatrix& a_;
   const std::vector<double>& ridge_diagonal_;
+  const SplitGram* gram_;
   int top_;
   SpectralFactor& spectral_;
   Index d_;
@@ -219,10 +264,83 @@ double LargestNorm(const Matrix<double>& f) {
   return std::sqrt(sum);
 }
 
+// (I + F)^-1 = I + H: H := -F (I + H), as often as tells.
+absl::Status AddInverse(const ComputeContext& context,
+                        SpectralFactor& spectral) {
+  const Matrix<double>& f = spectral.f;
+  const Index d = f.cols();
+  const double norm = LargestNorm(f);
+  Matrix<double> h(d, d);
+  for (Index e = 0; e < f.size(); ++e) h.data()[e] = -f.data()[e];
+  for (double left = norm; left > kInverseError; left *= norm) {
+    Matrix<double> product;
+    absl::Status done = Product(BlockOf(f), h, product, context);
+    if (!done.ok()) return done;
+    for (Index e = 0; e < f.size(); ++e) {
+      h.data()[e] = -f.data()[e] - product.data()[e];
+    }
+  }
+  const std::vector<double>& s = spectral.s;
+  for (Index p = 0; p < d; ++p) {
+    for (Index q = 0; q < d; ++q) {
+      h(p, q) /=
+          s[static_cast<std::size_t>(p)] * s[static_cast<std::size_t>(q)];
+    }
+  }
+  absl::Status done =
+      Product(BlockOf(std::as_const(h)), spectral.n, spectral.next, context);
+  for (Index p = 0; p < d; ++p) {
+    const double own = s[static_cast<std::size_t>(p)];
+    for (Index q = 0; q < d; ++q) {
+      spectral.next(p, q) += h(p, q) + spectral.n(p, q) / (own * own);
+    }
+  }
+  spectral.first = std::move(h);
+  return done;
+}
+
+// The last `count` rows.
+Matrix<double> LastRows(const Matrix<double>& all, Index count) {
+  Matrix<double> rows(count, all.cols());
+  std::copy_n(all.row(all.rows() - count), rows.size(), rows.data());
+  return rows;
+}
+
+// S, F, N by A'A itself.
+absl::Status Measure(const ScaledMatrix& a,
+                     const std::vector<double>& ridge_diagonal, int top,
+                     const ComputeContext& context, SpectralFactor& spectral) {
+  const Index d = spectral.v_transposed.rows();
+  const Index kept = DirectionsToMeasure(Rows(a.view), d);
+  spectral.measured = kept;
+  if (std::holds_alternative<AnyCsrView>(a.view)) {
+    return Measurement(a, ridge_diagonal, nullptr, top, spectral).Run(context);
+  }
+  const absl::StatusOr<SplitGram> gram = MakeSplitGram(a, context);
+  if (!gram.ok()) return gram.status();
+  spectral.measured = d;
+  absl::Status done =
+      Measurement(a, ridge_diagonal, &*gram, top, spectral).Run(context);
+  if (!done.ok()) return done;
+  spectral.gram_rounding = gram->rounding;
+  for (const int exponent : a.exponents) {
+    spectral.scales.push_back(std::ldexp(1.0, exponent - top));
+  }
+  if (LargestNorm(spectral.f) <= kErrorMax) {
+    done = AddInverse(context, spectral);
+    if (!done.ok()) return done;
+  }
+  spectral.f = LastRows(spectral.f, kept);
+  spectral.n = LastRows(spectral.n, kept);
+  spectral.measured = kept;
+  return done;
+}
+
 }  // namespace
 
 std::int64_t SpectralFactor::bytes() const {
-  return 8 * (v_transposed.size() + f.size() + n.size() +
+  return 8 * (v_transposed.size() + f.size() + n.size() + first.size() +
+              next.size() + static_cast<std::int64_t>(scales.capacity()) +
               static_cast<std::int64_t>(s.capacity()));
 }
 
@@ -261,8 +379,7 @@ absl::StatusOr<std::optional<SpectralFactor>> MakeSpectralFactor(
   const int top = *high + std::ilogb(spectral.s.back());
   for (double& s : spectral.s) s = std::ldexp(s, *high - top);
   spectral.shift = top;
-  spectral.measured = DirectionsToMeasure(Rows(a.view), d);
-  done = Measurement(a, ridge_diagonal, top, spectral).Run(context);
+  done = Measure(a, ridge_diagonal, top, context, spectral);
   if (!done.ok()) return done;
   // No better than the R of a sketch or of a Gram: the levels refine it.
   const double grade = 40.0 * static_cast<double>(d) * kUnitRoundoff *

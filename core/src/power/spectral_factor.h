@@ -11,7 +11,8 @@
 //     h_i = sum of a^l b^(i-l) over l = 0 .. i,  a = s_p^-2, b = s_q^-2
 //   (every factor is V S^-1 (I - F) S^-1 V', every inner V'V is I + N).
 //   So the error of V S^-2j V'b, |C V'b|, is known without A where F is. F is
-//   measured with A in double-double for the m smallest singular values: for
+//   measured with A'A to 75 bits (sparse A: with A in double-double, for the m
+//   smallest singular values only). What even powers use of it is m rows: for
 //   generic b most of what counts lies there. Elsewhere its size follows from
 //   that: R is off by some E, so F_pq is about e (s_p^-2 + s_q^-2)^(1/2), with
 //   e_q as measured in column q of F, and e^2 = e_p e_q between them.
@@ -41,6 +42,16 @@ struct SpectralFactor {
   Matrix<double> f;                     // m x d: rows d - m, ..., d - 1 of F
   Matrix<double> n;                     // m x d: of N
   std::vector<double> backward_errors;  // e_q, d of them
+  // Dense A: all of F and N, as what they make of the inverse,
+  //   (A'A)^-1 = V (S^-2 + first) V',   (A'A)^-1 V = V (S^-2 + next),
+  // exact but for what is of second order in the roundings of V and of A'A.
+  // Empty: not known.
+  Matrix<double> first;  // d x d: S^-1 [(I + F)^-1 - I] S^-1
+  Matrix<double> next;   // d x d: first (I + N) + S^-2 N
+  // About the size of the error of an entry of A'A, without the scales of A
+  // and times 2^-2 shift, over scales_i scales_j.
+  double gram_rounding = 0.0;
+  std::vector<double> scales;  // 2^(exponent of column i - shift)
 
   std::int64_t bytes() const;
 };
@@ -53,7 +64,7 @@ absl::StatusOr<std::optional<SpectralFactor>> MakeSpectralFactor(
     const ScaledMatrix& a, const Factor& factor,
     const std::vector<double>& ridge_diagonal, const ComputeContext& context);
 
-// How many directions are measured. By n and d alone.
+// How many directions are kept for even powers. By n and d alone.
 Index DirectionsToMeasure(Index n, Index d);
 
 }  // namespace steelyard

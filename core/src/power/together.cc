@@ -1,14 +1,18 @@
 #include "power/together.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "power/answer.h"
+#include "power/gradient_pass.h"
 #include "power/least_squares_error.h"
 #include "power/matrix_exponential.h"
+#include "power/odd_power.h"
 #include "power/sketched_least_squares.h"
 #include "power/slice_solver.h"
 #include "power/spectral_solver.h"
@@ -40,15 +44,15 @@ Shares WholeCallers(const std::vector<Caller>& callers) {
   return shares;
 }
 
-// The same columns, a slice after the other.
-std::vector<Shares> SlicesOf(const Shares& all) {
+// The same columns, a slice of at most `width` after the other.
+std::vector<Shares> SlicesOf(const Shares& all, Index width = kSliceColumns) {
   std::vector<Shares> slices;
   Index room = 0;
   for (Share share : all) {
     while (share.count > 0) {
       if (room == 0) {
         slices.emplace_back();
-        room = kSliceColumns;
+        room = width;
       }
       const Index count = std::min(room, share.count);
       slices.back().push_back({share.caller, share.first, count});
@@ -136,10 +140,8 @@ class PowersTogether {
   std::vector<absl::StatusOr<Solution>> Run() {
     progress_.Enter("iterate", 0.4, 0.4);
     Shares rest = WholeCallers(callers_);
-    if (factor_.spectral.has_value() && !IsOdd(options_) &&
-        !options_.extended_output) {
-      const SpectralPower power(*factor_.spectral, options_.exponent);
-      if (power.usable()) rest = SolveWithoutA(power, rest);
+    if (factor_.spectral.has_value() && !options_.extended_output) {
+      rest = IsOdd(options_) ? SolveReadingOnce(rest) : SolveWithoutA(rest);
     }
     const absl::Status done = SolveLevels(rest);
     std::vector<absl::StatusOr<Solution>> solutions;
@@ -157,7 +159,9 @@ class PowersTogether {
 
  private:
   // Returns the columns that A must be read for, or that no time was left for.
-  Shares SolveWithoutA(const SpectralPower& power, const Shares& all) {
+  Shares SolveWithoutA(const Shares& all) {
+    const SpectralPower power(*factor_.spectral, options_.exponent);
+    if (!power.usable()) return all;
     const std::vector<Shares> slices = SlicesOf(all);
     std::vector<std::optional<SpectralPower::Answer>> found(slices.size());
     context_.workers.ParallelFor(
@@ -177,6 +181,126 @@ class PowersTogether {
       }
     }
     return rest;
+  }
+
+  // The same of the odd family: A is read once for as many columns as memory
+  // allows, and for those whose residual is not told by that.
+  Shares SolveReadingOnce(const Shares& all) {
+    const OddPower power(
+        *factor_.spectral,
+        {.exponent = options_.exponent,
+         .ridge = std::ldexp(options_.ridge, -2 * factor_.spectral->shift)});
+    if (!power.usable()) return all;
+    const std::vector<Shares> slices =
+        SlicesOf(all, GradientColumns(Rows(a_.view), Cols(a_.view)));
+    Shares rest;
+    for (std::size_t s = 0; s < slices.size(); ++s) {
+      ReadOnce(power, slices[s], rest);
+      progress_.Report("iterate", static_cast<double>(s + 1) /
+                                      static_cast<double>(slices.size()));
+    }
+    return rest;
+  }
+
+  // Columns that no time was left for go to `rest`, too: there the stop is told
+  // to the caller.
+  void ReadOnce(const OddPower& power, const Shares& shares, Shares& rest) {
+    const ColumnSlice b = ColumnsOf(callers_, shares);
+    const absl::StatusOr<Gradient> gradient = GradientPass(a_, b, context_);
+    if (!gradient.ok()) {
+      rest.insert(rest.end(), shares.begin(), shares.end());
+      return;
+    }
+    const std::vector<int> exponents = b.Exponents();
+    const std::vector<Shares> slices = SlicesOf(shares);
+    std::vector<std::optional<OddPower::Answer>> found(slices.size());
+    context_.workers.ParallelFor(
+        static_cast<Index>(slices.size()), context_.stop, [&](Index task) {
+          const Index first = task * kSliceColumns;
+          found[static_cast<std::size_t>(task)] =
+              power.Solve({.c = *gradient,
+                           .first = first,
+                           .count = std::min(kSliceColumns, b.count - first),
+                           .b_exponents = exponents.data() + first});
+        });
+    for (std::size_t s = 0; s < slices.size(); ++s) {
+      const double* const squares =
+          gradient->squares.data() + static_cast<Index>(s) * kSliceColumns;
+      if (found[s].has_value() &&
+          MeasureResiduals(slices[s], squares, *found[s]) &&
+          BoundBackwardErrors(squares, *found[s])) {
+        AddTrusted(found[s]->solution, slices[s], rest);
+      } else {
+        rest.insert(rest.end(), slices[s].begin(), slices[s].end());
+      }
+    }
+  }
+
+  // Exponent 0. False: stopped.
+  bool BoundBackwardErrors(const double* squares, OddPower::Answer& answer) {
+    if (options_.exponent > 0) return true;
+    Certificate& out = answer.solution.certificate;
+    std::vector<double> r_norms;
+    for (std::size_t c = 0; c < answer.z_norms.size(); ++c) {
+      const double residual = out.relative_residual[c];
+      r_norms.push_back(std::sqrt(residual * residual * squares[c] +
+                                  answer.ridge_squares[c]));
+    }
+    absl::StatusOr<std::vector<double>> bounds = least_squares_->Bounds(
+        {answer.gradient, r_norms, answer.z_norms}, context_);
+    if (!bounds.ok()) return false;
+    for (std::size_t c = 0; c < bounds->size(); ++c) {
+      if (answer.z_norms[c] == 0.0) continue;
+      // |T^-T A'r| <= |R^-T A'r|
+      const double more = std::numbers::sqrt2 * answer.expected_excess[c] /
+                          (answer.z_norms[c] * factor_.factor.frobenius_norm);
+      (*bounds)[c] = std::min(1.0, (*bounds)[c] + more);
+    }
+    out.least_squares_backward_error = *std::move(bounds);
+    return true;
+  }
+
+  // |b - A y| of the columns where it is unknown. False: stopped.
+  bool MeasureResiduals(const Shares& shares, const double* squares,
+                        OddPower::Answer& answer) {
+    ColumnSlice b;
+    std::vector<Index> columns;
+    Index column = 0;
+    for (const Share& share : shares) {
+      for (Index c = 0; c < share.count; ++c, ++column) {
+        const auto at = static_cast<std::size_t>(column);
+        if (!answer.residual_unknown[at] || !Keeps(answer.solution, at)) {
+          continue;
+        }
+        b.pieces.push_back(
+            {&callers_[share.caller].b, share.first + c, Index{1}});
+        columns.push_back(column);
+      }
+    }
+    b.count = static_cast<Index>(columns.size());
+    if (columns.empty()) return true;
+    Matrix<double> z(answer.y.rows(), b.count);
+    for (Index i = 0; i < z.rows(); ++i) {
+      const double scale =
+          factor_.spectral->scales[static_cast<std::size_t>(i)];
+      for (Index c = 0; c < b.count; ++c) {
+        z(i, c) = scale * answer.y(i, columns[static_cast<std::size_t>(c)]);
+      }
+    }
+    const PassInput input{.a = a_, .b = b, .z_hi = &z, .k = b.count};
+    const absl::StatusOr<PassResult> pass =
+        ResidualPass(input, Precision::kDouble, context_);
+    if (!pass.ok()) return false;
+    Certificate& out = answer.solution.certificate;
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      const auto to = static_cast<std::size_t>(columns[c]);
+      const double residual = std::sqrt(pass->squares[c] / squares[to]);
+      out.relative_residual[to] = residual;
+      // |M| |x| / |b|
+      const double growth = out.residual_floor[to] * 0x1p53;
+      out.backward_error[to] = residual / (1.0 + growth);
+    }
+    return true;
   }
 
   // Columns that are trusted and converged; the others go to `rest`.
@@ -203,10 +327,11 @@ class PowersTogether {
 
   bool Keeps(const SpectralPower::Answer& answer, std::size_t c) const {
     const Certificate& certificate = answer.certificate;
+    const double judged = IsOdd(options_) ? certificate.excess_residual[c]
+                                          : certificate.relative_residual[c];
     return !answer.untrusted[c] &&
-           certificate.relative_residual[c] <=
-               ToleranceOf(options_.tolerance, options_.exponent,
-                           certificate.residual_floor[c]);
+           judged <= ToleranceOf(options_.tolerance, options_.exponent,
+                                 certificate.residual_floor[c]);
   }
 
   absl::Status SolveLevels(const Shares& all) {
@@ -283,10 +408,16 @@ class PowersTogether {
   std::string MethodOf(Index refined, Index k) const {
     std::string method = factor_.factor.description;
     if (refined < k) {
-      absl::StrAppend(&method, "; x = V S^-", 2 * options_.exponent,
-                      " V'b by the singular vectors of R, ",
-                      factor_.spectral->measured,
-                      " of them measured with A when it was prepared");
+      if (IsOdd(options_)) {
+        absl::StrAppend(&method, "; x = (A'A)^-", options_.exponent + 1,
+                        " (A'b), both products to 75 bits, by the singular "
+                        "vectors of R");
+      } else {
+        absl::StrAppend(&method, "; x = V S^-", 2 * options_.exponent,
+                        " V'b by the singular vectors of R, ",
+                        factor_.spectral->measured,
+                        " of them measured with A when it was prepared");
+      }
       if (refined == 0) return method;
       absl::StrAppend(&method, "; ", refined, " of ", k, " columns by");
     } else {
