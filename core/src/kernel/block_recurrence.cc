@@ -144,8 +144,8 @@ absl::Status BlockRecurrence::AdvanceCompanion(const double* sp) {
   return absl::OkStatus();
 }
 
-// z += P a, R -= S P a, and what both did to the norms. `unit`: how much a tile
-// may be wrong.
+// z += P a, R -= S P a, and what both did to the norms. `unit`: the
+// rounding of a number in a tile.
 void BlockRecurrence::Update(const Matrix<double>& a, double unit,
                              Matrix<double>& z) {
   const Index n = r_.cols();
@@ -157,6 +157,7 @@ void BlockRecurrence::Update(const Matrix<double>& a, double unit,
   }
   const std::vector<double>& weights = system_.residual_weights();
   const SymmetricForm& form = system_.form();
+  const double logits = 2.0 * (1.0 + mean_square_);
   const Index panels = (n + kVectorPanel - 1) / kVectorPanel;
   Matrix<double> squares(panels, k);
   Matrix<double> errors(panels, k);
@@ -184,11 +185,13 @@ void BlockRecurrence::Update(const Matrix<double>& a, double unit,
             rc[i] -= change(c, i);
             const double weighted = weights[at] * rc[i];
             square += weighted * weighted;
-            // What comes from tiles: a diagonal of 1 is exact.
+            // What comes from tiles carries the errors of logits, too; a
+            // diagonal of 1 is rounded only.
             const double own = form.unit_diagonal ? 1.0 : form.shift[at];
-            const double tiles =
-                weights[at] * (change(c, i) - own * step(c, i));
-            error += tiles * tiles;
+            const double tiles = logits * (change(c, i) - own * step(c, i));
+            const double rounded = unit * weights[at];
+            error +=
+                rounded * rounded * (tiles * tiles + step(c, i) * step(c, i));
           }
           squares(panel, c) = square;
           errors(panel, c) = error;
@@ -202,8 +205,7 @@ void BlockRecurrence::Update(const Matrix<double>& a, double unit,
       error += errors(panel, c);
     }
     norms_[At(c)] = std::sqrt(square);
-    tile_errors_[At(c)] =
-        std::hypot(tile_errors_[At(c)], unit * std::sqrt(error));
+    tile_errors_[At(c)] = std::hypot(tile_errors_[At(c)], std::sqrt(error));
   }
 }
 
@@ -233,10 +235,9 @@ absl::StatusOr<bool> BlockRecurrence::Step(TilePrecision precision,
   const double floor = static_cast<double>(n) * kUnitRoundoff;
   if (!SolvePositive(psp_, floor, a)) return false;
   conjugate_ = true;
-  const double unit =
-      2.0 * (1.0 + mean_square_) *
-      (precision == TilePrecision::kFloat32 ? kUnitRoundoff32 : kUnitRoundoff);
-  Update(a, unit, z);
+  Update(a,
+         precision == TilePrecision::kFloat32 ? kUnitRoundoff32 : kUnitRoundoff,
+         z);
   if (r_.rows() == 1) pending_alpha_ = a(0, 0) / length_;
   return true;
 }

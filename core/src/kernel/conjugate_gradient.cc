@@ -19,21 +19,10 @@ constexpr double kGoalOfTolerance = 0.7;
 // A cycle of float64 tiles ends here at the latest: below it their own
 // residual is rounding.
 constexpr double kFloat64Reduction = 1e-9;
-constexpr double kFloat32ErrorMax = 1e-2;
 // A cycle of float32 tiles that takes longer is looked at.
 constexpr int kFloat32StepsMax = 60;
-constexpr double kUnitRoundoff32 = 0x1p-24;
 
 std::size_t At(Index i) { return static_cast<std::size_t>(i); }
-
-bool Float32Allowed(const ScaledSystem& system) {
-  double most = 0.0;
-  for (Index i = 0; i < system.size(); ++i) {
-    most = std::max({most, system.rows().centred_square[At(i)],
-                     std::abs(system.form().offsets[At(i)])});
-  }
-  return 4.0 * kUnitRoundoff32 * most <= kFloat32ErrorMax;
-}
 
 void CopyRows(const Matrix<double>& from, const std::vector<Index>& to,
               Matrix<double>& out) {

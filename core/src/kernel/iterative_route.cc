@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "kernel/block_coordinate.h"
 #include "kernel/conjugate_gradient.h"
 #include "kernel/pivoted_rows.h"
 #include "kernel/softmax_route.h"
@@ -81,25 +82,91 @@ absl::Status JudgeWide(const KernelProblem& problem, RouteAnswer& answer,
   return absl::OkStatus();
 }
 
+// What an iteration found, by either method.
+struct Iterated {
+  ConjugateGradientResult solved;
+  double condition = 0.0;  // of S, or of S as it was preconditioned
+  std::string words;       // how, for the report
+};
+
 std::string PreconditionerOf(const KernelProblem& problem) {
   const auto& preconditioner = problem.factor->preconditioner;
-  return preconditioner == nullptr ? "Jacobi" : preconditioner->Describe();
+  return preconditioner == nullptr ? "Jacobi scaling"
+                                   : preconditioner->Describe();
 }
 
-std::string MethodOf(const KernelProblem& problem,
-                     const ConjugateGradientResult& result, bool wide) {
+absl::StatusOr<Iterated> Iterate(const KernelProblem& problem,
+                                 ScaledSystem& system, const Matrix<double>& c,
+                                 const ComputeContext& context) {
+  const AttentionKernelOptions& options = problem.options;
+  Iterated out;
+  if (problem.factor->method == KernelMethod::kBlockCoordinate) {
+    absl::StatusOr<BlockCoordinateResult> found =
+        SolveBlockCoordinate(system, c,
+                             {.tolerance = options.tolerance,
+                              .max_epochs = options.max_iterations,
+                              .seed = options.seed},
+                             context);
+    if (!found.ok()) return found.status();
+    out.solved = std::move(found->solved);
+    out.condition = found->condition;
+    out.words = absl::StrFormat(
+        "accelerated block coordinate descent, %d unknowns a block",
+        BlockSize(problem.n()));
+    return out;
+  }
+  absl::StatusOr<ConjugateGradientResult> found = SolveConjugateGradient(
+      system, c,
+      {.tolerance = options.tolerance,
+       .max_iterations = options.max_iterations,
+       .preconditioner = problem.factor->preconditioner.get()},
+      context);
+  if (!found.ok()) return found.status();
+  out.solved = *std::move(found);
+  if (out.solved.ritz_least > 0.0) {
+    out.condition = out.solved.ritz_largest / out.solved.ritz_least;
+  }
+  out.words = absl::StrFormat("%sconjugate gradients, preconditioner: %s",
+                              problem.k() > 1 ? "block " : "",
+                              PreconditionerOf(problem));
+  return out;
+}
+
+std::string MethodOf(const KernelProblem& problem, const Iterated& iterated,
+                     bool wide, bool stopped) {
   std::string method = absl::StrFormat(
-      "matrix-free %sconjugate gradients, preconditioner: %s, n = %d, d = %d, "
-      "%s tiles, residuals recomputed in float64",
-      problem.k() > 1 ? "block " : "", PreconditionerOf(problem), problem.n(),
-      problem.rows().cols(),
-      result.used_float32 ? "float32 and float64" : "float64");
+      "matrix-free %s, n = %d, d = %d, %s tiles, residuals recomputed in "
+      "float64",
+      iterated.words, problem.n(), problem.rows().cols(),
+      iterated.solved.used_float32 ? "float32 and float64" : "float64");
   if (wide) {
     method += absl::StrFormat(
         "; scales e^%.0f apart, more than e^%.0f: judged by the true logits",
         problem.form().spread, kCommonScaleSpreadMax);
   }
+  if (stopped) method += "; stopped: residuals from the recurrence";
   return method;
+}
+
+// One right-hand side. Aborted: its error is not known.
+absl::Status FillColumn(const KernelProblem& problem,
+                        const ConjugateGradientResult& solved,
+                        std::int64_t exponent, Index c, ColumnAnswer& column,
+                        const ComputeContext& context) {
+  const IterationEnd end = solved.ends[At(c)];
+  column.x = SolutionOf(problem, solved.z.row(c), exponent);
+  column.certificate = solved.certificates[At(c)];
+  column.iterations = solved.iterations[At(c)];
+  column.termination =
+      TerminationOf(problem, end, column.certificate, context.stop);
+  if (end == IterationEnd::kStopped) return absl::OkStatus();
+  column.forward_error = RidgeErrorBound(problem, solved.residual.row(c),
+                                         solved.error.row(c), solved.z.row(c));
+  const absl::StatusOr<double> estimate =
+      RitzErrorEstimate(problem, solved, c, context);
+  if (!estimate.ok()) return estimate.status();
+  column.forward_error = std::min(column.forward_error, *estimate);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -123,44 +190,24 @@ absl::StatusOr<RouteAnswer> SolveIterative(const KernelProblem& problem,
                         problem.form().unit_diagonal);
   ScaledSystem system(problem.rows(), problem.form(), product);
   const ScaledRightHandSides rhs = ScaleRightHandSides(problem, context);
-  const absl::StatusOr<ConjugateGradientResult> solved = SolveConjugateGradient(
-      system, rhs.c,
-      {.tolerance = problem.options.tolerance,
-       .max_iterations = problem.options.max_iterations,
-       .preconditioner = problem.factor->preconditioner.get()},
-      context);
-  if (!solved.ok()) return solved.status();
+  const absl::StatusOr<Iterated> iterated =
+      Iterate(problem, system, rhs.c, context);
+  if (!iterated.ok()) return iterated.status();
   bool stopped = false;
   for (Index c = 0; c < problem.k(); ++c) {
-    ColumnAnswer& column = answer.columns[At(c)];
-    const IterationEnd end = solved->ends[At(c)];
-    stopped |= end == IterationEnd::kStopped;
-    column.x = SolutionOf(problem, solved->z.row(c), rhs.exponent[At(c)]);
-    column.certificate = solved->certificates[At(c)];
-    column.iterations = solved->iterations[At(c)];
-    column.termination =
-        TerminationOf(problem, end, column.certificate, context.stop);
-    if (end == IterationEnd::kStopped) continue;
-    const absl::StatusOr<double> estimate =
-        RitzErrorEstimate(problem, *solved, c, context);
-    if (!estimate.ok() && !absl::IsAborted(estimate.status())) {
-      return estimate.status();
-    }
-    column.forward_error =
-        std::min(RidgeErrorBound(problem, solved->residual.row(c),
-                                 solved->error.row(c), solved->z.row(c)),
-                 estimate.value_or(1.0));
+    stopped |= iterated->solved.ends[At(c)] == IterationEnd::kStopped;
+    const absl::Status done =
+        FillColumn(problem, iterated->solved, rhs.exponent[At(c)], c,
+                   answer.columns[At(c)], context);
+    if (!done.ok() && !absl::IsAborted(done)) return done;
   }
   if (wide && !stopped) {
-    absl::Status done = JudgeWide(problem, answer, context);
+    const absl::Status done = JudgeWide(problem, answer, context);
     if (!done.ok() && !absl::IsAborted(done)) return done;
     stopped = !done.ok();
   }
-  answer.method = MethodOf(problem, *solved, wide);
-  if (stopped) answer.method += "; stopped: residuals from the recurrence";
-  if (solved->ritz_least > 0.0) {
-    answer.condition = solved->ritz_largest / solved->ritz_least;
-  }
+  answer.method = MethodOf(problem, *iterated, wide, stopped);
+  answer.condition = iterated->condition;
   for (const ColumnAnswer& column : answer.columns) {
     if (column.termination == Termination::kIllConditioned) {
       answer.log_smallest_ridge = log_ridge;

@@ -1,5 +1,7 @@
 #include "kernel/kernel_cost.h"
 
+#include <algorithm>
+
 #include "kernel/kernel_product.h"
 #include "steelyard/prepared_kernel.h"
 
@@ -17,6 +19,11 @@ KernelMethod MethodBySize(Index n, const AttentionKernelOptions& options) {
   if (options.method.has_value()) return *options.method;
   return n <= kDenseRowsMax ? KernelMethod::kCholesky
                             : KernelMethod::kConjugateGradient;
+}
+
+Index DefaultRank(Index n) {
+  constexpr Index kRank = 512;
+  return std::min(kRank, (n + 3) / 4);
 }
 
 Cost CostOfPreparingKernel(Index n, Index d,

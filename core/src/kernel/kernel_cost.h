@@ -13,4 +13,7 @@ inline constexpr Index kDenseRowsMax = 8192;
 // The method that is named, or the one that n alone decides.
 KernelMethod MethodBySize(Index n, const AttentionKernelOptions& options);
 
+// Columns of a low-rank preconditioner whose rank nobody names.
+Index DefaultRank(Index n);
+
 }  // namespace steelyard

@@ -53,6 +53,26 @@ absl::Status PrepareDense(KernelFactor& factor, const ComputeContext& context) {
   return absl::OkStatus();
 }
 
+// A preconditioner that is named; none where S itself is meant.
+absl::Status PrepareNamed(KernelFactor& factor, const ComputeContext& context) {
+  const KernelPreconditioner kind = *factor.options.preconditioner;
+  if (kind == KernelPreconditioner::kJacobi) return absl::OkStatus();
+  const KernelProduct product(factor.rows, factor.form.offsets,
+                              factor.form.unit_diagonal);
+  const Index rank =
+      factor.options.preconditioner_rank.value_or(DefaultRank(factor.n()));
+  absl::StatusOr<std::unique_ptr<Preconditioner>> made =
+      MakePreconditioner(kind, rank,
+                         {.rows = factor.rows,
+                          .form = factor.form,
+                          .product = product,
+                          .seed = factor.options.seed},
+                         context);
+  if (!made.ok()) return made.status();
+  factor.preconditioner = *std::move(made);
+  return absl::OkStatus();
+}
+
 double BytesOfVector(const std::vector<double>& values) {
   return 8.0 * static_cast<double>(values.size());
 }
@@ -97,7 +117,12 @@ absl::Status PrepareRoad(KernelFactor& factor, const ComputeContext& context) {
   if (factor.method == KernelMethod::kCholesky) {
     return PrepareDense(factor, context);
   }
-  return absl::OkStatus();
+  if (factor.method == KernelMethod::kBlockCoordinate ||
+      factor.form.degenerate || !factor.options.preconditioner.has_value()) {
+    return absl::OkStatus();
+  }
+  context.Report({.phase = "factor", .fraction = std::nullopt});
+  return PrepareNamed(factor, context);
 }
 
 std::int64_t BytesOf(const KernelFactor& factor) {

@@ -60,4 +60,7 @@ class ScaledSystem {
   double scaling_error_ = 0.0;
 };
 
+// N3: float32 tiles may carry steps while 4 u_32 s|a - c|^2 <= 1e-2.
+bool Float32Allowed(const ScaledSystem& system);
+
 }  // namespace steelyard

@@ -99,12 +99,31 @@ Solver Kernel(const std::string& name, KernelNormalization normalization,
           }};
 }
 
+Solver Preconditioned(const std::string& name,
+                      KernelNormalization normalization,
+                      KernelPreconditioner preconditioner) {
+  AttentionKernelOptions options;
+  options.normalization = normalization;
+  options.method = KernelMethod::kConjugateGradient;
+  options.preconditioner = preconditioner;
+  options.ridge = 0.1;
+  options.row_ridge.assign(kRows, 0.02);
+  options.tolerance = 1e-10;
+  return {name, kRows,
+          [options](const AnyMatrixView& a, const AnyMatrixView& b,
+                    const ComputeContext& context) {
+            return SolveAttentionKernelRegression(a, b, options, context);
+          }};
+}
+
 // A new method joins here.
 std::vector<Solver> AllSolvers() {
   using F = PowerFamily;
   using N = KernelNormalization;
+  using P = KernelPreconditioner;
   constexpr auto kDense = KernelMethod::kCholesky;
   constexpr auto kFree = KernelMethod::kConjugateGradient;
+  constexpr auto kBlocks = KernelMethod::kBlockCoordinate;
   return {
       Power("EvenGram", F::kGramPower, PowerMethod::kGram),
       Power("EvenQr", F::kGramPower, PowerMethod::kQr),
@@ -131,6 +150,12 @@ std::vector<Solver> AllSolvers() {
       Kernel("UnitDiagonalFree", N::kUnitDiagonal, kFree),
       Kernel("SoftmaxRowsDense", N::kSoftmaxRows, kDense),
       Kernel("SoftmaxRowsFree", N::kSoftmaxRows, kFree),
+      Kernel("KernelBlocks", N::kNone, kBlocks),
+      Kernel("UnitDiagonalBlocks", N::kUnitDiagonal, kBlocks),
+      Kernel("SoftmaxRowsBlocks", N::kSoftmaxRows, kBlocks),
+      Preconditioned("UnitDiagonalUnscaled", N::kUnitDiagonal, P::kNone),
+      Preconditioned("KernelRpCholesky", N::kNone, P::kRpCholesky),
+      Preconditioned("SoftmaxRowsRpCholesky", N::kSoftmaxRows, P::kRpCholesky),
   };
 }
 
