@@ -274,6 +274,12 @@ class Descent {
       const auto row = static_cast<Index>(c);
       const Index column = open_[c];
       const Certificate& certificate = checked->certificates[c];
+      const bool last_epoch = epoch + 1 >= options_.max_epochs;
+      if (!(certificate.relative_residual <= 1.0) &&
+          (last_epoch || rises_ >= kRisesMax)) {
+        EndAtZero(column, last_epoch);
+        continue;
+      }
       solved.certificates[At(column)] = certificate;
       std::copy(checked->residual.row(row), checked->residual.row(row) + n,
                 solved.residual.row(column));
@@ -281,7 +287,7 @@ class Descent {
                 solved.error.row(column));
       if (IsConverged(certificate, options_.tolerance)) {
         solved.ends[At(column)] = IterationEnd::kConverged;
-      } else if (epoch + 1 >= options_.max_epochs) {
+      } else if (last_epoch) {
         solved.ends[At(column)] = IterationEnd::kIterationLimit;
       } else if (rises_ >= kRisesMax ||
                  certificate.error >= options_.tolerance ||
@@ -297,6 +303,18 @@ class Descent {
     open_ = std::move(still);
     last_ = std::move(last);
     return absl::OkStatus();
+  }
+
+  // Nothing found is better than x = 0.
+  void EndAtZero(Index column, bool last_epoch) {
+    ConjugateGradientResult& solved = result_.solved;
+    const Index n = c_.cols();
+    std::fill(solved.z.row(column), solved.z.row(column) + n, 0.0);
+    std::fill(solved.error.row(column), solved.error.row(column) + n, 0.0);
+    std::copy(c_.row(column), c_.row(column) + n, solved.residual.row(column));
+    solved.certificates[At(column)] = kNoAnswerCertificate;
+    solved.ends[At(column)] =
+        last_epoch ? IterationEnd::kIterationLimit : IterationEnd::kStalled;
   }
 
   // |S w| / |w| is an eigenvalue's size from below.
@@ -360,7 +378,7 @@ absl::StatusOr<BlockCoordinateResult> SolveBlockCoordinate(
     const BlockCoordinateOptions& options, const ComputeContext& context) {
   const Index k = c.rows();
   const Index n = c.cols();
-  const TilePrecision precision = Float32Allowed(system)
+  const TilePrecision precision = Float32Allowed(system.rows(), system.form())
                                       ? TilePrecision::kFloat32
                                       : TilePrecision::kFloat64;
   BlockCoordinateResult result;

@@ -186,12 +186,13 @@ void BlockRecurrence::Update(const Matrix<double>& a, double unit,
             const double weighted = weights[at] * rc[i];
             square += weighted * weighted;
             // What comes from tiles carries the errors of logits, too; a
-            // diagonal of 1 is rounded only.
+            // diagonal of 1 is added in float64.
             const double own = form.unit_diagonal ? 1.0 : form.shift[at];
-            const double tiles = logits * (change(c, i) - own * step(c, i));
-            const double rounded = unit * weights[at];
+            const double tiles =
+                unit * logits * (change(c, i) - own * step(c, i));
+            const double rounded = kUnitRoundoff * step(c, i);
             error +=
-                rounded * rounded * (tiles * tiles + step(c, i) * step(c, i));
+                weights[at] * weights[at] * (tiles * tiles + rounded * rounded);
           }
           squares(panel, c) = square;
           errors(panel, c) = error;

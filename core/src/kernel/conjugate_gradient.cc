@@ -342,8 +342,9 @@ absl::StatusOr<ConjugateGradientResult> SolveConjugateGradient(
   result.residual = c;
   result.error = Matrix<double>(k, c.cols());
   Ledger ledger{result.certificates, std::vector<char>(At(k), 1)};
-  const TilePrecision first = Float32Allowed(system) ? TilePrecision::kFloat32
-                                                     : TilePrecision::kFloat64;
+  const TilePrecision first = Float32Allowed(system.rows(), system.form())
+                                  ? TilePrecision::kFloat32
+                                  : TilePrecision::kFloat64;
   for (Index begin = 0; begin < k; begin += kTogetherMax) {
     std::vector<Index> columns(At(std::min(kTogetherMax, k - begin)));
     std::iota(columns.begin(), columns.end(), begin);

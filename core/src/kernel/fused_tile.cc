@@ -261,10 +261,11 @@ struct Step {
 
 // Entries of the diagonal of a tile whose rows are its columns.
 template <typename T>
-HWY_NOINLINE void SetDiagonal(std::int64_t row, std::int64_t col, T* step) {
+HWY_NOINLINE void SetDiagonal(std::int64_t row, std::int64_t col, T value,
+                              T* step) {
   for (std::int64_t i = 0; i < kRows; ++i) {
     const std::int64_t j = row + i - col;
-    if (j >= 0 && j < kColumns<T>) step[i * kColumns<T> + j] = T{1};
+    if (j >= 0 && j < kColumns<T>) step[i * kColumns<T> + j] = value;
   }
 }
 
@@ -293,7 +294,7 @@ HWY_INLINE bool MakeStep(const FusedTile<T>& tile, std::int64_t row,
   if (tile.unit_diagonal && row < col + kColumns<T> && col < row + kRows) {
     HWY_ALIGN T entries[kRows * kColumns<T>];
     step.Store(entries);
-    SetDiagonal(row, col, entries);
+    SetDiagonal(row, col, tile.diagonal, entries);
     step.Load(entries);
   }
   return true;

@@ -49,6 +49,7 @@ struct FusedTile {
   const T* col_offset = nullptr;
   // Rows and columns are the same, and E_ii is exactly 1.
   bool unit_diagonal = false;
+  T diagonal = T{1};  // what stands there; 0: for the caller to add
   // d > kFusedDepth: room for an entry of T each, 64-byte aligned.
   T* partial = nullptr;
 };

@@ -144,6 +144,9 @@ std::string MethodOf(const KernelProblem& problem, const Iterated& iterated,
         "; scales e^%.0f apart, more than e^%.0f: judged by the true logits",
         problem.form().spread, kCommonScaleSpreadMax);
   }
+  if (!problem.factor->reason.empty()) {
+    method += "; " + problem.factor->reason;
+  }
   if (stopped) method += "; stopped: residuals from the recurrence";
   return method;
 }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "kernel/block_coordinate.h"
 #include "kernel/kernel_product.h"
+#include "preconditioner/choose_preconditioner.h"
 #include "steelyard/prepared_kernel.h"
 
 namespace steelyard {
@@ -15,30 +17,100 @@ double ProductFlops(double n, double d, double k) {
 
 }  // namespace
 
-KernelMethod MethodBySize(Index n, const AttentionKernelOptions& options) {
-  if (options.method.has_value()) return *options.method;
-  return n <= kDenseRowsMax ? KernelMethod::kCholesky
-                            : KernelMethod::kConjugateGradient;
+Road RoadOf(Index n, Index d, const AttentionKernelOptions& options) {
+  if (options.method.has_value()) {
+    return *options.method == KernelMethod::kCholesky ? Road::kDense
+                                                      : Road::kIterative;
+  }
+  if (options.preconditioner.has_value() || n > kDenseRowsMax) {
+    return Road::kIterative;
+  }
+  // Probing and the first steps and checks are some 25 products at least.
+  constexpr double kProductsMin = 25.0;
+  constexpr Index kAlwaysDense = 1024;
+  const bool small =
+      n <= kAlwaysDense ||
+      DenseWork(n, d) <= kProductsMin * IterativeWork(n, d, 0, 1.0, true) / 5.0;
+  return small ? Road::kDense : Road::kCheaper;
 }
 
-Index DefaultRank(Index n) {
-  constexpr Index kRank = 512;
-  return std::min(kRank, (n + 3) / 4);
+// Exponentials and sums of an entry, as flops of a GEMM.
+constexpr double kEntryFlops = 30.0;
+
+double DenseWork(Index n, Index d) {
+  const auto rows = static_cast<double>(n);
+  const auto cols = static_cast<double>(d);
+  // The factor, the matrix, a check, triangular solves from memory.
+  return rows * rows * (rows / 3.0 + 2.0 * (cols + kEntryFlops) + 200.0);
 }
+
+double IterativeWork(Index n, Index d, Index rank, double iterations,
+                     bool float32) {
+  const auto rows = static_cast<double>(n);
+  const double product = rows * rows * (static_cast<double>(d) + kEntryFlops);
+  // Two residuals in float64; a factor of n r is read twice a step, from
+  // memory: some 8 flops a number.
+  constexpr double kChecks = 2.0;
+  const double step =
+      (float32 ? 0.5 : 1.0) * product + 16.0 * rows * static_cast<double>(rank);
+  return kChecks * product + iterations * step;
+}
+
+Index GrownRankMax(Index n, Index d) {
+  // For one worker, so that the rank does not depend on their number.
+  constexpr double kBytes = 384.0 * 1024.0 * 1024.0;
+  return LargestRank(kBytes, n, d, 1);
+}
+
+namespace {
+
+double PreconditionerBytes(Index n, Index d,
+                           const AttentionKernelOptions& options, int workers) {
+  const KernelPreconditioner kind =
+      options.preconditioner.value_or(KernelPreconditioner::kRpCholesky);
+  const Index rank =
+      options.preconditioner.has_value() && options.preconditioner_rank
+          ? *options.preconditioner_rank
+          : std::min(options.preconditioner_rank.value_or(n),
+                     GrownRankMax(n, d));
+  // Vectors of the probe: of Jacobi and of two ranks.
+  return CostOfPreconditioner(kind, std::max<Index>(rank, 1), n, d, workers)
+             .bytes +
+         8.0 * 16.0 * static_cast<double>(n);
+}
+
+// Factors of the blocks, and the rows in float32 once more.
+double BlockBytes(Index n, Index d) {
+  const auto size = static_cast<double>(BlockSize(n));
+  return 8.0 * (3.0 * size * size + size * static_cast<double>(d)) +
+         4.0 * static_cast<double>(n * d);
+}
+
+}  // namespace
 
 Cost CostOfPreparingKernel(Index n, Index d,
                            const AttentionKernelOptions& options, int workers) {
   const auto rows = static_cast<double>(n);
   const auto cols = static_cast<double>(d);
+  const Road road = RoadOf(n, d, options);
   Cost cost;
   // Rows, a dozen vectors of the form and the sums.
   cost.bytes = 8.0 * rows * (cols + 30.0) + KernelProduct::PackedBytes(n, d) +
                KernelProduct::WorkBytes(n, 3, workers);
   cost.flops = 2.0 * ProductFlops(rows, cols, 1.0);
-  if (MethodBySize(n, options) == KernelMethod::kCholesky) {
-    cost.bytes += 8.0 * rows * rows;
+  double dense = 0.0;
+  double free = 0.0;
+  if (road != Road::kIterative) {
+    dense = 8.0 * rows * rows;
     cost.flops += rows * rows * rows / 3.0 + 20.0 * rows * rows;
   }
+  if (road != Road::kDense &&
+      options.method != KernelMethod::kBlockCoordinate) {
+    free = PreconditionerBytes(n, d, options, workers);
+    cost.flops += 10.0 * ProductFlops(rows, cols, 1.0);
+  }
+  // What was probed is dropped before a dense factor is made.
+  cost.bytes += std::max(dense, free);
   return cost;
 }
 
@@ -49,12 +121,18 @@ Cost CostOfSolvingPreparedKernel(Index n, Index d, Index k,
   const auto cols = static_cast<double>(d);
   const auto columns = static_cast<double>(k);
   Cost cost;
-  // Vectors as doubles and as pairs; slots of the product; GMRES basis.
-  cost.bytes = 8.0 * rows * (60.0 * columns + 210.0) +
-               KernelProduct::PackedBytes(n, d) +
-               KernelProduct::WorkBytes(n, 3 * k, workers);
+  // Vectors as doubles and as pairs; those of 16 columns that search together;
+  // slots of the product; GMRES basis.
+  cost.bytes =
+      8.0 * rows *
+          (60.0 * columns + 210.0 + 14.0 * static_cast<double>(kTogetherMax)) +
+      KernelProduct::PackedBytes(n, d) +
+      KernelProduct::WorkBytes(n, 3 * k, workers);
+  if (options.method == KernelMethod::kBlockCoordinate) {
+    cost.bytes += BlockBytes(n, d);
+  }
   const double product = ProductFlops(rows, cols, columns);
-  cost.flops = MethodBySize(n, options) == KernelMethod::kCholesky
+  cost.flops = RoadOf(n, d, options) == Road::kDense
                    ? 20.0 * rows * rows * columns + 8.0 * product
                    : static_cast<double>(options.max_iterations) * product;
   return cost;

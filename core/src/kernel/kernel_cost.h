@@ -7,13 +7,24 @@
 
 namespace steelyard {
 
-// Up to here n^2 numbers may be stored when nobody names a method.
-inline constexpr Index kDenseRowsMax = 8192;
+// Up to here n^2 numbers may be stored (1.8 GB) when nobody names a method.
+inline constexpr Index kDenseRowsMax = 15000;
 
-// The method that is named, or the one that n alone decides.
-KernelMethod MethodBySize(Index n, const AttentionKernelOptions& options);
+enum class Road {
+  kDense,      // named, or too small for anything else to pay
+  kIterative,  // named (either iteration), or n^2 numbers are too many
+  kCheaper,    // of both, once it is known how many steps one takes
+};
 
-// Columns of a low-rank preconditioner whose rank nobody names.
-Index DefaultRank(Index n);
+Road RoadOf(Index n, Index d, const AttentionKernelOptions& options);
+
+// Counted work of the Cholesky road, and of this many steps and their checks
+// with a factor of `rank`, in flops of a float64 GEMM. One right-hand side.
+double DenseWork(Index n, Index d);
+double IterativeWork(Index n, Index d, Index rank, double iterations,
+                     bool float32);
+
+// Columns of a factor that may be grown: those that some 384 MiB hold.
+Index GrownRankMax(Index n, Index d);
 
 }  // namespace steelyard

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "kernel/kernel_cost.h"
 #include "kernel/kernel_product.h"
 #include "kernel/scaled_system.h"
+#include "preconditioner/choose_preconditioner.h"
 
 namespace steelyard {
 namespace {
@@ -53,24 +55,53 @@ absl::Status PrepareDense(KernelFactor& factor, const ComputeContext& context) {
   return absl::OkStatus();
 }
 
-// A preconditioner that is named; none where S itself is meant.
-absl::Status PrepareNamed(KernelFactor& factor, const ComputeContext& context) {
-  const KernelPreconditioner kind = *factor.options.preconditioner;
-  if (kind == KernelPreconditioner::kJacobi) return absl::OkStatus();
+// A preconditioner that is named or chosen by probing. Returns the steps that
+// are expected of it, 0 where nobody looked.
+absl::StatusOr<double> PreparePreconditioner(KernelFactor& factor,
+                                             const ComputeContext& context) {
+  const AttentionKernelOptions& options = factor.options;
+  const auto& kind = options.preconditioner;
+  if (kind == KernelPreconditioner::kJacobi) return 0.0;
   const KernelProduct product(factor.rows, factor.form.offsets,
                               factor.form.unit_diagonal);
+  const PreconditionerSource source{.rows = factor.rows,
+                                    .form = factor.form,
+                                    .product = product,
+                                    .seed = options.seed};
+  const bool grown = !kind.has_value() || !options.preconditioner_rank;
+  if (!grown || kind == KernelPreconditioner::kNone) {
+    context.Report({.phase = "factor", .fraction = std::nullopt});
+    absl::StatusOr<std::unique_ptr<Preconditioner>> made = MakePreconditioner(
+        *kind, options.preconditioner_rank.value_or(1), source, context);
+    if (!made.ok()) return made.status();
+    factor.preconditioner = *std::move(made);
+    return 0.0;
+  }
+  context.Report({.phase = "probe", .fraction = std::nullopt});
+  const Index most = std::max<Index>(
+      1, std::min(options.preconditioner_rank.value_or(factor.n()),
+                  GrownRankMax(factor.n(), factor.rows.cols())));
+  absl::StatusOr<PreconditionerChoice> choice =
+      ChoosePreconditioner(source,
+                           {.bytes = std::numeric_limits<double>::max(),
+                            .max_rank = most,
+                            .kind = kind},
+                           context);
+  if (!choice.ok()) return choice.status();
+  factor.preconditioner = std::move(choice->preconditioner);
+  factor.trials = std::move(choice->trials);
+  factor.reason = std::move(choice->reason);
+  return choice->iterations_expected;
+}
+
+// Cholesky where it is less work than the steps that probing expects.
+bool DenseIsCheaper(const KernelFactor& factor, double iterations) {
+  const Index d = factor.rows.cols();
   const Index rank =
-      factor.options.preconditioner_rank.value_or(DefaultRank(factor.n()));
-  absl::StatusOr<std::unique_ptr<Preconditioner>> made =
-      MakePreconditioner(kind, rank,
-                         {.rows = factor.rows,
-                          .form = factor.form,
-                          .product = product,
-                          .seed = factor.options.seed},
-                         context);
-  if (!made.ok()) return made.status();
-  factor.preconditioner = *std::move(made);
-  return absl::OkStatus();
+      factor.preconditioner == nullptr ? 0 : factor.preconditioner->rank();
+  return DenseWork(factor.n(), d) <=
+         IterativeWork(factor.n(), d, rank, iterations,
+                       Float32Allowed(factor.rows, factor.form));
 }
 
 double BytesOfVector(const std::vector<double>& values) {
@@ -113,16 +144,31 @@ absl::StatusOr<KernelFactor> LoadKernelFactor(
 }
 
 absl::Status PrepareRoad(KernelFactor& factor, const ComputeContext& context) {
-  factor.method = MethodBySize(factor.n(), factor.options);
-  if (factor.method == KernelMethod::kCholesky) {
-    return PrepareDense(factor, context);
+  const AttentionKernelOptions& options = factor.options;
+  Road road = RoadOf(factor.n(), factor.rows.cols(), options);
+  const bool wide = factor.form.spread > kCommonScaleSpreadMax;
+  // Steps on S say nothing about the true problem then.
+  if (road == Road::kCheaper && (wide || factor.form.degenerate)) {
+    road = Road::kDense;
   }
+  factor.method =
+      road == Road::kDense
+          ? KernelMethod::kCholesky
+          : options.method.value_or(KernelMethod::kConjugateGradient);
+  if (road == Road::kDense) return PrepareDense(factor, context);
   if (factor.method == KernelMethod::kBlockCoordinate ||
-      factor.form.degenerate || !factor.options.preconditioner.has_value()) {
+      factor.form.degenerate || (wide && !options.preconditioner)) {
     return absl::OkStatus();
   }
-  context.Report({.phase = "factor", .fraction = std::nullopt});
-  return PrepareNamed(factor, context);
+  const absl::StatusOr<double> expected =
+      PreparePreconditioner(factor, context);
+  if (!expected.ok()) return expected.status();
+  if (road == Road::kIterative || !DenseIsCheaper(factor, *expected)) {
+    return absl::OkStatus();
+  }
+  factor.preconditioner.reset();
+  factor.method = KernelMethod::kCholesky;
+  return PrepareDense(factor, context);
 }
 
 std::int64_t BytesOf(const KernelFactor& factor) {

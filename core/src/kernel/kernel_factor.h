@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -37,6 +38,7 @@ struct KernelFactor {
   // Matrix-free. Null: S as it is, the Jacobi scaling.
   std::shared_ptr<const Preconditioner> preconditioner;
   std::vector<PreconditionerTrial> trials;
+  std::string reason;  // of the choice, empty where there was none
 
   Index n() const { return rows.rows(); }
 };

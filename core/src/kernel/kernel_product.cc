@@ -4,9 +4,11 @@
 #include <cmath>
 #include <mutex>
 #include <numbers>
+#include <type_traits>
 #include <utility>
 
 #include "kernel/fused_tile.h"
+#include "linalg/blas.h"
 #include "linalg/stopped.h"
 
 namespace steelyard {
@@ -119,6 +121,8 @@ struct KernelProduct::Pass {
       const Index col = (row + distance) % cut.blocks;
       FusedTile<T> tile = packed.Tile(cut, row, col, partial.data());
       tile.unit_diagonal = unit_diagonal && distance == 0;
+      // MultiplyFloat32 adds it in float64.
+      if (std::is_same_v<T, float>) tile.diagonal = T{0};
       std::fill(tile_sums.begin(), tile_sums.end(), T{0});
       FusedProduct<T> product{.vectors = k,
                               .right = v.data() + col * block,
@@ -257,7 +261,12 @@ absl::Status KernelProduct::Multiply(const Matrix<double>& v,
 absl::Status KernelProduct::MultiplyFloat32(
     const Matrix<double>& v, Matrix<double>& out,
     const ComputeContext& context) const {
-  return MultiplyPacked(*packed32_, v, out, context);
+  absl::Status done = MultiplyPacked(*packed32_, v, out, context);
+  if (!done.ok() || !unit_diagonal_) return done;
+  context.workers.ParallelFor(v.rows(), StopToken(), [&](Index c) {
+    AddScaled(1.0, v.row(c), out.row(c), v.cols());
+  });
+  return done;
 }
 
 absl::Status KernelProduct::FillUpper(Block<double> out,

@@ -143,13 +143,13 @@ absl::StatusOr<CheckedResidual> ScaledSystem::Check(
   return checked;
 }
 
-bool Float32Allowed(const ScaledSystem& system) {
+bool Float32Allowed(const KernelRows& rows, const SymmetricForm& form) {
   constexpr double kUnitRoundoff32 = 0x1p-24;
   constexpr double kErrorMax = 1e-2;
   double most = 0.0;
-  for (Index i = 0; i < system.size(); ++i) {
-    most = std::max({most, system.rows().centred_square[At(i)],
-                     std::abs(system.form().offsets[At(i)])});
+  for (Index i = 0; i < rows.rows(); ++i) {
+    most = std::max(
+        {most, rows.centred_square[At(i)], std::abs(form.offsets[At(i)])});
   }
   return 4.0 * kUnitRoundoff32 * most <= kErrorMax;
 }

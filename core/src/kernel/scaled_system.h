@@ -61,6 +61,6 @@ class ScaledSystem {
 };
 
 // N3: float32 tiles may carry steps while 4 u_32 s|a - c|^2 <= 1e-2.
-bool Float32Allowed(const ScaledSystem& system);
+bool Float32Allowed(const KernelRows& rows, const SymmetricForm& form);
 
 }  // namespace steelyard

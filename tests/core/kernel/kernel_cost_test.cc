@@ -6,13 +6,29 @@
 namespace steelyard {
 namespace {
 
-TEST(KernelCostTest, ANamedMethodIsTaken) {
-  EXPECT_EQ(MethodBySize(100, {.method = KernelMethod::kConjugateGradient}),
-            KernelMethod::kConjugateGradient);
-  EXPECT_EQ(MethodBySize(1000000, {.method = KernelMethod::kCholesky}),
-            KernelMethod::kCholesky);
-  EXPECT_EQ(MethodBySize(100, {}), KernelMethod::kCholesky);
-  EXPECT_EQ(MethodBySize(1000000, {}), KernelMethod::kConjugateGradient);
+TEST(KernelCostTest, ANamedMethodIsTakenAndSizesDecideOtherwise) {
+  EXPECT_EQ(RoadOf(100, 8, {.method = KernelMethod::kConjugateGradient}),
+            Road::kIterative);
+  EXPECT_EQ(RoadOf(100, 8, {.method = KernelMethod::kBlockCoordinate}),
+            Road::kIterative);
+  EXPECT_EQ(RoadOf(1000000, 8, {.method = KernelMethod::kCholesky}),
+            Road::kDense);
+  EXPECT_EQ(RoadOf(100, 8, {}), Road::kDense);
+  EXPECT_EQ(RoadOf(10000, 8, {}), Road::kCheaper);
+  EXPECT_EQ(
+      RoadOf(100, 8, {.preconditioner = KernelPreconditioner::kRpCholesky}),
+      Road::kIterative);
+  EXPECT_EQ(RoadOf(1000000, 8, {}), Road::kIterative);
+}
+
+TEST(KernelCostTest, WorkDecidesBySizeAndSteps) {
+  // n^3 / 3 against n^2 d a step.
+  EXPECT_LT(DenseWork(4000, 64), IterativeWork(4000, 64, 0, 200.0, true));
+  EXPECT_GT(DenseWork(15000, 64), IterativeWork(15000, 64, 0, 20.0, true));
+  EXPECT_LT(IterativeWork(15000, 64, 0, 20.0, true),
+            IterativeWork(15000, 64, 0, 20.0, false));
+  EXPECT_LT(GrownRankMax(200000, 32), GrownRankMax(20000, 32));
+  EXPECT_GT(GrownRankMax(200000, 32), 50);
 }
 
 TEST(KernelCostTest, PreparingAndSolvingAreTheWhole) {
