@@ -23,9 +23,15 @@ TEST_F(KernelFactorTest, TheRoadIsTheOneThatIsNamed) {
   EXPECT_GE((*dense)->dense_condition, 1.0);
   EXPECT_GE(BytesOf(**dense), 8 * 40 * 40);
   options.method = KernelMethod::kConjugateGradient;
+  const auto probed = MakeKernelFactor(a.view(), options, context_);
+  ASSERT_TRUE(probed.ok()) << probed.status();
+  EXPECT_FALSE((*probed)->trials.empty());
+  EXPECT_FALSE((*probed)->reason.empty());
+  options.preconditioner = KernelPreconditioner::kJacobi;
   const auto free = MakeKernelFactor(a.view(), options, context_);
   ASSERT_TRUE(free.ok()) << free.status();
   EXPECT_FALSE((*free)->dense.has_value());
+  EXPECT_TRUE((*free)->trials.empty());
   EXPECT_LT(BytesOf(**free), BytesOf(**dense));
 }
 
