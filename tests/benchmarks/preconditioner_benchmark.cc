@@ -1,7 +1,8 @@
 // The choice of a preconditioner by probing beside every single choice, on 24
 // kernels: matrix products to a residual of 1e-8, the making of a factor and
-// the probing included as flops over those of one product, n^2 (d + 2).
-// Without an interpreter that has scikit-learn its digits are left out.
+// the probing included as flops over those of one product, n^2 (d + 2). Steps
+// are counted in float64. Without an interpreter that has scikit-learn its
+// digits are left out.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

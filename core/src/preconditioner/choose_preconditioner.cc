@@ -42,7 +42,9 @@ class Chooser {
  public:
   Chooser(const PreconditionerSource& source,
           const PreconditionerLimits& limits, const ComputeContext& context)
-      : source_(source), context_(context), probe_(source) {
+      : source_(source),
+        context_(context),
+        probe_(source, StepPrecision(source)) {
     const Index n = source.rows.rows();
     const Index d = source.rows.cols();
     product_flops_ = static_cast<double>(n) * static_cast<double>(n) *
@@ -167,9 +169,9 @@ class Chooser {
   double Rows() const { return static_cast<double>(source_.rows.rows()); }
 
   absl::Status Climb(KernelPreconditioner kind) {
-    const auto width = static_cast<double>(source_.rows.cols() + 2);
+    // 2 n r^2 flops, 2 products.
     Index rank = std::clamp<Index>(
-        static_cast<Index>(std::lround(std::sqrt(Rows() * width))), 1,
+        static_cast<Index>(std::lround(std::sqrt(product_flops_ / Rows()))), 1,
         rank_max_);
     while (true) {
       const Clock::time_point start = Clock::now();
@@ -261,6 +263,17 @@ double IterationsExpected(const std::vector<double>& residuals,
                                std::log(residuals[steps] / kGoal) / rate);
   }
   return expected;
+}
+
+TilePrecision StepPrecision(const PreconditionerSource& source) {
+  constexpr double kErrorMax = 1e-2;
+  constexpr double kUnitRoundoff32 = 0x1p-24;
+  double most = LargestSquare(source.rows);
+  for (const double offset : source.form.offsets) {
+    most = std::max(most, std::abs(offset));
+  }
+  return 4.0 * kUnitRoundoff32 * most <= kErrorMax ? TilePrecision::kFloat32
+                                                   : TilePrecision::kFloat64;
 }
 
 Index LargestRank(double bytes, Index n, Index d, int workers) {

@@ -20,8 +20,9 @@ double ProductsOf(Index d, Index k) {
   return static_cast<double>(d + 2 * k) / static_cast<double>(d + 2);
 }
 
-Probe::Probe(const PreconditionerSource& source)
+Probe::Probe(const PreconditionerSource& source, TilePrecision precision)
     : source_(source),
+      precision_(precision),
       c_(1, source.rows.rows()),
       weights_(At(source.rows.rows())) {
   const RandomStream random{.seed = {source.seed},
@@ -76,7 +77,9 @@ absl::Status Probe::Step(const std::vector<Index>& runs,
     const double* from = states_[At(able[At(c)])].direction.data();
     for (Index i = 0; i < n; ++i) p(c, i) = form.weight[At(i)] * from[i];
   }
-  absl::Status done = source_.product.Multiply(p, ep, context);
+  absl::Status done = precision_ == TilePrecision::kFloat32
+                          ? source_.product.MultiplyFloat32(p, ep, context)
+                          : source_.product.Multiply(p, ep, context);
   if (!done.ok()) return done;
   const Index d = source_.rows.cols();
   products_ += ProductsOf(d, k);

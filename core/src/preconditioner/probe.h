@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "kernel/ritz_values.h"
+#include "kernel/scaled_system.h"
 #include "preconditioner/preconditioner.h"
 
 namespace steelyard {
@@ -32,8 +33,10 @@ struct ProbeRun {
 
 class Probe {
  public:
-  // Everything must outlive the probe.
-  explicit Probe(const PreconditionerSource& source);
+  // Everything must outlive the probe. In float32 residuals end some digits
+  // below 1: for the first steps only.
+  explicit Probe(const PreconditionerSource& source,
+                 TilePrecision precision = TilePrecision::kFloat64);
 
   // A run from z = 0. Returns its number.
   absl::StatusOr<Index> Add(const Preconditioner& preconditioner,
@@ -62,6 +65,7 @@ class Probe {
                        const ComputeContext& context);
 
   const PreconditionerSource& source_;
+  TilePrecision precision_;
   Matrix<double> c_;             // 1 x n
   std::vector<double> weights_;  // e^{-log_left}, the largest 1
   double norm_ = 1.0;

@@ -72,7 +72,7 @@ TEST_F(ChoosePreconditionerTest, RankGrowsWhileItPays) {
   const int steps = StepsOf(kernel, *choice.preconditioner);
   const auto jacobi = MakePreconditioner(KernelPreconditioner::kJacobi, 0,
                                          kernel.Source(), context_);
-  EXPECT_LT(steps + choice.products, 0.5 * StepsOf(kernel, **jacobi));
+  EXPECT_LT(steps + choice.products, 0.8 * StepsOf(kernel, **jacobi));
   // Right to a factor of 2 or so.
   EXPECT_LT(choice.iterations_expected, 2.5 * steps + 5.0);
   EXPECT_GT(choice.iterations_expected, 0.3 * steps - 5.0);
@@ -163,6 +163,15 @@ TEST_F(ChoosePreconditionerTest, AStopAtAnyLookEndsIt) {
         ChoosePreconditioner(kernel.Source(), {}, stopped).status().code(),
         absl::StatusCode::kCancelled);
   }
+}
+
+TEST_F(ChoosePreconditionerTest, LogitsDecideThePrecisionOfSteps) {
+  Matrix<double> a = Hard();
+  const LoadedKernel small(a, Unit(0.1), context_);
+  EXPECT_EQ(StepPrecision(small.Source()), TilePrecision::kFloat32);
+  a(3, 0) = 1e3;
+  const LoadedKernel large(a, Unit(0.1), context_);
+  EXPECT_EQ(StepPrecision(large.Source()), TilePrecision::kFloat64);
 }
 
 TEST(IterationsExpectedTest, GoesOnAtTheRateThatWasSeen) {
