@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <sstream>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -86,6 +87,41 @@ TEST(ExamplesTest, LevAttention) {
   EXPECT_THAT(outcome.output, HasSubstr("of 512"));
 }
 
+TEST(ExamplesTest, AttentionRegression) {
+  RunningServer server;
+  const Outcome outcome =
+      RunExample("attention_regression", WithFixture(server.address()) + " 1");
+  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  // head, kernel regression, nearest query, nearest key: a fit is better than
+  // a neighbour, and both than the mean.
+  const std::size_t row = outcome.output.find("\n     0 ");
+  ASSERT_NE(row, std::string::npos) << outcome.output;
+  std::istringstream numbers(outcome.output.substr(row));
+  double head = -1;
+  double fit = 9;
+  double by_query = 9;
+  double by_key = 9;
+  numbers >> head >> fit >> by_query >> by_key;
+  EXPECT_EQ(head, 0);
+  EXPECT_LT(fit, by_query);
+  EXPECT_LT(fit, by_key);
+  EXPECT_LT(by_query, 1.0);
+}
+
+TEST(ExamplesTest, KernelPreconditioners) {
+  RunningServer server;
+  const Outcome outcome =
+      RunExample("kernel_preconditioners",
+                 server.address() + " '" +
+                     SourcePath("tests/data/minilm_qkv.safetensors") +
+                     ":layer0.keys[0,:128]'");
+  EXPECT_EQ(outcome.status, 0) << outcome.output;
+  EXPECT_THAT(outcome.output, HasSubstr("128 x 32"));
+  EXPECT_THAT(outcome.output, HasSubstr("directions above the ridge"));
+  EXPECT_THAT(outcome.output, HasSubstr("jacobi "));
+  EXPECT_THAT(outcome.output, HasSubstr("chosen, "));
+}
+
 TEST(ExamplesTest, StoredMatrix) {
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path() /
@@ -108,7 +144,8 @@ TEST(ExamplesTest, StoredMatrix) {
 TEST(ExamplesTest, WithoutAnAddressTheySayWhatTheyTake) {
   for (const char* example :
        {"find_universal_set", "solve_power_regression", "attention_kernel",
-        "stream_keys", "levattention", "stored_matrix"}) {
+        "stream_keys", "levattention", "stored_matrix", "attention_regression",
+        "kernel_preconditioners"}) {
     const Outcome outcome = RunExample(example, "");
     EXPECT_NE(outcome.status, 0);
     EXPECT_THAT(outcome.output, HasSubstr("usage: "));
