@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "factor/triangle.h"
-#include "linalg/condition.h"
 #include "linalg/svd.h"
 #include "linalg/triangular.h"
 
@@ -16,8 +15,6 @@ namespace {
 
 constexpr double kUnitRoundoff = 0x1p-53;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-// Up to this order singular values are worth their price, as in factor.cc.
-constexpr Index kSmallOrder = 128;
 
 double Real(Index i) { return static_cast<double>(i); }
 
@@ -65,22 +62,6 @@ void DecideRank(Index keys, Factor& factor) {
   const auto kept = static_cast<std::size_t>(factor.rank);
   factor.condition = s.front() / s[kept - 1];
   if (factor.rank < d) factor.rank_gap = s[kept] / s[kept - 1];
-}
-
-absl::Status AddConditionOfPass(const ComputeContext& context, Factor& factor) {
-  if (factor.r.cols() > kSmallOrder) {
-    const absl::StatusOr<double> estimate =
-        EstimateCondition(BlockOf(std::as_const(factor.r)), context);
-    if (!estimate.ok()) return estimate.status();
-    factor.condition = *estimate;
-    return absl::OkStatus();
-  }
-  absl::StatusOr<std::vector<double>> values = SingularValues(factor.r);
-  if (!values.ok()) return values.status();
-  factor.singular_values = *std::move(values);
-  factor.condition =
-      factor.singular_values.front() / factor.singular_values.back();
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -132,7 +113,7 @@ absl::StatusOr<Factor> CertifiedFactor(Triangle triangle, FactorDetail detail,
                                 RankThreshold(d) * factor.frobenius_norm) {
     CertifyFullRank(triangle.error, factor);
     if (detail == FactorDetail::kScores) return factor;
-    if (absl::Status s = AddConditionOfPass(context, factor); !s.ok()) return s;
+    if (absl::Status s = AddCondition(context, factor); !s.ok()) return s;
     return factor;
   }
   if (absl::Status s = AddSvd(&factor, context); !s.ok()) return s;
