@@ -71,7 +71,8 @@ struct PowerRegressionOptions {
 //          b: rows(M) x k. x: d x k.
 // SCALARS  any storage types; all arithmetic float64 or better.
 // COST     2 n d^2 + O(n d k) flops a refinement; sparse: pairs of entries of a
-//          row and d^3 for R, O(nonzeros k) a refinement, nothing of n x d in
+//          row and d^3 for R (or a sketch and some 60 reads of A a level, where
+//          that is less), O(nonzeros k) a refinement, nothing of n x d in
 //          memory; CostOfPowerRegression.
 // RANDOM   the sketch, if any: options.seed.
 // ERRORS   InvalidArgument: a NaN or infinity (field "a", sparse

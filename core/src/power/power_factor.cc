@@ -9,7 +9,6 @@
 #include "power/matrix_exponential.h"
 #include "power/power_ladder.h"
 #include "power/sketched_least_squares.h"
-#include "sparse/csr_factor.h"
 #include "sparse/csr_scan.h"
 
 namespace steelyard {
@@ -32,21 +31,20 @@ absl::StatusOr<LadderStep> StepOf(const DenseOrCsr& a,
     // No place for a sketch.
     factor_options.method = FactorMethod::kQr;
   }
-  absl::StatusOr<Factor> factor;
   if (const auto* const csr = std::get_if<AnyCsrView>(&a)) {
     if (factor_options.method == FactorMethod::kQr &&
         options.method != PowerMethod::kQr) {
       factor_options.method.reset();
       factor_options.grade = FactorGrade::kQr;
     }
-    factor = FactorCsr(*csr, scales, factor_options, context);
-  } else {
-    const AnyMatrixView& dense = std::get<AnyMatrixView>(a);
-    if (!factor_options.method) {
-      return ClimbPowerLadder(dense, scales, factor_options, options, context);
-    }
-    factor = FactorMatrix(dense, scales, factor_options, context);
+    return ClimbSparseLadder(*csr, scales, factor_options, options, context);
   }
+  const AnyMatrixView& dense = std::get<AnyMatrixView>(a);
+  if (!factor_options.method) {
+    return ClimbPowerLadder(dense, scales, factor_options, options, context);
+  }
+  absl::StatusOr<Factor> factor =
+      FactorMatrix(dense, scales, factor_options, context);
   if (!factor.ok()) return factor.status();
   return LadderStep{.factor = *std::move(factor)};
 }

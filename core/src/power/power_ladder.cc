@@ -6,6 +6,8 @@
 
 #include "power/condition_probe.h"
 #include "published/sketched_triangle.h"
+#include "sparse/csr_factor.h"
+#include "sparse/sparse_rows.h"
 
 namespace steelyard {
 namespace {
@@ -16,6 +18,9 @@ constexpr double kGramConditionMax = 1e7;
 constexpr double kSketchConditionMax = 1e14;
 // A sketch of fewer rows saves nothing.
 constexpr Index kRowsForSketch = 16;
+// Entries a row of a sparse A, on average, below which a sketch is not thought
+// of: it is a large part of such a matrix.
+constexpr double kEntriesForSketch = 16.0;
 // n d^2 below which a Householder QR takes some 30 ms, and no cleverness pays.
 constexpr double kFlopsForSketch = 2e9;
 // What reading one entry of A costs in a pass, in multiply-adds of a Gram's
@@ -44,6 +49,19 @@ bool StepsAreCheaper(const SketchPlan& plan, Index d,
          options.family == PowerFamily::kLeftGramPower &&
          options.exponent == 0 && !options.extended_output &&
          StepsFor(plan, d) * kFlopsPerEntryRead < 2.0 * Real(d);
+}
+
+// What is known before A is read.
+bool MaySketch(const PowerShape& shape, const PowerRegressionOptions& options) {
+  if (!shape.nonzeros) return SketchPays(shape.n, shape.d);
+  // Rows as full as they can be have the most pairs.
+  const double nonzeros = Real(*shape.nonzeros);
+  return options.family != PowerFamily::kMatrixExponential &&
+         SketchIsLeast({.n = shape.n,
+                        .d = shape.d,
+                        .nonzeros = nonzeros,
+                        .pairs = 0.5 * nonzeros * (Real(shape.d) + 1.0)},
+                       options);
 }
 
 }  // namespace
@@ -104,24 +122,52 @@ absl::StatusOr<LadderStep> ClimbPowerLadder(
   return step;
 }
 
+bool SketchIsLeast(const CsrCounts& a, const PowerRegressionOptions& options) {
+  if (options.extended_output || a.n < kRowsForSketch * a.d ||
+      a.nonzeros < kEntriesForSketch * Real(a.n)) {
+    return false;
+  }
+  const SketchPlan plan = SketchFor(a.n, a.d, static_cast<Index>(a.nonzeros),
+                                    options.sketch, options.seed);
+  const bool odd = options.family == PowerFamily::kLeftGramPower;
+  const double levels = options.exponent + (odd ? 1.0 : 0.0);
+  const double work = WorkOfSketch(a, plan.rows, levels * StepsFor(plan, a.d));
+  return work < WorkOfGram(a) && work < WorkOfRows(a);
+}
+
+absl::StatusOr<LadderStep> ClimbSparseLadder(
+    const AnyCsrView& a, const ColumnScales& scales,
+    const FactorOptions& factor_options, const PowerRegressionOptions& options,
+    const ComputeContext& context) {
+  if (!options.method && factor_options.grade == FactorGrade::kLadder &&
+      options.family != PowerFamily::kMatrixExponential &&
+      SketchIsLeast(CountsOf(SparseRows(a, {})), options)) {
+    auto sketch = SketchStep(a, scales, options, context);
+    if (!sketch.ok()) return sketch.status();
+    if (sketch->has_value()) return **std::move(sketch);
+  }
+  absl::StatusOr<Factor> factor = FactorCsr(a, scales, factor_options, context);
+  if (!factor.ok()) return factor.status();
+  return LadderStep{.factor = *std::move(factor)};
+}
+
 Cost CostOfSketchStep(const PowerShape& shape,
                       const PowerRegressionOptions& options, int workers) {
-  if (shape.nonzeros || options.method || !SketchPays(shape.n, shape.d)) {
-    return {};
+  if (options.method || !MaySketch(shape, options)) return {};
+  // SketchFor looks at the sizes alone.
+  const Index entries = shape.nonzeros.value_or(shape.n * shape.d);
+  SketchPlan plan =
+      SketchFor(shape.n, shape.d, entries, options.sketch, options.seed);
+  if (!shape.nonzeros) {
+    // 32 d rows at the most.
+    plan.rows = options.sketch.rows.value_or(std::min(shape.n, 32 * shape.d));
   }
-  // SketchFor looks at the sizes alone, 32 d rows at the most.
-  SketchPlan plan{
-      .kind = options.sketch.kind.value_or(SketchKind::kSparseSign),
-      .rows = options.sketch.rows.value_or(std::min(shape.n, 32 * shape.d)),
-      .seed = options.seed};
-  Cost cost = CostOfSketchedTriangle(plan, shape.n, shape.d,
-                                     shape.nonzeros.value_or(shape.n * shape.d),
-                                     workers);
+  Cost cost = CostOfSketchedTriangle(plan, shape.n, shape.d, entries, workers);
   // Steps: d x k vectors; and a sample of rows.
   const double d = Real(shape.d);
   cost.bytes += 8.0 * d * (12.0 * Real(std::min<Index>(shape.k, 64)) + 8.0 * d);
-  cost.flops += 4.0 * kBitsToWin * Real(shape.k) *
-                Real(shape.nonzeros.value_or(shape.n * shape.d));
+  const double levels = shape.nonzeros ? options.exponent + 1.0 : 1.0;
+  cost.flops += levels * 4.0 * kBitsToWin * Real(shape.k) * Real(entries);
   return cost;
 }
 

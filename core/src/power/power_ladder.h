@@ -1,5 +1,4 @@
-// Which R a power regression gets: the ladder of N1 for dense matrices, with
-// sketches.
+// Which R a power regression gets: the ladder of N1, with sketches.
 //
 //   kappa to 1e7   Gram, Cholesky; what it lacks is refined with the true A
 //                  (or repaired, where R is to be of QR grade)
@@ -8,6 +7,9 @@
 //                  reads of A (sketched_least_squares.h), where that is less:
 //                  least squares, once, d of some hundreds and more
 //   above, small   Householder QR of A; the SVD of R decides the rank
+//
+//   Sparse: csr_factor.h; or R0 of a sketch alone, where that is least by
+//   sparse/csr_cost_model.h: many rows with some tens of entries and more.
 //
 //   What is tried first goes by the sizes and a sample of rows
 //   (condition_probe.h), what is kept by the condition number of R; never by
@@ -20,6 +22,7 @@
 
 #include "absl/status/statusor.h"
 #include "factor/factor.h"
+#include "sparse/csr_cost_model.h"
 #include "steelyard/compute_context.h"
 #include "steelyard/cost.h"
 #include "steelyard/power_regression.h"
@@ -41,6 +44,17 @@ absl::StatusOr<LadderStep> ClimbPowerLadder(
     const AnyMatrixView& a, const ColumnScales& scales,
     FactorOptions factor_options, const PowerRegressionOptions& options,
     const ComputeContext& context);
+
+// The same of a sparse A; `factor_options.method` may be set.
+absl::StatusOr<LadderStep> ClimbSparseLadder(
+    const AnyCsrView& a, const ColumnScales& scales,
+    const FactorOptions& factor_options, const PowerRegressionOptions& options,
+    const ComputeContext& context);
+
+// Whether a regression of `options`, solved once, is least work with R0 of a
+// sketch alone, for one right-hand side (bits must not depend on how many
+// there are).
+bool SketchIsLeast(const CsrCounts& a, const PowerRegressionOptions& options);
 
 // R0 of a sketch of a dense or sparse A, as PowerMethod::kSketch asks for it.
 // No factor: A has too few rows for a sketch, or R0 is not of full rank to

@@ -13,8 +13,15 @@
 //   28 bits, and whoever calls it (levels.h) computes b - A z anew, from
 //   A itself, and adds the next run's answer, until ||A delta|| has come down
 //   to u ||A|| ||z||. What the first run from zero cannot do, the second
-//   corrects; [EMN24] starts from sketch-and-solve instead and saves what the
-//   first run takes for its first digit, but needs the sketch of every b.
+//   corrects. [EMN24] starts from sketch-and-solve instead, which needs the
+//   sketch of A to be kept and that of every b. Measured on 3000 x 40, kappa
+//   1e4 to 1e12, five matrices each, same outer loop, steps of all runs:
+//     |b - A x*| / |b|   from zero    from sketch-and-solve
+//     1e-8               28 to 30     13 to 10
+//     1e-3               28 to 19     21 to 13
+//     0.7                24 to 13     23 to 13
+//   The errors of x agree but where b is nearly in the range of A and kappa is
+//   1e10 and more: there they are 5 to 10 times smaller from zero.
 //
 // It stands where levels and certificates want a solver of A'A. A may be dense
 // or sparse.

@@ -19,21 +19,11 @@
 namespace steelyard {
 namespace {
 
-// Nanoseconds on one core of the machine this was measured on; only their
-// ratios count.
-constexpr double kPairCost = 3.0;     // a step of the Gram, scattered
-constexpr double kStepCost = 1.5;     // of Cholesky in double-double
-constexpr double kQrFlopCost = 0.05;  // in products of blocks
-constexpr double kDenseEntryCost = 2.0;
-
 double Real(Index i) { return static_cast<double>(i); }
 
 bool GramIsCheaper(const SparseRows& a) {
-  const double d = Real(a.cols());
-  const double gram = kPairCost * CountPairs(a) + kStepCost * d * d * d / 6.0;
-  const double rows = Real(a.rows()) + d;
-  const double qr = (kQrFlopCost * 2.0 * d + kDenseEntryCost) * d * rows;
-  return gram <= qr;
+  const CsrCounts counts = CountsOf(a);
+  return WorkOfGram(counts) <= WorkOfRows(counts);
 }
 
 // Rows [first, first + out.rows), made dense.
@@ -164,6 +154,13 @@ class CsrFactoring {
 };
 
 }  // namespace
+
+CsrCounts CountsOf(const SparseRows& a) {
+  return {.n = a.rows(),
+          .d = a.cols(),
+          .nonzeros = Real(a.nonzeros()),
+          .pairs = CountPairs(a)};
+}
 
 absl::StatusOr<Factor> FactorCsr(const AnyCsrView& a,
                                  const ColumnScales& scales,

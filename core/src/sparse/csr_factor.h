@@ -5,8 +5,8 @@
 //   than in float64. Rounded, it gives R by Cholesky in float64 up to
 //   `gram_condition_max`; above, Cholesky in double-double gives an R of QR
 //   grade without a look at A (linalg/double_double_cholesky.h). Rows so full
-//   that their pairs cost more than a QR: blocks of rows are made dense, one at
-//   a time, for tall-skinny Householder QR.
+//   that their pairs cost more than a QR (csr_cost_model.h): blocks of rows are
+//   made dense, one at a time, for tall-skinny Householder QR.
 //
 // SOURCE  NUMERICS N1. The error of the double-double route: R'R = G + E with
 //   |E| <= (h + d) 2^-104 |A|'|A| before R is rounded to float64, entry by
@@ -15,9 +15,14 @@
 #pragma once
 
 #include "factor/factor.h"
+#include "sparse/csr_cost_model.h"
+#include "sparse/sparse_rows.h"
 #include "steelyard/csr_view.h"
 
 namespace steelyard {
+
+// What the cost model looks at.
+CsrCounts CountsOf(const SparseRows& a);
 
 // As FactorMatrix. options.method: kGram, kQr (blocks made dense) and kSvd (QR
 // grade with singular values and vectors); delta_max is not looked at, and
