@@ -282,9 +282,9 @@ std::vector<Option> StreamsAndQueue() {
           "streams-max",
           [](ServerConfig& c) -> std::int64_t& { return c.limits.streams_max; },
           {1, 4096}, "streams",
-          "Streams that receive keys, states or matrices at once; more are "
-          "refused and told to retry. Each holds two threads and up to 9 MiB "
-          "of messages."),
+          "Streams that receive keys, states or matrices, and predictions, at "
+          "once; more are refused and told to retry. Each holds up to two "
+          "threads and 9 MiB of messages."),
       DurationOption(
           "stream-idle",
           [](ServerConfig& c) -> absl::Duration& { return c.stream_idle; },

@@ -28,7 +28,7 @@ struct Limits {
   // matrix that is not orthogonal.
   int exponent_max = 64;
 
-  // Streams that receive keys, states or matrices, and predictions that send, at
+  // Streams that receive keys, states or matrices, and predictions, at
   // once. Each holds up to two threads and stream_queue_bytes of messages.
   std::int64_t streams_max = 256;
 
