@@ -67,6 +67,11 @@ void PrintRightHandSides(const SolveReport& report, std::ostream& out) {
   const bool kernel = !report.componentwise_error.empty();
   std::vector<std::string> headings = {"column", "residual"};
   if (odd) headings.push_back("excess");
+  // Least squares: that of the problem, not the ratio that other systems have.
+  const std::vector<double>& backward =
+      report.least_squares_backward_error.empty()
+          ? report.backward_error
+          : report.least_squares_backward_error;
   headings.insert(headings.end(), {"floor", "backward", "forward"});
   if (kernel) headings.push_back("componentwise");
   headings.push_back("converged");
@@ -77,7 +82,7 @@ void PrintRightHandSides(const SolveReport& report, std::ostream& out) {
                                       At(report.relative_residual, k)};
     if (odd) cells.push_back(At(report.excess_residual, k));
     cells.push_back(At(report.residual_floor, k));
-    cells.push_back(At(report.backward_error, k));
+    cells.push_back(At(backward, k));
     cells.push_back(At(report.forward_error, k));
     if (kernel) cells.push_back(At(report.componentwise_error, k));
     cells.push_back(report.converged[k] ? "yes" : "no");
@@ -183,6 +188,7 @@ void PrintSolveJson(const SolveAnswer& answer, std::ostream& out) {
       {"excess_residual", report.excess_residual},
       {"residual_floor", report.residual_floor},
       {"backward_error", report.backward_error},
+      {"least_squares_backward_error", report.least_squares_backward_error},
       {"optimality", report.optimality},
       {"forward_error", report.forward_error},
       {"componentwise_error", report.componentwise_error},

@@ -164,6 +164,8 @@ SolveReport FromProto(const v1::SolveReport& wire) {
   report.backward_error = Vector(wire.backward_error());
   report.optimality = Vector(wire.optimality());
   report.forward_error = Vector(wire.forward_error());
+  report.least_squares_backward_error =
+      Vector(wire.least_squares_backward_error());
   report.componentwise_error = Vector(wire.componentwise_error());
   report.condition_estimate = wire.condition_estimate();
   report.rank = wire.rank();

@@ -84,6 +84,8 @@ void ReportToProto(const SolveReport& report, const SolveFacts& facts,
   Copy(report.forward_error, proto->mutable_forward_error());
   Copy(report.componentwise_error, proto->mutable_componentwise_error());
   Copy(report.excess_residual, proto->mutable_excess_residual());
+  Copy(report.least_squares_backward_error,
+       proto->mutable_least_squares_backward_error());
   for (const PreconditionerTrial& trial : report.trials) {
     TrialToProto(trial, proto->add_trials());
   }

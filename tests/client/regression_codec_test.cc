@@ -33,6 +33,7 @@ std::string Describe(const SolveReport& report) {
   Print(report.excess_residual, out);
   Print(report.residual_floor, out);
   Print(report.backward_error, out);
+  Print(report.least_squares_backward_error, out);
   Print(report.optimality, out);
   Print(report.forward_error, out);
   Print(report.componentwise_error, out);

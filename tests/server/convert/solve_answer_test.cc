@@ -50,6 +50,7 @@ Solution FullSolution(Index rows, Index cols) {
   report.iterations = 4;
   report.relative_residual = {0.1, 0.2};
   report.excess_residual = {0.3};
+  report.least_squares_backward_error = {0.35};
   report.residual_floor = {0.4};
   report.backward_error = {0.5};
   report.optimality = {0.6};
@@ -102,6 +103,7 @@ TEST(SolveAnswerTest, EveryFieldIsFilled) {
   EXPECT_EQ(report.iterations(), 4);
   EXPECT_THAT(report.relative_residual(), ElementsAre(0.1, 0.2));
   EXPECT_THAT(report.excess_residual(), ElementsAre(0.3));
+  EXPECT_THAT(report.least_squares_backward_error(), ElementsAre(0.35));
   EXPECT_THAT(report.residual_floor(), ElementsAre(0.4));
   EXPECT_THAT(report.backward_error(), ElementsAre(0.5));
   EXPECT_THAT(report.optimality(), ElementsAre(0.6));

@@ -192,6 +192,10 @@ struct SolveReport {
   std::vector<double> residual_floor;
   // |r| / (|M| |x| + |b|). For comparison only.
   std::vector<double> backward_error;
+  // LeftGramPower with exponent 0 only: an upper bound on the least
+  // |E|_F / |A|_F, columns scaled, for which x is the solution of
+  // min |(A + E) x - b|; 1.6 times too large at the most (proto: SolveReport).
+  std::vector<double> least_squares_backward_error;
   // |M'r| / (|M|^2 |x| + |M| |b|).
   std::vector<double> optimality;
   // Estimated |x - x*| / |x|; above 0.1 no digit is certified.
