@@ -173,6 +173,7 @@ class Chooser {
     Index rank = std::clamp<Index>(
         static_cast<Index>(std::lround(std::sqrt(product_flops_ / Rows()))), 1,
         rank_max_);
+    double before = kIterationsMax;  // expected with the rank before
     while (true) {
       const Clock::time_point start = Clock::now();
       absl::StatusOr<std::unique_ptr<Preconditioner>> made = Build(kind, rank);
@@ -183,22 +184,27 @@ class Chooser {
       const Index next = std::min(rank_max_, 2 * rank);
       const double price = last ? 0.0 : NextProducts(kind, rank, next) / kSaved;
       std::shared_ptr<const Preconditioner> now = *std::move(made);
-      const absl::StatusOr<double> expected = ProbeRank(*now, price, seconds);
+      const absl::StatusOr<double> expected =
+          ProbeRank(*now, price, seconds, before);
       if (!expected.ok()) return expected.status();
       Keep(std::move(now), *expected, last, price);
       if (last || *expected <= price) return absl::OkStatus();
+      before = *expected;
       rank = next;
     }
   }
 
   // Steps that are expected with `now`; probed until that is clearly more or
-  // less than `price`.
+  // less than `price`. Half the rank took `before`: where that is clearly less
+  // than the price already, one step for the record will do.
   absl::StatusOr<double> ProbeRank(const Preconditioner& now, double price,
-                                   double seconds) {
+                                   double seconds, double before) {
     const absl::StatusOr<Index> run = probe_.Add(now, context_);
     if (!run.ok()) return run.status();
-    const int steps =
-        std::clamp(static_cast<int>(price * kProbing), kStepsMin, kStepsMax);
+    const bool decided = before <= 0.5 * price;
+    const int steps = decided ? 1
+                              : std::clamp(static_cast<int>(price * kProbing),
+                                           kStepsMin, kStepsMax);
     double expected = kIterationsMax;
     for (int step = 1; step <= steps; ++step) {
       absl::Status done = probe_.Step({*run}, context_);
@@ -211,7 +217,7 @@ class Chooser {
       if (step >= kStepsMin && expected <= 0.5 * price) break;
     }
     Record(now, *run, seconds);
-    return expected;
+    return decided ? std::min(expected, (1.0 - kSaved) * before) : expected;
   }
 
   void Keep(std::shared_ptr<const Preconditioner> now, double expected,
