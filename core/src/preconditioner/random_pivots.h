@@ -92,8 +92,8 @@ class RandomPivots {
 //   less: with the whole rest these, the bulk, lie far below the eigenvalues 1
 //   of F's range, with none of it the few lie far above. A quarter took the
 //   fewest steps, or within some of them, on 16 kernels of
-//   preconditioner_benchmark at two ranks, where the whole took up to 1.4 times as many and
-//   none of it up to 5 times or did not end.
+//   preconditioner_benchmark at two ranks, where the whole took up to 1.4 times
+//   as many and none of it up to 5 times or did not end.
 absl::StatusOr<std::unique_ptr<LowRankPreconditioner>> MakeRpCholesky(
     const RandomPivots& pivots, Index rank, const PreconditionerSource& source,
     const ComputeContext& context);
