@@ -3,10 +3,13 @@
 // Which preconditioner wins for (G + 0.01 I) x = b, G = exp(-s |a_i - a_j|^2 /
 // 2), and why: for each matrix n x d (as keys.npy or
 // model.safetensors:layer0.keys[3]) and two scales, the steps to 1e-8 with each
-// one, and what the server chooses by trying. Beside it what decides: how many
-// directions of G stand above the ridge, tr(G (G + 0.01 I)^-1), and how far the
-// rows lie from their centre.
+// one, and what the server chooses by trying. Beside it what decides: the
+// condition of G + 0.01 I (steps grow like its root, diagonals do not change
+// it), what is left of it behind the largest eigenvalues, as many as the factor
+// has columns, and how far the rows lie from their centre (beyond 30 no
+// sketch).
 #include <Eigen/Eigenvalues>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -26,10 +29,15 @@ using Matrix = client::RowMajorMatrix;
 using client::Preconditioner;
 constexpr double kRidge = 0.01;
 
-// What the rows are like: tr(G (G + l I)^-1) and max s |a - centre|^2.
+// Eigenvalues of G + 0.01 I, ascending, and max s |a - centre|^2.
 struct Rows {
-  double directions = 0.0;
+  Eigen::VectorXd spectrum;
   double radius = 0.0;
+
+  double ConditionBehind(Eigen::Index largest) const {
+    const Eigen::Index last = spectrum.size() - 1 - largest;
+    return spectrum(std::max<Eigen::Index>(last, 0)) / spectrum(0);
+  }
 };
 
 Rows Examined(const Matrix& a, double scale) {
@@ -39,10 +47,9 @@ Rows Examined(const Matrix& a, double scale) {
   g.colwise() -= h / 2;
   g.rowwise() -= h.transpose() / 2;
   g = g.array().exp();
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> spectrum(
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(
       g, Eigen::EigenvaluesOnly);
-  const Eigen::ArrayXd values = spectrum.eigenvalues().array().max(0.0);
-  return {(values / (values + kRidge)).sum(), h.maxCoeff()};
+  return {solver.eigenvalues().array().max(0.0) + kRidge, h.maxCoeff()};
 }
 
 // Where the report names what was used.
@@ -106,12 +113,18 @@ int main(int argc, char** argv) {
       const Rows rows = Examined(a, scale);
       const Kernel kernel(server, a, scale);
       const auto chosen = OrExit(kernel.Solve(Preconditioner::kAutomatic));
+      Eigen::Index rank = 0;  // The largest that was tried.
+      for (const auto& trial : chosen.report.trials) {
+        rank = std::max<Eigen::Index>(rank, trial.rank);
+      }
       std::printf(
-          "  s = %.3f: %.0f directions above the ridge, farthest row %.1f\n"
+          "  s = %.3f: condition %.3g, behind %d eigenvalues %.3g, farthest "
+          "row "
+          "%.1f\n"
           "    steps: none %s, jacobi %s, rpcholesky %s, polynomial sketch %s\n"
           "    chosen, %d steps: %s\n",
-          scale, rows.directions, rows.radius,
-          kernel.Steps(Preconditioner::kNone).c_str(),
+          scale, rows.ConditionBehind(0), int(rank), rows.ConditionBehind(rank),
+          rows.radius, kernel.Steps(Preconditioner::kNone).c_str(),
           kernel.Steps(Preconditioner::kJacobi).c_str(),
           kernel.Steps(Preconditioner::kRpCholesky).c_str(),
           kernel.Steps(Preconditioner::kPolynomialSketch).c_str(),

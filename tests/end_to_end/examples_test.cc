@@ -117,7 +117,7 @@ TEST(ExamplesTest, KernelPreconditioners) {
                      ":layer0.keys[0,:128]'");
   EXPECT_EQ(outcome.status, 0) << outcome.output;
   EXPECT_THAT(outcome.output, HasSubstr("128 x 32"));
-  EXPECT_THAT(outcome.output, HasSubstr("directions above the ridge"));
+  EXPECT_THAT(outcome.output, HasSubstr("s = 1.414: condition "));
   EXPECT_THAT(outcome.output, HasSubstr("jacobi "));
   EXPECT_THAT(outcome.output, HasSubstr("chosen, "));
 }
