@@ -3,6 +3,7 @@
 #include "client/cli/analyze_spec.h"
 #include "client/cli/command_spec.h"
 #include "client/cli/common_flags.h"
+#include "client/cli/key_inputs.h"
 #include "client/cli/predict_spec.h"
 #include "client/cli/set_options.h"
 #include "client/cli/set_specs.h"
@@ -28,6 +29,7 @@ std::vector<FlagSpec> UniversalSetFlags() {
            .help = "at most M keys a head, the most sensitive. >= 1",
            .least = 1},
       },
+      {StoredKeysFlag()},
       ScoreFunctionFlags(/*with_softmax=*/true),
       {
           {.name = "causal",
@@ -73,14 +75,16 @@ std::vector<FlagSpec> UniversalSetFlags() {
 CommandSpec UniversalSetSpec() {
   return {
       .name = "universal-set",
-      .arguments = "KEYS",
-      .argument_count = 1,
+      .arguments = "[KEYS]",
+      .argument_count = 0,
+      .argument_count_most = 1,
       .summary = "which keys can ever get an attention score >= epsilon",
       .text =
-          "KEYS is n x d, or heads x n x d. The score of key k for query q is\n"
-          "<q,k>^2 / sum over all keys of the same. The universal set U holds\n"
-          "every key that some query gives a score >= epsilon; its size is at\n"
-          "most rank / epsilon, whatever n is. It may be empty. Other scores:\n"
+          "KEYS is n x d, or heads x n x d; or --matrix. The score of key k\n"
+          "for query q is <q,k>^2 / sum over all keys of the same. The\n"
+          "universal set U holds every key that some query gives a score >=\n"
+          "epsilon; its size is at most rank / epsilon, whatever n is. It may\n"
+          "be empty. Other scores:\n"
           "--power, --power-sum. Softmax has no such set: --softmax=heuristic\n"
           "may miss keys and says so; certified is refused, see 'heavy'.",
       .flags = Joined(UniversalSetFlags()),
@@ -89,7 +93,8 @@ CommandSpec UniversalSetSpec() {
           "  steelyard universal-set model.safetensors:layer0.keys[3] \\\n"
           "      --epsilon=0.1 --top-m=10 --verify --json\n"
           "  steelyard universal-set model.safetensors:layer0.keys \\\n"
-          "      --epsilon=0.2 --output=sets.safetensors\n",
+          "      --epsilon=0.2 --output=sets.safetensors\n"
+          "  steelyard universal-set --matrix=keys --epsilon=0.1\n",
   };
 }
 
@@ -109,6 +114,7 @@ std::vector<FlagSpec> HeavyFlags() {
            .value = "NAME",
            .help = "ask a set that the server keeps; --epsilon must be at\n"
                    "least its effective_epsilon"},
+          StoredKeysFlag(),
       },
       ScoreFunctionFlags(/*with_softmax=*/true),
       {
@@ -141,13 +147,15 @@ CommandSpec HeavySpec() {
           "multiple of H (query head g reads key head floor(g H / G)). "
           "Answers\n"
           "come row by row: row g m + i is query i of head g. With --set the\n"
-          "keys are those of a set that the server keeps.",
+          "keys are those of a set that the server keeps, with --matrix those\n"
+          "of a matrix that it has stored.",
       .flags = Joined(HeavyFlags()),
       .examples =
           "  steelyard heavy keys.npy queries.npy --epsilon=0.1 --verify\n"
           "  steelyard heavy model.safetensors:layer0.keys \\\n"
           "      model.safetensors:layer0.queries --epsilon=0.2 --json\n"
-          "  steelyard heavy queries.npy --set=corpus --epsilon=0.1 --stream\n",
+          "  steelyard heavy queries.npy --set=corpus --epsilon=0.1 --stream\n"
+          "  steelyard heavy queries.npy --matrix=keys --epsilon=0.1\n",
   };
 }
 

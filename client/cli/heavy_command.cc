@@ -8,6 +8,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/connect.h"
 #include "client/cli/input_tensors.h"
+#include "client/cli/key_inputs.h"
 #include "client/cli/set_options.h"
 #include "client/cli/stopwatch.h"
 #include "client/cli/text_table.h"
@@ -207,10 +208,12 @@ absl::StatusOr<client::HeavyOptions> OptionsOf(const Arguments& arguments) {
     return absl::InvalidArgumentError("--positions goes with --causal");
   }
   const bool has_set = arguments.Has("set");
-  if (arguments.positionals().size() != (has_set ? 1U : 2U)) {
+  if (has_set && arguments.Has("matrix")) {
     return absl::InvalidArgumentError(
-        has_set ? "'heavy' with --set takes QUERIES alone"
-                : "'heavy' takes KEYS QUERIES, or QUERIES with --set=NAME");
+        "--set and --matrix are two sets of keys");
+  }
+  if (has_set && arguments.positionals().size() != 1) {
+    return absl::InvalidArgumentError("'heavy' with --set takes QUERIES alone");
   }
   if (has_set && options.causal && options.positions.empty()) {
     return absl::InvalidArgumentError("--causal with --set needs --positions");
@@ -222,21 +225,30 @@ absl::StatusOr<client::HeavyOptions> OptionsOf(const Arguments& arguments) {
   return options;
 }
 
+// With --set there are no keys to load.
+absl::StatusOr<KeyNames> NamesOf(const Arguments& arguments) {
+  if (!arguments.Has("set")) return KeyNamesOf(arguments, /*queries=*/true);
+  return KeyNames{.stored = std::nullopt,
+                  .file = std::nullopt,
+                  .beside = arguments.positionals()};
+}
+
 // The last query is at the last key.
-void DefaultPositions(const StoredTensor& keys, const StoredTensor& queries,
+void DefaultPositions(const std::vector<int64_t>& keys,
+                      const StoredTensor& queries,
                       client::HeavyOptions* options) {
   if (!options->causal || !options->positions.empty()) return;
-  if (keys.shape().size() < 2 || queries.shape().size() < 2) return;
-  const int64_t n = keys.shape()[keys.shape().size() - 2];
+  if (keys.size() < 2 || queries.shape().size() < 2) return;
+  const int64_t n = keys[keys.size() - 2];
   const int64_t m = queries.shape()[queries.shape().size() - 2];
   for (int64_t i = 0; i < m; ++i) options->positions.push_back(n - m + i);
 }
 
 absl::StatusOr<client::HeavyScores> Ask(const Arguments& arguments,
                                         const ServerAccess& access,
-                                        const InputTensors& inputs,
+                                        const KeyInputs& inputs,
                                         const client::HeavyOptions& options) {
-  const client::TensorView queries = ViewOf(inputs.tensors.back());
+  const client::TensorView queries = ViewOf(inputs.beside[0]);
   const bool streamed = arguments.Has("stream");
   if (const auto name = arguments.Text("set")) {
     const client::KeptSet set(*name);
@@ -245,7 +257,7 @@ absl::StatusOr<client::HeavyScores> Ask(const Arguments& arguments,
                                                 access.call)
                : access.client.QueryHeavy(set, queries, options, access.call);
   }
-  const client::TensorView keys = ViewOf(inputs.tensors[0]);
+  const client::DenseSource keys = inputs.source();
   return streamed
              ? access.client.StreamQueryHeavy(keys, queries, options,
                                               access.call)
@@ -256,8 +268,10 @@ absl::StatusOr<client::HeavyScores> Ask(const Arguments& arguments,
 
 ExitCode RunHeavy(const Arguments& arguments, const Console& console) {
   auto options = OptionsOf(arguments);
+  const auto names = NamesOf(arguments);
   const auto access = Connect(arguments, console);
-  for (const absl::Status& status : {options.status(), access.status()}) {
+  for (const absl::Status& status :
+       {options.status(), names.status(), access.status()}) {
     if (!status.ok()) return ReportBadArguments(status, console);
   }
   const std::optional<std::string> output = arguments.Text("output");
@@ -266,12 +280,10 @@ ExitCode RunHeavy(const Arguments& arguments, const Console& console) {
       return ReportUsage(std::string(good.message()), console);
     }
   }
-  const InputTensors inputs =
-      LoadInputs(arguments.positionals(), *access, console);
+  const KeyInputs inputs = LoadKeyInputs(*names, *access, console);
   if (inputs.code != ExitCode::kOk) return inputs.code;
-  const StoredTensor& keys = inputs.tensors[0];
-  const StoredTensor& queries = inputs.tensors.back();
-  if (!arguments.Has("set")) DefaultPositions(keys, queries, &*options);
+  const StoredTensor& queries = inputs.beside[0];
+  if (!arguments.Has("set")) DefaultPositions(inputs.shape, queries, &*options);
 
   Answer answer;
   answer.epsilon = options->epsilon;
@@ -283,7 +295,8 @@ ExitCode RunHeavy(const Arguments& arguments, const Console& console) {
   answer.call_seconds = stopwatch.seconds();
   answer.scores = *std::move(scores);
   if (arguments.Has("verify")) {
-    answer.verification = Verify(keys, queries, *options, answer.scores.rows);
+    answer.verification =
+        Verify(*inputs.keys, queries, *options, answer.scores.rows);
   }
   if (arguments.Has("json")) {
     PrintJson(answer, console.out);

@@ -4,40 +4,15 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "client/cli/input_tensors.h"
 #include "client/cli/matrix_file.h"
+#include "client/cli/stored_name.h"
 
 namespace steelyard::cli {
 namespace {
 
 using tensor_files::StoredCsr;
 using tensor_files::StoredTensor;
-
-absl::Status CheckName(const Arguments& arguments, const char* flag) {
-  const std::optional<std::string> name = arguments.Text(flag);
-  if (!name || IsMatrixName(*name)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("--", flag, " is '", *name,
-                   "'; required is a-z, then a-z, 0-9 and -, at most 63"));
-}
-
-// One line when the file is not what the stored matrix is.
-ExitCode CheckChecksum(const std::string& name, const std::string& file,
-                       const absl::StatusOr<std::uint32_t>& checksum,
-                       const ServerAccess& access, const Console& console) {
-  const auto info = access.client.GetMatrix(name, access.call);
-  if (!info.ok()) {
-    return ReportCallError(info.status(), access.address, console);
-  }
-  if (checksum.ok() && *checksum == info->crc32c) return ExitCode::kOk;
-  return ReportError(
-      ExitCode::kFile,
-      absl::StrCat(file, ": is not what ", info->name, " holds, ",
-                   LayoutText(info->layout), ", CRC32C ",
-                   absl::StrFormat("%08x", info->crc32c)),
-      console);
-}
 
 ExitCode CheckStored(const SolveInputs& inputs, const ServerAccess& access,
                      const Console& console) {
@@ -91,7 +66,7 @@ absl::StatusOr<SolveNames> SolveNamesOf(const Arguments& arguments) {
                    .b_stored = arguments.Text("b-matrix"),
                    .row_ridge_file = arguments.Text("row-ridge")};
   for (const char* flag : {"matrix", "b-matrix"}) {
-    if (auto good = CheckName(arguments, flag); !good.ok()) return good;
+    if (auto good = CheckMatrixName(arguments, flag); !good.ok()) return good;
   }
   const std::vector<std::string>& files = arguments.positionals();
   const std::size_t needed =

@@ -8,7 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "client/cli/commands.h"
 #include "client/cli/connect.h"
-#include "client/cli/input_tensors.h"
+#include "client/cli/key_inputs.h"
 #include "client/cli/set_options.h"
 #include "client/cli/set_report.h"
 #include "client/cli/stopwatch.h"
@@ -157,11 +157,12 @@ void PrintText(const Answer& answer, int64_t show, std::ostream& out) {
   PrintOutcome(verification.all, verification.seconds, out);
 }
 
-// The heads of the keys, when --output can hold their answer.
-absl::Status CheckOutput(const Arguments& arguments, const StoredTensor& keys) {
+// Whether --output can hold the answer of that many heads.
+absl::Status CheckOutput(const Arguments& arguments,
+                         const std::vector<int64_t>& shape) {
   const std::optional<std::string> path = arguments.Text("output");
   if (!path) return absl::OkStatus();
-  const bool one = keys.shape().size() < 3 || keys.shape()[0] == 1;
+  const bool one = shape.size() < 3 || shape[0] == 1;
   return tensor_files::CheckOutputPath(*path, one ? 1 : 3);
 }
 
@@ -169,32 +170,32 @@ absl::Status CheckOutput(const Arguments& arguments, const StoredTensor& keys) {
 
 ExitCode RunUniversalSet(const Arguments& arguments, const Console& console) {
   const auto options = OptionsOf(arguments);
+  const auto names = KeyNamesOf(arguments, /*queries=*/false);
   const auto access = Connect(arguments, console);
-  for (const absl::Status& status : {options.status(), access.status()}) {
+  for (const absl::Status& status :
+       {options.status(), names.status(), access.status()}) {
     if (!status.ok()) {
       return ReportBadArguments(status, console);
     }
   }
-  const InputTensors inputs =
-      LoadInputs({arguments.positional(0)}, *access, console);
+  const KeyInputs inputs = LoadKeyInputs(*names, *access, console);
   if (inputs.code != ExitCode::kOk) return inputs.code;
-  const StoredTensor& keys = inputs.tensors[0];
-  if (auto good = CheckOutput(arguments, keys); !good.ok()) {
+  if (auto good = CheckOutput(arguments, inputs.shape); !good.ok()) {
     return ReportUsage(std::string(good.message()), console);
   }
 
   Answer answer;
   const Stopwatch stopwatch;
   auto sets =
-      access->client.FindUniversalSet(ViewOf(keys), *options, access->call);
+      access->client.FindUniversalSet(inputs.source(), *options, access->call);
   if (!sets.ok()) {
     return ReportCallError(sets.status(), access->address, console);
   }
   answer.call_seconds = stopwatch.seconds();
   answer.sets = *std::move(sets);
-  answer.columns = keys.shape().back();
+  answer.columns = inputs.shape.back();
   if (arguments.Has("verify")) {
-    answer.verification = Verify(keys, *options, answer.sets.heads);
+    answer.verification = Verify(*inputs.keys, *options, answer.sets.heads);
   }
   if (arguments.Has("json")) {
     PrintJson(answer, console.out);

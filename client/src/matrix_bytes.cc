@@ -245,11 +245,13 @@ absl::StatusOr<MatrixBytes> MatrixBytes::Of(const TensorView& matrix) {
   const ElementWalk walk(matrix);
   if (walk.IsRowMajor()) {
     Section section = SectionOf(matrix.data(), *size);
-    return MatrixBytes(std::move(layout), *size,
-                       [section](std::int64_t offset, std::span<char> out) {
-                         section.copy(offset, out);
-                         return absl::OkStatus();
-                       });
+    MatrixBytes bytes(std::move(layout), *size,
+                      [section](std::int64_t offset, std::span<char> out) {
+                        section.copy(offset, out);
+                        return absl::OkStatus();
+                      });
+    bytes.contiguous_ = static_cast<const char*>(matrix.data());
+    return bytes;
   }
   return MatrixBytes(std::move(layout), *size,
                      [walk](std::int64_t offset, std::span<char> out) {

@@ -34,6 +34,13 @@ class MatrixBytes {
     return read_(offset, out);
   }
 
+  // The same bytes where they lie, if they lie there in one piece: nothing is
+  // copied. Empty: they do not.
+  std::span<const char> View(std::int64_t offset, std::int64_t count) const {
+    if (contiguous_ == nullptr) return {};
+    return {contiguous_ + offset, static_cast<std::size_t>(count)};
+  }
+
  private:
   using Reader = std::function<absl::Status(std::int64_t, std::span<char>)>;
 
@@ -43,6 +50,7 @@ class MatrixBytes {
   MatrixLayout layout_;
   std::int64_t size_;
   Reader read_;
+  const char* contiguous_ = nullptr;
 };
 
 // OK when the arrays have the sizes that they say.

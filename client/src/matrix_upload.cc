@@ -33,6 +33,19 @@ bool HasReason(const absl::Status& status, const char* reason) {
   return detail.has_value() && detail->reason == reason;
 }
 
+// Of `count` bytes, read into `buffer` where they do not lie in one piece.
+absl::StatusOr<std::uint32_t> ChunkChecksum(const MatrixBytes& bytes,
+                                            std::int64_t offset,
+                                            std::int64_t count,
+                                            std::string* buffer) {
+  const std::span<const char> view = bytes.View(offset, count);
+  if (!view.empty()) return Crc32c({view.data(), view.size()});
+  buffer->resize(static_cast<std::size_t>(count));
+  absl::Status read = bytes.Read(offset, *buffer);
+  if (!read.ok()) return read;
+  return Crc32c(*buffer);
+}
+
 }  // namespace
 
 MatrixUpload::MatrixUpload(const Connection& connection,
@@ -69,12 +82,12 @@ absl::Status MatrixUpload::TakeChecksums() {
   for (std::int64_t offset = 0; offset < bytes_.size();) {
     absl::Status status = CheckTime();
     if (!status.ok()) return status;
-    chunk.resize(static_cast<std::size_t>(Bytes(offset)));
-    status = bytes_.Read(offset, chunk);
-    if (!status.ok()) return status;
-    checksums_.push_back(Crc32c(chunk));
-    checksum_.Add(checksums_.back(), static_cast<std::int64_t>(chunk.size()));
-    offset += static_cast<std::int64_t>(chunk.size());
+    const std::int64_t count = Bytes(offset);
+    const auto crc = ChunkChecksum(bytes_, offset, count, &chunk);
+    if (!crc.ok()) return crc.status();
+    checksums_.push_back(*crc);
+    checksum_.Add(*crc, count);
+    offset += count;
     Show("checksum", offset);
   }
   return absl::OkStatus();
@@ -145,16 +158,21 @@ absl::StatusOr<bool> MatrixUpload::NextRequest(
   v1::UploadChunk* chunk = request->mutable_chunk();
   chunk->set_offset(position_);
   std::string* data = chunk->mutable_data();
-  data->resize(static_cast<std::size_t>(Bytes(position_)));
-  absl::Status read = bytes_.Read(position_, *data);
-  if (!read.ok()) return read;
+  const std::int64_t count = Bytes(position_);
+  if (const auto view = bytes_.View(position_, count); !view.empty()) {
+    data->assign(view.data(), view.size());
+  } else {
+    data->resize(static_cast<std::size_t>(count));
+    absl::Status read = bytes_.Read(position_, *data);
+    if (!read.ok()) return read;
+  }
   // The one of the first pass: numbers that have changed since are found out.
   const bool whole = position_ % options_.chunk_bytes == 0;
   chunk->set_crc32c(whole ? checksums_[static_cast<std::size_t>(
                                 position_ / options_.chunk_bytes)]
                           : Crc32c(*data));
-  position_ += static_cast<std::int64_t>(data->size());
-  uploaded_.bytes_sent += static_cast<std::int64_t>(data->size());
+  position_ += count;
+  uploaded_.bytes_sent += count;
   return true;
 }
 
@@ -187,12 +205,11 @@ absl::StatusOr<std::uint32_t> ChecksumOf(const MatrixBytes& bytes) {
   JoinedCrc32c checksum;
   std::string chunk;
   for (std::int64_t offset = 0; offset < bytes.size();) {
-    chunk.resize(
-        static_cast<std::size_t>(std::min(kChunkMost, bytes.size() - offset)));
-    absl::Status read = bytes.Read(offset, chunk);
-    if (!read.ok()) return read;
-    checksum.Add(Crc32c(chunk), static_cast<std::int64_t>(chunk.size()));
-    offset += static_cast<std::int64_t>(chunk.size());
+    const std::int64_t count = std::min(kChunkMost, bytes.size() - offset);
+    const auto crc = ChunkChecksum(bytes, offset, count, &chunk);
+    if (!crc.ok()) return crc.status();
+    checksum.Add(*crc, count);
+    offset += count;
   }
   return checksum.value();
 }

@@ -263,6 +263,13 @@ std::vector<Option> StreamsAndQueue() {
           absl::Hours(24 * 365),
           "How long an unfinished upload of a matrix is kept after its last "
           "byte. 0s: until it is deleted."),
+      IntegerOption<std::int64_t>(
+          "uploads-max",
+          [](ServerConfig& c) -> std::int64_t& { return c.uploads_max; },
+          {0, 1048576}, "uploads",
+          "Uploads of matrices that are not finished, sent just now or left; "
+          "more are refused and told to retry. Each holds the disk's room for "
+          "twice the bytes that came, 64 MiB ahead at most. 0: any number."),
       BytesOption(
           "transport-memory",
           [](ServerConfig& c) -> std::int64_t& { return c.transport_memory; },
@@ -284,7 +291,8 @@ std::vector<Option> StreamsAndQueue() {
           {1, 4096}, "streams",
           "Streams that receive keys, states or matrices, and predictions, at "
           "once; more are refused and told to retry. Each holds up to two "
-          "threads and 9 MiB of messages."),
+          "threads and 9 MiB of messages; an upload of 64 MiB or more another "
+          "thread and 4 MiB."),
       DurationOption(
           "stream-idle",
           [](ServerConfig& c) -> absl::Duration& { return c.stream_idle; },

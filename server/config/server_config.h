@@ -49,6 +49,9 @@ struct ServerConfig {
   // After its last byte an unfinished upload is kept for so long.
   absl::Duration upload_ttl = absl::Hours(24);
 
+  // Uploads that are not finished, sent just now or left. 0: any number.
+  std::int64_t uploads_max = 256;
+
   // A stream of keys, states or a matrix ends when no message has come for so
   // long.
   absl::Duration stream_idle = absl::Minutes(5);

@@ -247,6 +247,16 @@ absl::Status StreamsFullError(std::int64_t streams,
               retry_delay);
 }
 
+absl::Status UploadsFullError(std::int64_t uploads,
+                              std::chrono::milliseconds retry_delay) {
+  return Busy("QUEUE_FULL", "uploads",
+              absl::StrCat(uploads,
+                           " uploads are not finished, as many as there may be "
+                           "(--uploads-max); go on with one, delete one or "
+                           "retry later"),
+              retry_delay);
+}
+
 absl::Status MemoryBudgetError(const MemoryShortage& shortage,
                                std::chrono::milliseconds retry_delay) {
   return Busy(

@@ -130,6 +130,10 @@ absl::Status QueueFullError(std::int64_t waiting,
 absl::Status StreamsFullError(std::int64_t streams,
                               std::chrono::milliseconds retry_delay);
 
+// QUEUE_FULL: as many unfinished uploads as there may be are kept.
+absl::Status UploadsFullError(std::int64_t uploads,
+                              std::chrono::milliseconds retry_delay);
+
 // MEMORY_BUDGET: `needed` bytes do not fit beside the `reserved` ones now. For
 // a request that is larger than the whole budget use LimitExceededError.
 struct MemoryShortage {

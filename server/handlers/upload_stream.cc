@@ -18,8 +18,10 @@ constexpr std::chrono::milliseconds kLook{200};
 // A silent stream does not hold up a drain for longer.
 constexpr std::chrono::seconds kSilentWhileDraining{1};
 
-absl::Span<const std::byte> BytesOf(const std::string& data) {
-  return {reinterpret_cast<const std::byte*>(data.data()), data.size()};
+UploadFile::Part PartOf(const v1::UploadChunk& chunk) {
+  return {.data = {reinterpret_cast<const std::byte*>(chunk.data().data()),
+                   chunk.data().size()},
+          .crc32c = chunk.crc32c()};
 }
 
 }  // namespace
@@ -74,9 +76,11 @@ absl::Status UploadStream::Open() {
   order_ = *std::move(order);
   name_ = MatrixName(order_.id);
   context_.set_shape(absl::StrCat(name_, " ", DescriptionOf(order_.layout)));
+  const bool large = order_.layout.size() >= UploadFile::kBehindFrom;
   absl::StatusOr<MemoryReservation> memory =
-      parts_.gate.Reserve(static_cast<double>(parts_.limits.stream_queue_bytes +
-                                              parts_.limits.chunk_bytes_max));
+      parts_.gate.Reserve(static_cast<double>(
+          parts_.limits.stream_queue_bytes + parts_.limits.chunk_bytes_max +
+          (large ? WriteBehind::kBytes : 0)));
   if (!memory.ok()) return memory.status();
   memory_ = *std::move(memory);
   absl::StatusOr<MatrixStore::Begun> begun =
@@ -86,6 +90,7 @@ absl::Status UploadStream::Open() {
     finished_ = std::move(begun->finished);
   } else {
     upload_ = std::move(begun->upload);
+    numbers_.emplace(order_.layout);
   }
   inbox_.Release(*std::move(first));
   return absl::OkStatus();
@@ -97,9 +102,8 @@ absl::Status UploadStream::ReceiveChunks() {
     absl::StatusOr<Requests::Taken> taken = Next();
     if (!taken.ok()) return taken.status();
     if (taken->ended) {
-      const std::int64_t committed = upload_->committed();
-      return committed == total ? absl::OkStatus()
-                                : EndedEarlyError(committed, total);
+      const std::int64_t next = upload_->next();
+      return next == total ? absl::OkStatus() : EndedEarlyError(next, total);
     }
     absl::Status kept = TakeChunk(*taken->message);
     if (!kept.ok()) return kept;
@@ -113,21 +117,31 @@ absl::Status UploadStream::TakeChunk(const v1::UploadMatrixRequest& request) {
                            "came after the header", "chunks follow");
   }
   const v1::UploadChunk& chunk = request.chunk();
-  absl::Status whole = CheckChunk(chunk, upload_->committed(),
-                                  order_.layout.size(), parts_.limits);
+  const std::int64_t next = upload_->next();
+  absl::Status whole =
+      CheckChunk(chunk, next, order_.layout.size(), parts_.limits);
   if (!whole.ok()) return whole;
-  return upload_->Append(BytesOf(chunk.data()));
+  const UploadFile::Part part = PartOf(chunk);
+  absl::Status finite = numbers_->Check(next, part.data);
+  if (!finite.ok()) {
+    upload_->Drop();
+    return finite;
+  }
+  return upload_->Append(part);
 }
 
 absl::Status UploadStream::Finish() {
-  absl::StatusOr<MatrixInfo> info = upload_->Finish(
-      [this](const UploadedBytes& bytes) { return CheckOnLane(bytes); });
+  absl::StatusOr<MatrixInfo> info =
+      upload_->Finish([this](const UploadedBytes& bytes) {
+        return numbers_->complete() ? absl::OkStatus() : CheckOnLane(bytes);
+      });
   if (!info.ok()) return info.status();
   finished_ = *std::move(info);
   return absl::OkStatus();
 }
 
-// A step of this stream: it waits, but is not refused.
+// What came in an earlier stream, or is sparse: read from the file. A step of
+// this stream: it waits, but is not refused.
 absl::Status UploadStream::CheckOnLane(const UploadedBytes& bytes) {
   const auto size = static_cast<double>(order_.layout.size());
   auto ticket =

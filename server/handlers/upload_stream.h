@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "server/admission/gate.h"
 #include "server/admission/stream_slots.h"
+#include "server/convert/arriving_numbers.h"
 #include "server/convert/matrix_upload.h"
 #include "server/limits/limits.h"
 #include "server/request/inbox.h"
@@ -67,6 +68,7 @@ class UploadStream {
   UploadOrder order_;
   std::string name_ = "the stream";
   std::unique_ptr<MatrixUpload> upload_;
+  std::optional<ArrivingNumbers> numbers_;  // beside upload_
   std::optional<MatrixInfo> finished_;
 };
 

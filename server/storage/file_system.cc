@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -31,6 +32,13 @@ bool NoRoom(int error) {
 }
 
 }  // namespace
+
+std::int64_t FileSystem::Room(int file) {
+  struct statvfs info {};
+  const int result = Called([&] { return fstatvfs(file, &info); });
+  if (result < 0) return result;
+  return static_cast<std::int64_t>(info.f_bavail * info.f_frsize);
+}
 
 int FileSystem::Open(const std::string& path, int flags) {
   return Called(

@@ -16,6 +16,8 @@ class FileSystem {
 
   // What the system call returns, or -errno. Interrupted calls are repeated.
 
+  // Bytes that may still be written where the file lies.
+  virtual std::int64_t Room(int file);
   // `flags` as open(2); files are made for their owner and group only.
   virtual int Open(const std::string& path, int flags);
   // Both may move fewer bytes than asked for.

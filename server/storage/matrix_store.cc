@@ -33,16 +33,21 @@ class MatrixStore::Seat final : public MatrixUpload {
   ~Seat() override {
     const std::lock_guard lock(entry_->mutex);
     if (entry_->seat != seat_) return;
+    // What cannot be written is sent again.
+    if (entry_->file.has_value()) entry_->file->Rest().IgnoreError();
     entry_->taken = false;
     entry_->last_use = state_->Now();
   }
 
+  std::int64_t next() const override {
+    const std::lock_guard lock(entry_->mutex);
+    return entry_->file.has_value() ? entry_->file->next() : AfterTheFile();
+  }
+
   std::int64_t committed() const override {
     const std::lock_guard lock(entry_->mutex);
-    // After Finish all, after a deletion none.
-    if (entry_->file.has_value()) return entry_->file->committed();
-    const bool finished = entry_->stage == StoreState::Stage::kFinished;
-    return finished ? entry_->info.layout.size() : 0;
+    return entry_->file.has_value() ? entry_->file->committed()
+                                    : AfterTheFile();
   }
 
   absl::Status seated() const override {
@@ -50,26 +55,35 @@ class MatrixStore::Seat final : public MatrixUpload {
     return state_->CheckSeat(*entry_, seat_);
   }
 
-  absl::Status Append(absl::Span<const std::byte> data) override {
+  absl::Status Append(const UploadFile::Part& part) override {
     const std::lock_guard lock(entry_->mutex);
     absl::Status seated = state_->CheckSeat(*entry_, seat_);
     if (!seated.ok()) return seated;
-    const auto size = static_cast<std::int64_t>(data.size());
+    const auto size = static_cast<std::int64_t>(part.data.size());
     const std::int64_t total = entry_->info.layout.size();
-    const std::int64_t committed = entry_->file->committed();
-    if (size > total - committed) {
-      return WrongSizeError(
-          "chunk.data", absl::StrCat("has ", size, " bytes"),
-          absl::StrCat("after ", committed, " the matrix lacks ",
-                       total - committed, " of its ", total));
+    const std::int64_t next = entry_->file->next();
+    if (size > total - next) {
+      return WrongSizeError("chunk.data", absl::StrCat("has ", size, " bytes"),
+                            absl::StrCat("after ", next, " the matrix lacks ",
+                                         total - next, " of its ", total));
     }
-    return entry_->file->Append(data, state_->Now());
+    return entry_->file->Append(part, state_->Now());
+  }
+
+  void Drop() override {
+    const std::lock_guard lock(entry_->mutex);
+    if (state_->CheckSeat(*entry_, seat_).ok()) state_->DropUpload(*entry_);
   }
 
   absl::StatusOr<MatrixInfo> Finish(
       const std::function<absl::Status(const UploadedBytes&)>& check) override;
 
  private:
+  // Bytes of what was finished or deleted.
+  std::int64_t AfterTheFile() const {
+    const bool finished = entry_->stage == StoreState::Stage::kFinished;
+    return finished ? entry_->info.layout.size() : 0;
+  }
   absl::StatusOr<std::shared_ptr<MatrixBytes>> MapWhenComplete();
 
   const std::shared_ptr<StoreState> state_;
@@ -83,6 +97,8 @@ MatrixStore::Seat::MapWhenComplete() {
   absl::Status seated = state_->CheckSeat(*entry_, seat_);
   if (!seated.ok()) return seated;
   UploadFile& file = *entry_->file;
+  absl::Status written = file.Flush();
+  if (!written.ok()) return written;
   const std::int64_t total = entry_->info.layout.size();
   if (file.committed() != total) {
     return WrongSizeError(
@@ -189,6 +205,9 @@ absl::StatusOr<MatrixStore::Begun> MatrixStore::Begin(
     }
     absl::Status revived = state_->Revive(*entry);
     if (!revived.ok()) return revived;
+    // What the one before brought. If it cannot be written, that is told when
+    // it is sent again.
+    entry->file->Flush().IgnoreError();
     ++entry->seat;
     entry->taken = true;
     return Begun{.upload = std::make_unique<Seat>(state_, entry),
@@ -218,6 +237,8 @@ absl::StatusOr<UploadState> MatrixStore::StateOf(const std::string& id) {
   }
   absl::Status revived = state_->Revive(*entry);
   if (!revived.ok()) return revived;
+  // A failure is told to whoever sends; what is there is there.
+  entry->file->Flush().IgnoreError();
   return UploadState{.committed = entry->file->committed(), .total = total};
 }
 

@@ -25,6 +25,7 @@
 #include "absl/types/span.h"
 #include "server/storage/file_system.h"
 #include "server/storage/matrix_layout.h"
+#include "server/storage/upload_file.h"
 #include "steelyard/stop_token.h"
 
 namespace steelyard::server {
@@ -66,21 +67,27 @@ class StoredMatrix {
 using UploadedBytes = std::shared_ptr<const std::byte[]>;
 
 // The writing end of an upload. One at a time for an id: a newer one takes the
-// seat, and the older gets Aborted TAKEN_OVER. Destroyed before Finish, the
-// bytes stay for the next one until Settings::upload_ttl has passed. May
-// outlive the store. For one thread.
+// seat, and the older gets Aborted TAKEN_OVER. Destroyed before Finish, it
+// writes what came, and the bytes stay for the next one until
+// Settings::upload_ttl has passed. May outlive the store. For one thread.
 class MatrixUpload {
  public:
   virtual ~MatrixUpload() = default;
+  // Bytes that came: the next ones go behind them. Those of a large matrix are
+  // still on their way to the disk.
+  virtual std::int64_t next() const = 0;
   // Bytes that are there: they survive a kill of the process.
   virtual std::int64_t committed() const = 0;
   // Whether the seat is still this one's. ERRORS  Aborted TAKEN_OVER. NotFound:
   // deleted.
   virtual absl::Status seated() const = 0;
-  // Writes `data` behind them: whole or, with an error, not at all.
+  // Writes bytes behind next(). After an error the committed ones count: of a
+  // small matrix, all that came before.
   // ERRORS  ResourceExhausted DISK_FULL. Aborted TAKEN_OVER. NotFound: deleted.
   //         InvalidArgument WRONG_SIZE: more than the layout has.
-  virtual absl::Status Append(absl::Span<const std::byte> data) = 0;
+  virtual absl::Status Append(const UploadFile::Part& part) = 0;
+  // What came is wrong: drops the upload, unless it is no longer this one's.
+  virtual void Drop() = 0;
   // All bytes are there: checks them with `check` (the numbers; called with the
   // mapped bytes, without a lock; they stay as long as somebody has them) and
   // against the checksum, makes them durable and the matrix visible.
@@ -103,8 +110,12 @@ class MatrixStore {
     std::int64_t matrix_memory = 0;
     // After the last byte of an upload that nobody sends. 0: it stays.
     std::chrono::seconds upload_ttl{};
+    // Uploads that are not finished. 0: any number.
+    std::int64_t uploads_max = 0;
 
-    // For tests. Null: the system's.
+    // For tests.
+    std::int64_t behind_from = UploadFile::kBehindFrom;
+    // Null: the system's.
     FileSystem* files = nullptr;
     std::function<std::chrono::system_clock::time_point()> now = nullptr;
   };
@@ -129,7 +140,8 @@ class MatrixStore {
   };
   // The first one of an upload that another process began reads what is there.
   // ERRORS  AlreadyExists: other layout or checksum. ResourceExhausted
-  //         DISK_FULL: there is no room for all of its bytes.
+  //         DISK_FULL: there is no room for all of its bytes; QUEUE_FULL with a
+  //         retry delay: there are uploads_max.
   absl::StatusOr<Begun> Begin(const std::string& id, const MatrixLayout& layout,
                               std::uint32_t crc32c);
   // ERRORS  NotFound.

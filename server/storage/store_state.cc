@@ -13,6 +13,9 @@ namespace {
 constexpr std::chrono::seconds kLookMin{1};
 constexpr std::chrono::seconds kLookMax{60};
 
+// After it another upload may be finished or have expired.
+constexpr std::chrono::milliseconds kRetry{1000};
+
 // Unique in the process, however many stores it opens.
 std::uint64_t NextSerial() {
   static std::atomic<std::uint64_t> last{0};
@@ -33,7 +36,8 @@ UploadFile::Place StoreState::PlaceOf(const Entry& entry) const {
           .part = directory.PathOf(bytes),
           .marks = directory.PathOf(names.marks),
           .name = bytes,
-          .total = entry.info.layout.size()};
+          .total = entry.info.layout.size(),
+          .behind_from = settings.behind_from};
 }
 
 // The row says what a name is; files follow. A crash can leave
@@ -152,9 +156,22 @@ void StoreState::Forget(Entry& entry) {
   }
 }
 
+std::int64_t StoreState::OtherUploads(const Entry& entry) const {
+  const std::lock_guard lock(mutex);
+  return std::count_if(slots.begin(), slots.end(), [&](const auto& slot) {
+    return !slot.second.finished.has_value() &&
+           slot.second.entry.get() != &entry;
+  });
+}
+
 // The file comes before the row: when there is no room for it, nothing has
 // happened.
 absl::Status StoreState::Create(Entry& entry) {
+  if (const std::int64_t others = OtherUploads(entry);
+      settings.uploads_max > 0 && others >= settings.uploads_max) {
+    Forget(entry);
+    return UploadsFullError(others, kRetry);
+  }
   entry.number = next_number++;
   entry.last_use = Now();
   entry.info.create_time = entry.last_use;

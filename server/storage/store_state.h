@@ -81,6 +81,7 @@ struct StoreState {
 
   // All with the entry's mutex held.
   absl::Status Create(Entry& entry);
+  std::int64_t OtherUploads(const Entry& entry) const;
   absl::Status Revive(Entry& entry);
   absl::Status CheckSeat(const Entry& entry, std::uint64_t seat) const;
   bool Expired(const Entry& entry) const;

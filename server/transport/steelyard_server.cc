@@ -96,10 +96,11 @@ void ApplyLimits(const ServerConfig& config, int workers,
 absl::StatusOr<std::unique_ptr<MatrixStore>> OpenStore(
     const ServerConfig& config) {
   if (config.matrix_directory.empty()) return nullptr;
-  auto store = MatrixStore::Open(
-      {.directory = config.matrix_directory,
-       .matrix_memory = config.matrix_memory,
-       .upload_ttl = absl::ToChronoSeconds(config.upload_ttl)});
+  auto store =
+      MatrixStore::Open({.directory = config.matrix_directory,
+                         .matrix_memory = config.matrix_memory,
+                         .upload_ttl = absl::ToChronoSeconds(config.upload_ttl),
+                         .uploads_max = config.uploads_max});
   if (store.ok()) return store;
   return absl::Status(store.status().code(),
                       absl::StrCat("--matrix-directory: ",

@@ -63,6 +63,17 @@ TEST(MatrixBytesTest, AnyStridesGiveRowMajorBytesFromAnyByteOn) {
   }
 }
 
+// What lies in one piece is not copied.
+TEST(MatrixBytesTest, RowMajorNumbersAreSeenWhereTheyLie) {
+  const RowMajorMatrix numbers = RowMajorMatrix::Random(4, 3);
+  const auto bytes = MatrixBytes::Of(TensorView(numbers));
+  const auto view = bytes->View(5, 20);
+  EXPECT_EQ(view.data(), reinterpret_cast<const char*>(numbers.data()) + 5);
+  EXPECT_EQ(view.size(), 20U);
+  const Eigen::MatrixXd columns = numbers;
+  EXPECT_TRUE(MatrixBytes::Of(TensorView(columns))->View(5, 20).empty());
+}
+
 TEST(MatrixBytesTest, LayoutsAreThoseOfTheNumbers) {
   const std::vector<Eigen::half> numbers(24);
   const auto heads = MatrixBytes::Of(TensorView(numbers, {2, 3, 4}));

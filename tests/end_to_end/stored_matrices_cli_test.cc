@@ -170,6 +170,30 @@ TEST_F(StoredMatricesCliTest, MethodsOfTheSketchAreNamedInTheReport) {
   }
 }
 
+TEST_F(StoredMatricesCliTest, SetsAndScoresOfStoredKeysAreThoseOfTheFile) {
+  const std::string keys = Tensor("layer3.keys");
+  const std::string queries = Tensor("layer3.queries");
+  Json({"matrices", "upload", "keys", keys});
+  const auto sets = Json({"universal-set", keys, "--epsilon=0.1"})["sets"];
+  EXPECT_EQ(sets.size(), 12U);
+  EXPECT_EQ(Json({"universal-set", "--matrix=keys", "--epsilon=0.1"})["sets"],
+            sets);
+  const auto verified = Json({"universal-set", keys, "--matrix=matrices/keys",
+                              "--epsilon=0.1", "--verify"});
+  EXPECT_EQ(verified["sets"], sets);
+  EXPECT_TRUE(verified["verification"]["held"]);
+  for (const char* causal : {"--epsilon=0.1", "--causal"}) {
+    const auto rows = Json({"heavy", keys, queries, causal})["rows"];
+    EXPECT_EQ(Json({"heavy", queries, "--matrix=keys", causal})["rows"], rows);
+    const auto checked =
+        Json({"heavy", keys, queries, "--matrix=keys", "--verify", causal});
+    EXPECT_EQ(checked["rows"], rows);
+    EXPECT_TRUE(checked["verification"]["held"]);
+  }
+  EXPECT_EQ(Json({"heavy", queries, "--matrix=keys", "--stream"})["rows"],
+            Json({"heavy", keys, queries})["rows"]);
+}
+
 TEST_F(StoredMatricesCliTest, NonsenseIsOneLineAndTheRightCode) {
   Json({"matrices", "upload", "dense", dense_.path()});
   const std::string a = dense_.path();
@@ -201,6 +225,23 @@ TEST_F(StoredMatricesCliTest, NonsenseIsOneLineAndTheRightCode) {
       {{"solve", a, b, "--problem=attention-kernel", "--sketch-rows=9"},
        2,
        "--sketch-rows"},
+      {{"universal-set", "--epsilon=0.5"}, 2, "or --matrix=NAME"},
+      {{"universal-set", "--matrix=A", "--epsilon=0.5"}, 2, "--matrix is 'A'"},
+      {{"universal-set", "--matrix=nobody", "--epsilon=0.5"}, 4, "NOT_FOUND"},
+      {{"universal-set", a, "--matrix=dense", "--epsilon=0.5"},
+       2,
+       "--verify only"},
+      {{"universal-set", "--matrix=dense", "--epsilon=0.5", "--verify"},
+       2,
+       "--verify only"},
+      {{"universal-set", b, "--matrix=dense", "--epsilon=0.5", "--verify"},
+       3,
+       "is not what"},
+      {{"heavy", a}, 2, "takes KEYS QUERIES, or QUERIES with --matrix"},
+      {{"heavy", a, "--matrix=dense", "--verify"}, 2, "--verify only"},
+      {{"heavy", a, a, "--matrix=dense"}, 2, "--verify only"},
+      {{"heavy", a, "--matrix=dense", "--set=x"}, 2, "--set and --matrix"},
+      {{"heavy", a, "--matrix=nobody"}, 4, "NOT_FOUND"},
       {{"solve", sparse_.path(), b, "--problem=attention-kernel"},
        4,
        "INVALID_ARGUMENT"},

@@ -43,5 +43,24 @@ TEST(Crc32cTest, PiecesHaveTheChecksumOfTheWhole) {
   }
 }
 
+TEST(Crc32cTest, ChecksumsOfPiecesAreJoined) {
+  std::string bytes;
+  for (int i = 0; i < 3000; ++i) bytes.push_back(static_cast<char>(i * i + 7));
+  const std::uint32_t whole = Reference(bytes);
+  for (const std::size_t piece : {1U, 7U, 64U, 1000U, 2999U, 3000U, 4000U}) {
+    JoinedCrc32c joined;
+    for (std::size_t at = 0; at < bytes.size(); at += piece) {
+      const std::string part = bytes.substr(at, piece);
+      joined.Add(Reference(part), static_cast<std::int64_t>(part.size()));
+    }
+    EXPECT_EQ(joined.value(), whole) << piece;
+    // Behind what is known already; nothing behind that changes nothing.
+    joined.Reset(Reference(bytes.substr(0, piece)));
+    const std::string rest = piece < 3000 ? bytes.substr(piece) : "";
+    joined.Add(Reference(rest), static_cast<std::int64_t>(rest.size()));
+    EXPECT_EQ(joined.value(), whole) << piece;
+  }
+}
+
 }  // namespace
 }  // namespace steelyard::server

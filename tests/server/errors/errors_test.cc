@@ -119,6 +119,14 @@ TEST(ErrorsTest, StoredMatricesHaveTheirOwn) {
   EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(DetailOf(full)->reason, "DISK_FULL");
   EXPECT_EQ(RetryDelayOf(full), std::nullopt);
+  const absl::Status many = UploadsFullError(7, milliseconds(250));
+  EXPECT_EQ(many.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(DetailOf(many)->reason, "QUEUE_FULL");
+  EXPECT_EQ(many.message(),
+            "7 uploads are not finished, as many as there may be "
+            "(--uploads-max); go on with one, delete one or retry later");
+  EXPECT_EQ(RetryDelayOf(many), milliseconds(250));
+  EXPECT_EQ(QuotaSubjectOf(many), "uploads");
 }
 
 TEST(ErrorsTest, OnlyWhatARetryCanCureCarriesADelay) {

@@ -67,13 +67,15 @@ bool NeverAgain(const absl::Status& status) {
   return false;
 }
 
-class CrashTest : public testing::Test {
+// Whether uploads are written while the next bytes come.
+class CrashTest : public testing::TestWithParam<bool> {
  protected:
   // Small enough that the large samples are mapped, the small ones read.
   MatrixStore::Settings SettingsOf(const TemporaryDirectory& directory,
                                    FileSystem* files) const {
     return {.directory = directory.path(),
             .matrix_memory = 100'000,
+            .behind_from = GetParam() ? 0 : UploadFile::kBehindFrom,
             .files = files};
   }
 
@@ -129,7 +131,7 @@ class CrashTest : public testing::Test {
   const MatrixLife life_;
 };
 
-TEST_F(CrashTest, AtEveryStep) {
+TEST_P(CrashTest, AtEveryStep) {
   int step = 1;
   for (; step < kStepsMax; ++step) {
     SCOPED_TRACE(step);
@@ -147,7 +149,7 @@ TEST_F(CrashTest, AtEveryStep) {
 
 // A recovery is killed at each of its own steps, and the next one finds what
 // the first one should have.
-TEST_F(CrashTest, InTheRecoveryFromACrash) {
+TEST_P(CrashTest, InTheRecoveryFromACrash) {
   int recoveries = 0;
   bool done = false;
   for (int step = 2; !done && step < kStepsMax; step += 9) {
@@ -166,7 +168,7 @@ TEST_F(CrashTest, InTheRecoveryFromACrash) {
 }
 
 // At moments that nobody chose, within calls of the kernel, too.
-TEST_F(CrashTest, AtAnyMoment) {
+TEST_P(CrashTest, AtAnyMoment) {
   constexpr int kRounds = 40;
   int killed = 0;
   for (int round = 0; round < kRounds; ++round) {
@@ -188,6 +190,8 @@ TEST_F(CrashTest, AtAnyMoment) {
   }
   EXPECT_GT(killed, 3);
 }
+
+INSTANTIATE_TEST_SUITE_P(SmallAndLarge, CrashTest, testing::Bool());
 
 }  // namespace
 }  // namespace steelyard::server

@@ -34,12 +34,14 @@ bool Writes(std::string_view step) {
   return kWriting.count(step) > 0;
 }
 
-class DiskFullTest : public testing::Test {
+// Whether uploads are written while the next bytes come.
+class DiskFullTest : public testing::TestWithParam<bool> {
  protected:
   MatrixStore::Settings SettingsOf(const TemporaryDirectory& directory,
                                    FileSystem* files) const {
     return {.directory = directory.path(),
             .matrix_memory = 100'000,
+            .behind_from = GetParam() ? 0 : UploadFile::kBehindFrom,
             .files = files};
   }
 
@@ -65,7 +67,7 @@ class DiskFullTest : public testing::Test {
   const MatrixLife life_;
 };
 
-TEST_F(DiskFullTest, OnceAtEveryStep) {
+TEST_P(DiskFullTest, OnceAtEveryStep) {
   int failures = 0;
   bool reached = true;
   for (int step = 1; reached && step < kStepsMax; ++step) {
@@ -101,7 +103,7 @@ TEST_F(DiskFullTest, OnceAtEveryStep) {
 }
 
 // Until somebody makes room, some refusals later.
-TEST_F(DiskFullTest, ForAWhileFromEveryStepOn) {
+TEST_P(DiskFullTest, ForAWhileFromEveryStepOn) {
   bool reached = true;
   for (int step = 1; reached && step < kStepsMax; ++step) {
     const TemporaryDirectory directory(true);
@@ -133,7 +135,7 @@ TEST_F(DiskFullTest, ForAWhileFromEveryStepOn) {
 }
 
 // Also of calls that need no room: fsync, rename, remove.
-TEST_F(DiskFullTest, AFailureOfTheDiskIsNoLossEither) {
+TEST_P(DiskFullTest, AFailureOfTheDiskIsNoLossEither) {
   bool reached = true;
   for (int step = 1; reached && step < kStepsMax; ++step) {
     const TemporaryDirectory directory(true);
@@ -164,6 +166,8 @@ TEST_F(DiskFullTest, AFailureOfTheDiskIsNoLossEither) {
   }
   EXPECT_FALSE(reached);
 }
+
+INSTANTIATE_TEST_SUITE_P(SmallAndLarge, DiskFullTest, testing::Bool());
 
 // A file system of `bytes`, mounted on `path` for this process alone; false:
 // the machine does not let us.
@@ -232,13 +236,13 @@ int InChild(const std::function<int()>& work) {
 }
 
 // Where mounting is not allowed it sees nothing; the tests above need no mount.
-TEST_F(DiskFullTest, OnASmallDisk) {
+TEST(SmallDiskTest, WhatWasPromisedIsKept) {
   const TemporaryDirectory directory;
   EXPECT_EQ(InChild([&] { return LiveOnASmallDisk(directory.path()); }), 0);
 }
 
 // The kernel's own limit of file sizes: writes are cut short, then refused.
-TEST_F(DiskFullTest, WithALimitOfFileSizes) {
+TEST(SmallDiskTest, WithALimitOfFileSizes) {
   const TemporaryDirectory directory(true);
   const auto work = [&] {
     signal(SIGXFSZ, SIG_IGN);

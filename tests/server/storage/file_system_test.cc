@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -78,6 +79,14 @@ TEST_F(FileSystemTest, RoomIsMadeWithoutAChangeOfSize) {
   EXPECT_EQ(SizeOfFile(file.get()), 0);
   // More than any disk has.
   EXPECT_LT(files_.Allocate(file.get(), std::int64_t{1} << 60), 0);
+}
+
+TEST_F(FileSystemTest, RoomIsThatOfTheDisk) {
+  const OwnedFile file = New("a");
+  const auto space = std::filesystem::space(directory_.path());
+  EXPECT_GE(files_.Room(file.get()), 0);
+  EXPECT_LE(files_.Room(file.get()), static_cast<std::int64_t>(space.capacity));
+  EXPECT_EQ(files_.Room(-1), -EBADF);
 }
 
 TEST_F(FileSystemTest, NamesChange) {

@@ -78,7 +78,7 @@ TEST_F(MatrixStoreTest, EveryLayoutComesBack) {
     auto begun =
         store_->Begin("m" + std::to_string(i), layouts[i], Crc32c(bytes));
     ASSERT_TRUE(begun.ok()) << begun.status();
-    ASSERT_TRUE(begun->upload->Append(BytesOf(bytes)).ok());
+    ASSERT_TRUE(begun->upload->Append(PartOf(bytes)).ok());
     ASSERT_TRUE(begun->upload->Finish(Accept).ok());
   }
   Reopen();
@@ -360,6 +360,82 @@ TEST_F(MatrixStoreTest, TheOrderOfFinishIsThatOfItsPromise) {
                                  "sql-write", "remove"));
   begun->upload = nullptr;
   store_ = nullptr;
+}
+
+TEST_F(MatrixStoreTest, UnfinishedUploadsAreBounded) {
+  MatrixStore::Settings settings = SettingsHere();
+  settings.uploads_max = 2;
+  Reopen(settings);
+  const Sample a("a");
+  const Sample b("b");
+  const Sample c("c");
+  const auto begin = [&](const Sample& sample) {
+    return store_->Begin(sample.id, sample.layout, sample.crc32c).status();
+  };
+  // Left as they are, also over a restart.
+  EXPECT_TRUE(begin(a).ok());
+  EXPECT_TRUE(begin(b).ok());
+  for (int round = 0; round < 2; ++round) {
+    const absl::Status full = begin(c);
+    EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(DetailOf(full)->reason, "QUEUE_FULL") << full;
+    EXPECT_EQ(store_->StateOf("c").status().code(),
+              absl::StatusCode::kNotFound);
+    // Those that are there go on.
+    EXPECT_TRUE(begin(a).ok());
+    Reopen(settings);
+  }
+  // A finished one does not count, and neither does a deleted one.
+  EXPECT_TRUE(Upload(*store_, a).ok());
+  EXPECT_TRUE(begin(c).ok());
+  EXPECT_TRUE(begin(a).ok());
+  EXPECT_TRUE(store_->Delete("b").ok());
+  EXPECT_TRUE(begin(Sample("d")).ok());
+  EXPECT_FALSE(begin(Sample("e")).ok());
+}
+
+// Bytes of a large matrix are on their way when Append returns; who asks finds
+// them there.
+TEST_F(MatrixStoreTest, BytesOnTheirWayAreCommittedForWhoAsks) {
+  MatrixStore::Settings settings = SettingsHere();
+  settings.behind_from = 0;
+  Reopen(settings);
+  const Sample sample("a");
+  auto first = store_->Begin("a", sample.layout, sample.crc32c);
+  ASSERT_TRUE(first.ok());
+  ASSERT_TRUE(first->upload->Append(sample.Part(0, 1000)).ok());
+  EXPECT_EQ(first->upload->next(), 1000);
+  EXPECT_EQ(first->upload->committed(), 0);
+  EXPECT_EQ(store_->StateOf("a")->committed, 1000);
+  EXPECT_EQ(first->upload->committed(), 1000);
+  // The next seat.
+  ASSERT_TRUE(first->upload->Append(sample.Part(1000, 700)).ok());
+  auto second = store_->Begin("a", sample.layout, sample.crc32c);
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(second->upload->committed(), 1700);
+  EXPECT_FALSE(first->upload->Append(sample.Part(1700, 1)).ok());
+  // The next process.
+  ASSERT_TRUE(second->upload->Append(sample.Part(1700, 300)).ok());
+  second->upload = nullptr;
+  first->upload = nullptr;
+  Reopen(settings);
+  EXPECT_EQ(store_->StateOf("a")->committed, 2000);
+  ASSERT_TRUE(Upload(*store_, sample, 900).ok());
+  EXPECT_EQ(BytesIn(*store_, "a"), sample.bytes);
+}
+
+TEST_F(MatrixStoreTest, WhatIsFoundToBeWrongIsDropped) {
+  const Sample sample("a");
+  auto first = store_->Begin("a", sample.layout, sample.crc32c);
+  auto second = store_->Begin("a", sample.layout, sample.crc32c);
+  ASSERT_TRUE(first.ok());
+  ASSERT_TRUE(second.ok());
+  // Not by a stream that has lost its seat.
+  first->upload->Drop();
+  EXPECT_TRUE(store_->StateOf("a").ok());
+  second->upload->Drop();
+  EXPECT_EQ(store_->StateOf("a").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(Files(), ElementsAre());
 }
 
 class ExpiryTest : public StoreFixture {

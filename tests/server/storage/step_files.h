@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,7 +25,7 @@ class StepFiles final : public FileSystem {
   // Before each step: 0 to go on, or the errno to fail with. Names of steps:
   // "create", "write", "half" (a write half done), "allocate", "sync",
   // "truncate", "rename", "remove", "mkdir", "sync-directory"; SQLite's have
-  // "sql-" before them.
+  // "sql-" before them. Called by one thread at a time.
   using Hook = std::function<int(std::string_view step)>;
 
   explicit StepFiles(Hook hook) : hook_(std::move(hook)) {
@@ -40,54 +41,60 @@ class StepFiles final : public FileSystem {
 
   int Open(const std::string& path, int flags) override {
     if ((flags & O_CREAT) != 0) {
-      if (const int error = hook_("create"); error != 0) return -error;
+      if (const int error = Step("create"); error != 0) return -error;
     }
     return FileSystem::Open(path, flags);
   }
   std::int64_t Write(int file, const void* data, std::int64_t size,
                      std::int64_t at) override {
-    if (const int error = hook_("write"); error != 0) return -error;
+    if (const int error = Step("write"); error != 0) return -error;
     const std::int64_t half = size / 2;
     const std::int64_t first = FileSystem::Write(file, data, half, at);
-    if (first < half || hook_("half") != 0) return first;
+    if (first < half || Step("half") != 0) return first;
     const std::int64_t second = FileSystem::Write(
         file, static_cast<const char*>(data) + half, size - half, at + half);
     return second < 0 ? second : first + second;
   }
   int Allocate(int file, std::int64_t size) override {
-    const int error = hook_("allocate");
+    const int error = Step("allocate");
     return error != 0 ? -error : FileSystem::Allocate(file, size);
   }
   int Sync(int file) override {
-    const int error = hook_("sync");
+    const int error = Step("sync");
     return error != 0 ? -error : FileSystem::Sync(file);
   }
   int SyncDirectory(const std::string& path) override {
-    const int error = hook_("sync-directory");
+    const int error = Step("sync-directory");
     return error != 0 ? -error : FileSystem::SyncDirectory(path);
   }
   int Truncate(int file, std::int64_t size) override {
-    const int error = hook_("truncate");
+    const int error = Step("truncate");
     return error != 0 ? -error : FileSystem::Truncate(file, size);
   }
   int Rename(const std::string& from, const std::string& to) override {
-    const int error = hook_("rename");
+    const int error = Step("rename");
     return error != 0 ? -error : FileSystem::Rename(from, to);
   }
   int Remove(const std::string& path) override {
-    const int error = hook_("remove");
+    const int error = Step("remove");
     return error != 0 ? -error : FileSystem::Remove(path);
   }
   int MakeDirectory(const std::string& path) override {
-    const int error = hook_("mkdir");
+    const int error = Step("mkdir");
     return error != 0 ? -error : FileSystem::MakeDirectory(path);
   }
 
  private:
   using Call = sqlite3_syscall_ptr;
 
+  // Large uploads are written by a thread.
+  int Step(std::string_view step) {
+    const std::lock_guard lock(mutex_);
+    return hook_(step);
+  }
+
   static bool Fails(std::string_view step) {
-    const int error = current == nullptr ? 0 : current->hook_(step);
+    const int error = current == nullptr ? 0 : current->Step(step);
     if (error != 0) errno = error;
     return error != 0;
   }
@@ -120,6 +127,7 @@ class StepFiles final : public FileSystem {
   }
 
   static inline StepFiles* current = nullptr;
+  std::mutex mutex_;
   const Hook hook_;
 };
 

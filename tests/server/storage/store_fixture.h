@@ -24,8 +24,10 @@ namespace steelyard::server {
 
 inline absl::Status Accept(const UploadedBytes&) { return absl::OkStatus(); }
 
-inline absl::Span<const std::byte> BytesOf(std::string_view text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+inline UploadFile::Part PartOf(std::string_view text) {
+  return {
+      .data = {reinterpret_cast<const std::byte*>(text.data()), text.size()},
+      .crc32c = Crc32c(text)};
 }
 
 // A dense matrix of `rows` x 8 float64: 64 bytes a row, all its own.
@@ -40,10 +42,10 @@ struct Sample {
     }
     crc32c = Crc32c(bytes);
   }
-  absl::Span<const std::byte> Part(std::size_t from, std::size_t count) const {
-    return BytesOf(std::string_view(bytes).substr(from, count));
+  UploadFile::Part Part(std::size_t from, std::size_t count) const {
+    return PartOf(std::string_view(bytes).substr(from, count));
   }
-  absl::Span<const std::byte> All() const { return BytesOf(bytes); }
+  UploadFile::Part All() const { return PartOf(bytes); }
 
   std::string id;
   MatrixLayout layout;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 
@@ -16,14 +17,16 @@ using std::chrono::seconds;
 
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 
-class UploadFileTest : public testing::Test {
+// Whether bytes are written while the next ones come.
+class UploadFileTest : public testing::TestWithParam<bool> {
  protected:
   UploadFile::Place Place() {
     return {.files = &files_,
             .part = part_,
             .marks = marks_,
             .name = "uploads/a-1.part",
-            .total = sample_.layout.size()};
+            .total = sample_.layout.size(),
+            .behind_from = GetParam() ? 0 : UploadFile::kBehindFrom};
   }
   UploadFile Created() {
     auto file = UploadFile::Create(Place());
@@ -37,8 +40,8 @@ class UploadFileTest : public testing::Test {
   }
   // Up to byte `end` in chunks of `chunk`.
   void AppendTo(UploadFile& file, std::int64_t end, std::int64_t chunk) {
-    while (file.committed() < end) {
-      const std::int64_t at = file.committed();
+    while (file.next() < end) {
+      const std::int64_t at = file.next();
       const std::int64_t count = std::min(chunk, end - at);
       ASSERT_TRUE(file.Append(sample_.Part(static_cast<std::size_t>(at),
                                            static_cast<std::size_t>(count)),
@@ -46,6 +49,7 @@ class UploadFileTest : public testing::Test {
                       .ok());
       now_ += seconds(1);
     }
+    ASSERT_TRUE(file.Flush().ok());
   }
   void ExpectBytesOf(const UploadFile& file) {
     EXPECT_EQ(
@@ -68,7 +72,7 @@ class UploadFileTest : public testing::Test {
   UploadFile::Time now_{seconds(1'700'000'000)};
 };
 
-TEST_F(UploadFileTest, WhateverTheChunksWhatCameIsThere) {
+TEST_P(UploadFileTest, WhateverTheChunksWhatCameIsThere) {
   for (const std::int64_t chunk : {std::int64_t{1000}, std::int64_t{70'000},
                                    kMiB - 1, kMiB, std::int64_t{2'500'000}}) {
     Created();
@@ -88,7 +92,7 @@ TEST_F(UploadFileTest, WhateverTheChunksWhatCameIsThere) {
   }
 }
 
-TEST_F(UploadFileTest, BytesThatAreNotThereAreNotClaimed) {
+TEST_P(UploadFileTest, BytesThatAreNotThereAreNotClaimed) {
   UploadFile written = Created();
   AppendTo(written, 4 * kMiB, 100'000);
   // Zeros, as of a stretch that never reached the disk: of each MiB some page.
@@ -106,7 +110,7 @@ TEST_F(UploadFileTest, BytesThatAreNotThereAreNotClaimed) {
   }
 }
 
-TEST_F(UploadFileTest, AShorterFileIsNoLongerThanItIs) {
+TEST_P(UploadFileTest, AShorterFileIsNoLongerThanItIs) {
   UploadFile written = Created();
   AppendTo(written, 3 * kMiB, kMiB);
   for (const std::int64_t size :
@@ -123,7 +127,7 @@ TEST_F(UploadFileTest, AShorterFileIsNoLongerThanItIs) {
   ExpectBytesOf(Resumed());
 }
 
-TEST_F(UploadFileTest, ADamagedMarkCostsItsOwnStretchAtMost) {
+TEST_P(UploadFileTest, ADamagedMarkCostsItsOwnStretchAtMost) {
   UploadFile written = Created();
   AppendTo(written, 4 * kMiB, kMiB);
   std::string marks(std::filesystem::file_size(marks_), '\0');
@@ -143,7 +147,7 @@ TEST_F(UploadFileTest, ADamagedMarkCostsItsOwnStretchAtMost) {
 
 // The newest mark is not the one that is overwritten: a write that is cut in
 // the middle takes nothing that was acknowledged.
-TEST_F(UploadFileTest, ATornMarkTakesNothingThatWasAcknowledged) {
+TEST_P(UploadFileTest, ATornMarkTakesNothingThatWasAcknowledged) {
   UploadFile file = Created();
   for (std::int64_t end = 50'000; end < 4 * kMiB; end += 50'000) {
     const auto before = std::filesystem::file_size(marks_);
@@ -169,7 +173,7 @@ TEST_F(UploadFileTest, ATornMarkTakesNothingThatWasAcknowledged) {
 }
 
 // A mark of another upload's bytes says nothing about these.
-TEST_F(UploadFileTest, MarksBehindAGapAreNotFollowed) {
+TEST_P(UploadFileTest, MarksBehindAGapAreNotFollowed) {
   UploadFile written = Created();
   AppendTo(written, 4 * kMiB, kMiB);
   written.Restart();
@@ -190,17 +194,23 @@ class FailingFiles final : public FileSystem {
     return FileSystem::Write(file, data, size, at);
   }
   int Allocate(int file, std::int64_t size) override {
+    allocated = std::max(allocated, size);
     return no_room ? -ENOSPC : FileSystem::Allocate(file, size);
+  }
+  std::int64_t Room(int file) override {
+    return room >= 0 ? room : FileSystem::Room(file);
   }
   int Sync(int file) override {
     return sync_fails ? -EIO : FileSystem::Sync(file);
   }
-  int writes_left = 1'000'000;
+  std::atomic<int> writes_left{1'000'000};  // by a thread of the file, too
   bool no_room = false;
+  std::int64_t room = -1;      // bytes; -1: what is there
+  std::int64_t allocated = 0;  // the most that was asked for
   bool sync_fails = false;
 };
 
-TEST_F(UploadFileTest, AFullDiskLosesNothingAndTheUploadGoesOn) {
+TEST_P(UploadFileTest, AFullDiskLosesNothingAndTheUploadGoesOn) {
   FailingFiles failing;
   UploadFile::Place place = Place();
   place.files = &failing;
@@ -210,9 +220,12 @@ TEST_F(UploadFileTest, AFullDiskLosesNothingAndTheUploadGoesOn) {
   const std::int64_t before = file->committed();
   for (const int writes : {0, 1, 2}) {
     failing.writes_left = writes;
-    const absl::Status full = file->Append(
+    absl::Status full = file->Append(
         sample_.Part(static_cast<std::size_t>(before), 5000), now_);
+    if (full.ok()) full = file->Flush();
+    ASSERT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
     EXPECT_EQ(DetailOf(full)->reason, "DISK_FULL") << full;
+    EXPECT_EQ(file->next(), before);
     EXPECT_EQ(file->committed(), before);
     const UploadFile other = Resumed();
     EXPECT_EQ(other.committed(), before);
@@ -223,7 +236,7 @@ TEST_F(UploadFileTest, AFullDiskLosesNothingAndTheUploadGoesOn) {
   ExpectBytesOf(*file);
 }
 
-TEST_F(UploadFileTest, NoRoomIsToldBeforeTheFirstByte) {
+TEST_P(UploadFileTest, NoRoomIsToldBeforeTheFirstByte) {
   FailingFiles failing;
   failing.no_room = true;
   UploadFile::Place place = Place();
@@ -233,8 +246,59 @@ TEST_F(UploadFileTest, NoRoomIsToldBeforeTheFirstByte) {
   EXPECT_FALSE(std::filesystem::exists(marks_));
 }
 
+TEST_P(UploadFileTest, TooLargeAMatrixIsToldBeforeTheFirstByte) {
+  FailingFiles failing;
+  UploadFile::Place place = Place();
+  place.files = &failing;
+  failing.room = place.total - 1;
+  EXPECT_EQ(DetailOf(UploadFile::Create(place).status())->reason, "DISK_FULL");
+  EXPECT_FALSE(std::filesystem::exists(part_));
+  failing.room = place.total;
+  EXPECT_TRUE(UploadFile::Create(place).ok());
+}
+
+// As much again as came, and a MiB at the least.
+TEST_P(UploadFileTest, RoomIsTakenAsBytesCome) {
+  FailingFiles failing;
+  UploadFile::Place place = Place();
+  place.files = &failing;
+  auto file = UploadFile::Create(place);
+  ASSERT_TRUE(file.ok());
+  EXPECT_EQ(failing.allocated, kMiB);
+  AppendTo(*file, 1000, 1000);
+  EXPECT_EQ(failing.allocated, kMiB);
+  for (const std::int64_t end : {kMiB + 1, 3 * kMiB / 2, 4 * kMiB}) {
+    AppendTo(*file, end, 100'000);
+    EXPECT_GE(failing.allocated, end);
+    EXPECT_LE(failing.allocated, std::min(2 * end + kMiB, 4 * kMiB));
+  }
+}
+
+TEST_P(UploadFileTest, NoRoomForTheNextBytesLosesNothing) {
+  FailingFiles failing;
+  UploadFile::Place place = Place();
+  place.files = &failing;
+  auto file = UploadFile::Create(place);
+  ASSERT_TRUE(file.ok());
+  AppendTo(*file, kMiB, 100'000);
+  failing.no_room = true;
+  absl::Status full;
+  while (full.ok() && file->next() < 4 * kMiB) {
+    full = file->Append(
+        sample_.Part(static_cast<std::size_t>(file->next()), 100'000), now_);
+  }
+  EXPECT_EQ(DetailOf(full)->reason, "DISK_FULL") << full;
+  ASSERT_TRUE(file->Flush().ok());
+  EXPECT_GE(file->committed(), kMiB);
+  EXPECT_EQ(file->next(), file->committed());
+  ExpectBytesOf(Resumed());
+  failing.no_room = false;
+  AppendTo(*file, 4 * kMiB, 100'000);
+  ExpectBytesOf(Resumed());
+}
+
 // After it, the kernel calls pages clean that never reached the disk.
-TEST_F(UploadFileTest, AFailedSyncLeavesNoClaim) {
+TEST_P(UploadFileTest, AFailedSyncLeavesNoClaim) {
   FailingFiles failing;
   UploadFile::Place place = Place();
   place.files = &failing;
@@ -250,6 +314,8 @@ TEST_F(UploadFileTest, AFailedSyncLeavesNoClaim) {
   EXPECT_TRUE(file->Sync().ok());
   ExpectBytesOf(Resumed());
 }
+
+INSTANTIATE_TEST_SUITE_P(SmallAndLarge, UploadFileTest, testing::Bool());
 
 }  // namespace
 }  // namespace steelyard::server
