@@ -86,18 +86,18 @@ class Call {
 
 class SharedSolvesTest : public testing::Test {
  protected:
-  void Store() {
+  void Store(std::int64_t rows, std::int64_t cols) {
     v1::Matrix matrix;
-    ASSERT_TRUE(matrices_.Send(UploadOf("a", a_), &matrix).ok());
+    ASSERT_TRUE(
+        matrices_.Send(UploadOf("a", NormalTensor(rows, cols)), &matrix).ok());
   }
-  // Least squares with k right-hand sides of this seed. So many iterations are
-  // allowed, not taken, that it counts as large work: one at a time.
-  static v1::SolveRequest Request(int k, std::uint64_t seed) {
+  // Least squares with k right-hand sides of this seed.
+  static v1::SolveRequest Request(std::int64_t rows, int k,
+                                  std::uint64_t seed) {
     v1::SolveRequest request;
     request.mutable_a()->set_matrix("matrices/a");
-    *request.mutable_b() = NormalTensor(kRows, k, seed);
+    *request.mutable_b() = NormalTensor(rows, k, seed);
     request.mutable_left_gram_power()->set_exponent(0);
-    request.set_max_iterations(2'000'000'000);
     request.set_seed(7);
     return request;
   }
@@ -115,8 +115,6 @@ class SharedSolvesTest : public testing::Test {
     return info.factor_memory_reserved_bytes();
   }
 
-  static constexpr std::int64_t kRows = 400;
-  const v1::Tensor a_ = NormalTensor(kRows, 16);
   const server::TemporaryDirectory directory_{/*in_memory=*/true};
   RunningServer running_{ConfigOn(directory_.path())};
   const Caller caller_{running_.address()};
@@ -124,7 +122,9 @@ class SharedSolvesTest : public testing::Test {
 };
 
 TEST_F(SharedSolvesTest, WhoWaitsTogetherGetsTheBitsOfALoneCall) {
-  Store();
+  // 6 n d^2 flops: large work, one at a time.
+  constexpr std::int64_t kRows = 3000;
+  Store(kRows, 256);
   Call holder(running_.address(), EndlessRequest());
   Await([&] { return holder.works() || holder.ended(); });
   ASSERT_FALSE(holder.ended()) << holder.Status().error_message();
@@ -132,17 +132,18 @@ TEST_F(SharedSolvesTest, WhoWaitsTogetherGetsTheBitsOfALoneCall) {
   std::vector<v1::SolveRequest> requests;
   std::vector<std::unique_ptr<Call>> calls;
   for (int i = 0; i < 5; ++i) {
-    requests.push_back(Request(1 + i % 3, 20 + static_cast<unsigned>(i)));
+    requests.push_back(
+        Request(kRows, 1 + i % 3, 20 + static_cast<unsigned>(i)));
     calls.push_back(std::make_unique<Call>(running_.address(), requests[i]));
   }
   // Its time passes while it waits, and it takes nobody along.
-  Call late(running_.address(), Request(1, 31), milliseconds(300));
+  Call late(running_.address(), Request(kRows, 1, 31), milliseconds(300));
   // No work at all is left to it, and it gets that of nobody else.
-  v1::SolveRequest brief_request = Request(2, 32);
+  v1::SolveRequest brief_request = Request(kRows, 2, 32);
   brief_request.mutable_time_limit()->set_nanos(1);
   Call brief(running_.address(), brief_request);
   // Enough.
-  v1::SolveRequest patient_request = Request(2, 33);
+  v1::SolveRequest patient_request = Request(kRows, 2, 33);
   patient_request.mutable_time_limit()->set_seconds(300);
   Call patient(running_.address(), patient_request);
 
@@ -171,15 +172,15 @@ TEST_F(SharedSolvesTest, WhoWaitsTogetherGetsTheBitsOfALoneCall) {
 }
 
 TEST_F(SharedSolvesTest, ADeletedMatrixTakesItsFactorsAlong) {
-  Store();
-  const v1::SolveRequest request = Request(1, 20);
+  Store(400, 16);
+  const v1::SolveRequest request = Request(400, 1, 20);
   EXPECT_FALSE(Solved(request).report().factor_cache_hit());
   EXPECT_GT(FactorBytes(), 0);
   EXPECT_TRUE(Solved(request).report().factor_cache_hit());
   ASSERT_TRUE(matrices_.Delete("matrices/a").ok());
   EXPECT_EQ(FactorBytes(), 0);
   // The same bytes under the same name are another matrix.
-  Store();
+  Store(400, 16);
   EXPECT_FALSE(Solved(request).report().factor_cache_hit());
   EXPECT_TRUE(Solved(request).report().factor_cache_hit());
 }

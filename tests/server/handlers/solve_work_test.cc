@@ -248,7 +248,16 @@ TEST(SolveWorkTest, AfterACancelInAnyPhaseNoBlockBegins) {
   ExpectNothingBeginsAfterACancelIn("factor", qr);
   v1::SolveRequest sketch = OddRequest(1, 1);
   sketch.set_method(v1::METHOD_SKETCH);
-  ExpectNothingBeginsAfterACancelIn("factor", sketch);
+  v1::SolveRequest even_sketch = EvenRequest(2, 1);
+  even_sketch.set_method(v1::METHOD_SKETCH);
+  for (const v1::SketchKind kind :
+       {v1::SKETCH_KIND_GAUSSIAN, v1::SKETCH_KIND_SRHT,
+        v1::SKETCH_KIND_COUNT_SKETCH, v1::SKETCH_KIND_SPARSE_SIGN}) {
+    sketch.mutable_sketch()->set_kind(kind);
+    ExpectNothingBeginsAfterACancelIn("factor", sketch);
+    even_sketch.mutable_sketch()->set_kind(kind);
+    ExpectNothingBeginsAfterACancelIn("factor", even_sketch);
+  }
 }
 
 // Whose bytes take until somebody loses patience.
