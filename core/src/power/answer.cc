@@ -82,10 +82,7 @@ bool AssembleX(Matrix<double> hi, Matrix<double> lo,
 }
 
 PowerAnswer::PowerAnswer(Index d, Index k, bool odd)
-    : odd_(odd),
-      hi_(d, k),
-      exponents_(At(d * k), 0),
-      terminations_(At(k), Termination::kConverged) {
+    : odd_(odd), hi_(d, k), terminations_(At(k), Termination::kConverged) {
   for (auto* ratios :
        {&report_.relative_residual, &report_.residual_floor,
         &report_.backward_error, &report_.optimality, &report_.forward_error}) {
@@ -99,6 +96,7 @@ void PowerAnswer::Add(Index first, const std::vector<int>& exponents,
                       SliceAnswer slice) {
   const ScaledBlock& x = slice.x;
   if (x.has_low() && lo_.empty()) lo_ = Matrix<double>(hi_.rows(), hi_.cols());
+  if (x.cols() > 0) exponents_.resize(At(hi_.size()), 0);
   for (Index i = 0; i < x.rows(); ++i) {
     for (Index c = 0; c < x.cols(); ++c) {
       hi_(i, first + c) = x.hi(i, c);
@@ -108,6 +106,33 @@ void PowerAnswer::Add(Index first, const std::vector<int>& exponents,
     }
   }
   AddReport(first, slice);
+}
+
+bool PowerAnswer::PutColumns(Index first, const Matrix<double>& x,
+                             const std::vector<int>& exponents, Index from,
+                             Index count) {
+  constexpr double kLeast = std::numeric_limits<double>::min();
+  constexpr double kMost = std::numeric_limits<double>::max();
+  std::vector<double> factors;
+  for (Index c = from; c < from + count; ++c) {
+    const int exponent = exponents[At(c)];
+    if (exponent < kSmallestExponent || exponent > kLargestExponent) {
+      return false;
+    }
+    factors.push_back(std::ldexp(1.0, exponent));
+  }
+  bool fits = true;
+  for (Index i = 0; i < x.rows(); ++i) {
+    const double* const in = x.row(i) + from;
+    double* const out = hi_.row(i) + first;
+    for (std::size_t c = 0; c < factors.size(); ++c) {
+      const double number = in[c] * factors[c];
+      const double size = std::abs(number);
+      fits &= (in[c] == 0.0) | ((size >= kLeast) & (size <= kMost));
+      out[c] = number;
+    }
+  }
+  return fits;
 }
 
 void PowerAnswer::AddReport(Index first, const SliceAnswer& slice) {
@@ -141,6 +166,11 @@ Solution PowerAnswer::Finish(bool extended_output) && {
   if (extended_output && lo_.empty()) {
     lo_ = Matrix<double>(hi_.rows(), hi_.cols());
   }
+  if (exponents_.empty() && !extended_output) {
+    solution.x = std::move(hi_);
+    return solution;
+  }
+  exponents_.resize(At(hi_.size()), 0);
   AssembleX(std::move(hi_), extended_output ? std::move(lo_) : Matrix<double>(),
             exponents_, solution);
   return solution;

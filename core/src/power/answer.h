@@ -18,6 +18,12 @@ class PowerAnswer {
   // 2^exponents. In any order.
   void Add(Index first, const std::vector<int>& exponents, SliceAnswer slice);
 
+  // The same of x alone, columns [from, from + count) of `x`, each times
+  // 2^exponents. Different columns at the same time. False: some number does
+  // not fit float64, and Add must be told all.
+  bool PutColumns(Index first, const Matrix<double>& x,
+                  const std::vector<int>& exponents, Index from, Index count);
+
   // x and what the slices reported.
   Solution Finish(bool extended_output) &&;
 
@@ -30,8 +36,8 @@ class PowerAnswer {
   bool odd_;
   // Entry (i, c) is (hi + lo) 2^exponent.
   Matrix<double> hi_;
-  Matrix<double> lo_;  // empty until a slice has low parts
-  std::vector<std::int64_t> exponents_;
+  Matrix<double> lo_;                    // empty until a slice has low parts
+  std::vector<std::int64_t> exponents_;  // empty: zeros
   std::vector<Termination> terminations_;
   SolveReport report_;
 };

@@ -61,7 +61,8 @@ struct SpectralPower::Sums {
       : b(k), x(k), known(k), rest(k), moved(k), residual(k), gradient(k) {}
 };
 
-SpectralPower::SpectralPower(const SpectralFactor& spectral, int exponent)
+SpectralPower::SpectralPower(const SpectralFactor& spectral, int exponent,
+                             const ComputeContext& context)
     : spectral_(spectral),
       exponent_(exponent),
       d_(spectral.v_transposed.rows()),
@@ -91,25 +92,32 @@ SpectralPower::SpectralPower(const SpectralFactor& spectral, int exponent)
   rest_directions_ = Participants(rest_sum, rest_squares);
   rest_.assign(s.size(), 0.0);
   moved_.assign(s.size(), 0.0);
-  const std::vector<double>& off = spectral.backward_errors;
+  context.workers.ParallelFor(d_, context.stop,
+                              [this](Index q) { AddDirection(q); });
+  usable_ = !context.stop.stop_requested();
+}
+
+// Column q of C.
+void SpectralPower::AddDirection(Index q) {
+  const auto at = [](Index p) { return static_cast<std::size_t>(p); };
+  const std::vector<double>& s = spectral_.s;
+  const std::vector<double>& off = spectral_.backward_errors;
+  const Index t = q - (d_ - m_);
+  const double b = 1.0 / Square(s[at(q)]);
   for (Index p = 0; p < d_; ++p) {
     const double a = 1.0 / Square(s[at(p)]);
-    for (Index q = 0; q < d_; ++q) {
-      const double b = 1.0 / Square(s[at(q)]);
-      const double of_f = Complete(a, b, j - 1) / (s[at(p)] * s[at(q)]);
-      const double of_n = a * b * Complete(a, b, j - 2);
-      const double size = off[at(p)] * off[at(q)] * (a + b);
-      const Index r = p - (d_ - m_);
-      const Index t = q - (d_ - m_);
-      if (r >= 0) {
-        below_(r, q) = spectral.f(r, q) * of_f - spectral.n(r, q) * of_n;
-      } else if (t >= 0) {
-        beside_(p, t) = spectral.f(t, p) * of_f - spectral.n(t, p) * of_n;
-      } else {
-        rest_[at(q)] += size * Square(of_f);
-      }
-      moved_[at(q)] += size * Square(power_[at(p)] * of_f);
+    const double of_f = Complete(a, b, exponent_ - 1) / (s[at(p)] * s[at(q)]);
+    const double of_n = a * b * Complete(a, b, exponent_ - 2);
+    const double size = off[at(p)] * off[at(q)] * (a + b);
+    const Index r = p - (d_ - m_);
+    if (r >= 0) {
+      below_(r, q) = spectral_.f(r, q) * of_f - spectral_.n(r, q) * of_n;
+    } else if (t >= 0) {
+      beside_(p, t) = spectral_.f(t, p) * of_f - spectral_.n(t, p) * of_n;
+    } else {
+      rest_[at(q)] += size * Square(of_f);
     }
+    moved_[at(q)] += size * Square(power_[at(p)] * of_f);
   }
 }
 

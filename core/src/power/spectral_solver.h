@@ -18,14 +18,16 @@
 #include "linalg/block.h"
 #include "power/certificate.h"
 #include "power/spectral_factor.h"
+#include "steelyard/compute_context.h"
 
 namespace steelyard {
 
 // What depends on S, F, N and j alone.
 class SpectralPower {
  public:
-  // `spectral` must outlive this.
-  SpectralPower(const SpectralFactor& spectral, int exponent);
+  // `spectral` must outlive this. Not usable after a stop.
+  SpectralPower(const SpectralFactor& spectral, int exponent,
+                const ComputeContext& context);
 
   // False: S^2j does not fit float64 with room for squares, or j is so large
   // that first order is not enough.
@@ -49,6 +51,7 @@ class SpectralPower {
  private:
   struct Sums;
 
+  void AddDirection(Index q);
   void FormLastRows(const Matrix<double>& b, Matrix<double>& t) const;
   void AddErrors(const Matrix<double>& t, const Matrix<double>& x,
                  Sums& sums) const;

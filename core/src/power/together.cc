@@ -160,10 +160,11 @@ class PowersTogether {
  private:
   // Returns the columns that A must be read for, or that no time was left for.
   Shares SolveWithoutA(const Shares& all) {
-    const SpectralPower power(*factor_.spectral, options_.exponent);
+    const SpectralPower power(*factor_.spectral, options_.exponent, context_);
     if (!power.usable()) return all;
     const std::vector<Shares> slices = SlicesOf(all);
     std::vector<std::optional<SpectralPower::Answer>> found(slices.size());
+    std::vector<char> fits(slices.size(), 0);
     context_.workers.ParallelFor(
         static_cast<Index>(slices.size()), context_.stop, [&](Index task) {
           const auto at = static_cast<std::size_t>(task);
@@ -171,11 +172,12 @@ class PowersTogether {
           Matrix<double> columns(Cols(a_.view), b.count);
           LoadColumns(b, columns);
           found[at] = power.Solve(columns, b.Exponents());
+          fits[at] = PutColumns(*found[at], slices[at]) ? 1 : 0;
         });
     Shares rest;
     for (std::size_t s = 0; s < slices.size(); ++s) {
       if (found[s].has_value()) {
-        AddTrusted(*found[s], slices[s], rest);
+        AddTrusted(*found[s], slices[s], fits[s] != 0, rest);
       } else {
         rest.insert(rest.end(), slices[s].begin(), slices[s].end());
       }
@@ -229,7 +231,8 @@ class PowersTogether {
       if (found[s].has_value() &&
           MeasureResiduals(slices[s], squares, *found[s]) &&
           BoundBackwardErrors(squares, *found[s])) {
-        AddTrusted(found[s]->solution, slices[s], rest);
+        AddTrusted(found[s]->solution, slices[s],
+                   PutColumns(found[s]->solution, slices[s]), rest);
       } else {
         rest.insert(rest.end(), slices[s].begin(), slices[s].end());
       }
@@ -303,12 +306,31 @@ class PowersTogether {
     return true;
   }
 
-  // Columns that are trusted and converged; the others go to `rest`.
+  // x of a slice. False: some of it does not fit float64. Safe for different
+  // slices at the same time.
+  bool PutColumns(const SpectralPower::Answer& answer, const Shares& shares) {
+    Index column = 0;
+    bool fits = true;
+    for (const Share& share : shares) {
+      fits =
+          answers_[share.caller].PutColumns(
+              share.first, answer.x, answer.exponents, column, share.count) &&
+          fits;
+      column += share.count;
+    }
+    return fits;
+  }
+
+  // Columns that are trusted and converged; the others go to `rest`. `placed`:
+  // x is where it belongs.
   void AddTrusted(const SpectralPower::Answer& answer, const Shares& shares,
-                  Shares& rest) {
+                  bool placed, Shares& rest) {
     SliceAnswer slice;
-    slice.x.hi = answer.x;
-    slice.x.exponents.assign(answer.exponents.begin(), answer.exponents.end());
+    if (!placed) {
+      slice.x.hi = answer.x;
+      slice.x.exponents.assign(answer.exponents.begin(),
+                               answer.exponents.end());
+    }
     slice.certificate = answer.certificate;
     slice.terminations.assign(answer.exponents.size(), Termination::kConverged);
     const std::vector<int> unscaled(static_cast<std::size_t>(answer.x.rows()),

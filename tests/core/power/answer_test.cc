@@ -76,5 +76,23 @@ TEST(AnswerTest, StoppedBeforeAnythingIsZeroWithResidualOne) {
   EXPECT_EQ(solution.report.converged, std::vector<bool>({false, false}));
 }
 
+TEST(PowerAnswerTest, ColumnsThatFitArePutInPlace) {
+  Matrix<double> x(2, 3);
+  for (Index i = 0; i < x.size(); ++i) x.data()[i] = static_cast<double>(i);
+  PowerAnswer answer(2, 4, false);
+
+  EXPECT_TRUE(answer.PutColumns(1, x, {5, -3, 1000}, 0, 2));
+  EXPECT_FALSE(answer.PutColumns(3, x, {5, -3, 1023}, 2, 1));   // 5 2^1023
+  EXPECT_FALSE(answer.PutColumns(3, x, {5, -3, -1025}, 2, 1));  // no factor
+  EXPECT_TRUE(answer.PutColumns(3, x, {5, -3, -1022}, 2, 1));
+
+  const Solution solution = std::move(answer).Finish(false);
+  EXPECT_TRUE(solution.x_exponents.empty());
+  EXPECT_EQ(solution.x(1, 0), 0.0);
+  EXPECT_EQ(solution.x(1, 1), 3.0 * 32.0);
+  EXPECT_EQ(solution.x(1, 2), 4.0 / 8.0);
+  EXPECT_EQ(solution.x(0, 3), 0x1p-1021);
+}
+
 }  // namespace
 }  // namespace steelyard::test

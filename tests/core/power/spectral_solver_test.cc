@@ -62,7 +62,7 @@ TEST_P(SpectralPowerTest, KnowsItsErrorWithinAFactorOfThree) {
   const auto [exponent, condition, measured] = GetParam();
   const Matrix<double> a = MatrixOfCondition(kRows, kCols, condition);
   const SpectralFactor spectral = Knowing(SpectralOf(a), measured);
-  const SpectralPower power(spectral, exponent);
+  const SpectralPower power(spectral, exponent, {OneWorker()});
   ASSERT_TRUE(power.usable());
   const Matrix<double> b = NormalMatrix(kCols, 4, Seed{5});
   const auto answer = power.Solve(b, {0, 0, 0, 0});
@@ -100,7 +100,7 @@ TEST(SpectralPowerTest, ALeadingSingularVectorIsNotTrustedOrRight) {
   Matrix<double> b(kCols, 1);
   for (Index i = 0; i < kCols; ++i) b(i, 0) = spectral.v_transposed(0, i);
   for (const int exponent : {1, 2}) {
-    const SpectralPower power(spectral, exponent);
+    const SpectralPower power(spectral, exponent, {OneWorker()});
     const auto answer = power.Solve(b, {0});
     const PowerRegressionOptions options{.family = PowerFamily::kGramPower,
                                          .exponent = exponent};
@@ -118,8 +118,8 @@ TEST(SpectralPowerTest, ALeadingSingularVectorIsNotTrustedOrRight) {
 TEST(SpectralPowerTest, ZeroIsSolvedByZero) {
   const SpectralFactor spectral =
       SpectralOf(MatrixOfCondition(kRows, kCols, 10.0));
-  const auto answer =
-      SpectralPower(spectral, 3).Solve(Matrix<double>(kCols, 2), {0, 0});
+  const auto answer = SpectralPower(spectral, 3, {OneWorker()})
+                          .Solve(Matrix<double>(kCols, 2), {0, 0});
   for (Index i = 0; i < kCols; ++i) EXPECT_EQ(answer.x(i, 1), 0.0);
   EXPECT_EQ(answer.certificate.forward_error[1], 0.0);
   EXPECT_FALSE(answer.untrusted[0]);
@@ -128,8 +128,8 @@ TEST(SpectralPowerTest, ZeroIsSolvedByZero) {
 TEST(SpectralPowerTest, PowersBeyondFloat64AreLeftToTheLevels) {
   const SpectralFactor spectral =
       SpectralOf(MatrixOfCondition(kRows, kCols, 1e4));
-  EXPECT_TRUE(SpectralPower(spectral, 10).usable());
-  EXPECT_FALSE(SpectralPower(spectral, 64).usable());
+  EXPECT_TRUE(SpectralPower(spectral, 10, {OneWorker()}).usable());
+  EXPECT_FALSE(SpectralPower(spectral, 64, {OneWorker()}).usable());
 }
 
 }  // namespace
