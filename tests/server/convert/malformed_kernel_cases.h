@@ -107,6 +107,13 @@ inline std::vector<RequestCase> PreconditionerCases() {
                     {"FIELD_OUT_OF_RANGE", kRank, "is 11; it must be in"}),
       RefusedKernel("rank 2^31-1", iteration(3, kIntMax),
                     {"FIELD_OUT_OF_RANGE", kRank, "2147483647"}),
+      DecidedByCore(
+          RefusedKernel("polynomial sketch out of its range",
+                        [&](auto* request) {
+                          with(v1::METHOD_CONJUGATE_GRADIENT, 4, 3)(request);
+                          request->mutable_attention_kernel()->set_scale(1e3);
+                        },
+                        {"FIELD_OUT_OF_RANGE", kField, "30"})),
   };
 }
 

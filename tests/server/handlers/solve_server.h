@@ -97,6 +97,9 @@ inline std::string Bits(const Called& called) {
   response.mutable_report()->clear_queue_time();
   response.mutable_report()->clear_compute_time();
   response.mutable_report()->clear_factor_cache_hit();
+  for (auto& trial : *response.mutable_report()->mutable_trials()) {
+    trial.clear_build_time();
+  }
   return response.SerializeAsString();
 }
 

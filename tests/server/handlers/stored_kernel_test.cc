@@ -57,7 +57,8 @@ void SetRowRidge(double ridge, v1::SolveRequest* request) {
 }
 
 constexpr v1::Method kMethods[] = {v1::METHOD_UNSPECIFIED, v1::METHOD_CHOLESKY,
-                                   v1::METHOD_CONJUGATE_GRADIENT};
+                                   v1::METHOD_CONJUGATE_GRADIENT,
+                                   v1::METHOD_BLOCK_COORDINATE};
 
 TEST(StoredKernelTest, TheSecondSolveHasTheFactorAndTheBitsOfCore) {
   for (const v1::Method method : kMethods) {
@@ -87,6 +88,8 @@ TEST(StoredKernelTest, TheSecondSolveHasTheFactorAndTheBitsOfCore) {
       options.method = KernelMethod::kCholesky;
     } else if (method == v1::METHOD_CONJUGATE_GRADIENT) {
       options.method = KernelMethod::kConjugateGradient;
+    } else if (method == v1::METHOD_BLOCK_COORDINATE) {
+      options.method = KernelMethod::kBlockCoordinate;
     }
     const std::string b = request.b().data();
     AlignedVector<double> a_numbers(kKeys * kKeyCols), b_numbers(kKeys);
@@ -107,17 +110,20 @@ TEST(StoredKernelTest, OtherKernelsHaveFactorsOfTheirOwn) {
   Server server;
   const v1::SolveRequest plain = KernelRequest(v1::METHOD_CONJUGATE_GRADIENT);
   v1::SolveRequest scale = plain, ridge = plain, rows = plain, others = plain,
-                   jacobi = plain;
+                   jacobi = plain, low_rank = plain;
   scale.mutable_attention_kernel()->set_scale(0.25);
   ridge.set_ridge(0.5);
   SetRowRidge(0.25, &rows);
   SetRowRidge(0.5, &others);
   jacobi.mutable_attention_kernel()->set_preconditioner(
       v1::PRECONDITIONER_JACOBI);
+  low_rank.mutable_attention_kernel()->set_preconditioner(
+      v1::PRECONDITIONER_RPCHOLESKY);
+  low_rank.mutable_attention_kernel()->set_preconditioner_rank(40);
   std::set<std::string> answers;
   for (const bool hit : {false, true}) {
     for (const v1::SolveRequest& request :
-         {plain, scale, ridge, rows, others, jacobi}) {
+         {plain, scale, ridge, rows, others, jacobi, low_rank}) {
       const Called called = Solve(server.parts(), request);
       ASSERT_TRUE(called.status.ok()) << called.status;
       EXPECT_EQ(called.response.report().factor_cache_hit(), hit);
@@ -125,11 +131,28 @@ TEST(StoredKernelTest, OtherKernelsHaveFactorsOfTheirOwn) {
     }
   }
   // Jacobi may be what is chosen where none is named.
-  EXPECT_GE(answers.size(), 5u);
+  EXPECT_GE(answers.size(), 6u);
   server.cache.Drop("keys");
   EXPECT_EQ(server.cache.memory().reserved(), 0);
   EXPECT_FALSE(
       Solve(server.parts(), plain).response.report().factor_cache_hit());
+}
+
+// What was probed is told by every solve that uses what came of it.
+TEST(StoredKernelTest, TrialsAreToldWithAKeptPreconditioner) {
+  Server server;
+  const v1::SolveRequest request = KernelRequest(v1::METHOD_CONJUGATE_GRADIENT);
+  const Called first = Solve(server.parts(), request);
+  ASSERT_GE(first.response.report().trials_size(), 1);
+  const Called second = Solve(server.parts(), request);
+  EXPECT_TRUE(second.response.report().factor_cache_hit());
+  ASSERT_EQ(second.response.report().trials_size(),
+            first.response.report().trials_size());
+  for (const v1::PreconditionerTrial& trial :
+       second.response.report().trials()) {
+    EXPECT_NE(trial.preconditioner(), v1::PRECONDITIONER_UNSPECIFIED);
+    EXPECT_LE(trial.rank(), kKeys);
+  }
 }
 
 TEST(StoredKernelTest, ARowRidgeThatIsTheRidgeGivesItsAnswer) {
@@ -267,8 +290,11 @@ TEST(StoredKernelTest, AfterACancelInAnyPhaseNoBlockBegins) {
   for (const char* const phase : {"scan", "factor", "verify"}) {
     ExpectNothingBeginsAfterACancelIn(phase, v1::METHOD_CHOLESKY);
   }
-  for (const char* const phase : {"scan", "iterate", "verify"}) {
+  for (const char* const phase : {"scan", "probe", "iterate", "verify"}) {
     ExpectNothingBeginsAfterACancelIn(phase, v1::METHOD_CONJUGATE_GRADIENT);
+  }
+  for (const char* const phase : {"scan", "iterate", "verify"}) {
+    ExpectNothingBeginsAfterACancelIn(phase, v1::METHOD_BLOCK_COORDINATE);
   }
 }
 
