@@ -6,19 +6,25 @@
 //     kSoftmaxRows    (P + l I) x = b,   P = diag(K 1)^-1 K
 //
 // METHOD  Never the raw exponential: rows are centred, and both sides of the
-//   matrix scaled by its own diagonal. n <= 8192: dense Cholesky for any spread
-//   of h (above 30 in mantissas and exponents; kSoftmaxRows with log-sum-exps
-//   more than 60 apart: GMRES with that factor). Above: a blocked matrix-free
-//   product and Jacobi-preconditioned conjugate gradients (kSoftmaxRows more
-//   than 60 apart: GMRES with the diagonal; kNone with h more than 30 apart:
-//   kPrecisionFloor unless the true logits show that it converged). The
+//   matrix scaled by its own diagonal. Small n, and n <= 15000 where counted
+//   flops (never the clock) say that the steps expected by probing are more
+//   work: dense Cholesky for any spread of h (above 30 in mantissas and
+//   exponents; kSoftmaxRows with log-sum-exps more than 60 apart: GMRES with
+//   that factor). Else a blocked matrix-free product and preconditioned
+//   conjugate gradients, up to 16 right-hand sides in one block Krylov space:
+//   float32 tiles where N3 allows them, float64 recurrences, residuals replaced
+//   in float64. kBlockCoordinate: accelerated exact steps on random blocks, for
+//   n where a product is too much between two steps. (kSoftmaxRows more than 60
+//   apart: GMRES with the diagonal; kNone with h more than 30 apart:
+//   kPrecisionFloor unless the true logits show that it converged.) The
 //   residual that decides is recomputed in float64 from A.
 //
 // REPORT  relative_residual, residual_floor (phi = u |M|x|| / |b|),
 //   componentwise_error (omega): N3. backward_error: |r| / (|M|x|| + |b|).
 //   forward_error: an estimate, |M^-1 r| + |M^-1 e| over |x| with e the bound
-//   on the rounding errors of r, signs random (matrix-free: (|r| + |e|) over the
-//   least Ritz value), or the certified bound (|r| + |e|) / l where that is
+//   on the rounding errors of r, signs random (matrix-free, preconditioner N:
+//   |N^-1 r| + |N^-1 e| over the least Ritz value of N^-1 S; block coordinates:
+//   1), or the certified bound (|r| + |e|) / l where that is
 //   smaller; at most 1, which says that no digit is certified.
 //   kConverged        |r| / |b| + |e| / |b| <= tolerance: true in exact
 //                     arithmetic
@@ -65,9 +71,10 @@ struct AttentionKernelOptions {
   std::vector<double> row_ridge;
   // Goal on |r| / |b|. In (0, 1).
   double tolerance = 1e-8;
-  // Steps of the iteration. >= 1.
+  // Steps of the iteration; with kBlockCoordinate epochs, each of all blocks.
+  // >= 1.
   int max_iterations = 1000;
-  // Unset: by n and the spread of h.
+  // Unset: by n, the spread of h, and the work that probing expects.
   std::optional<KernelMethod> method;
   // Of the iteration. Unset: chosen by probing, told in the report. Not with
   // kCholesky.
@@ -84,7 +91,8 @@ struct AttentionKernelOptions {
 // COST     n^3/3 + n^2 d flops dense, n^2 (d + 2k) an iteration matrix-free;
 //          h more than 30 apart: 2 n^2 d a refinement and right-hand side too.
 //          Memory: CostOfAttentionKernelRegression.
-// RANDOM   none.
+// RANDOM   pivots, sketches, probes and blocks, by `seed`. The bits of a column
+//          of x depend on the other columns of b where they search together.
 // ERRORS   InvalidArgument NOT_FINITE: a NaN or infinity (field "a" or "b").
 //          InvalidArgument FIELD_OUT_OF_RANGE (field "a"): logits that float64
 //          cannot tell apart. kNone, kSoftmaxRows: a row of s|a|^2 > 1e9.
