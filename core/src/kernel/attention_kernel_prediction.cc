@@ -253,7 +253,7 @@ Cost CostOfKernelPrediction(Index n, Index d, Index k, Index m,
   cost.flops =
       rows * keys * (2.0 * cols + 22.0 * (vectors + 1.0)) + 8.0 * keys * cols;
   cost.bytes =
-      8.0 * keys * (cols + 3.0) + CrossProduct::Bytes(n, k) +
+      8.0 * keys * (cols + 3.0) + CrossProduct::Bytes(n, d, k) +
       static_cast<double>(workers) * CrossProduct::WorkBytes(d, k) +
       vectors *
           (16.0 * std::min(rows, static_cast<double>(kStageRows)) +

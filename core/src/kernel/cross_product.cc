@@ -8,13 +8,16 @@
 #include <utility>
 
 #include "kernel/exp_tile.h"
+#include "kernel/fused_tile.h"
 #include "linalg/blas.h"
 #include "linalg/stopped.h"
 
 namespace steelyard {
 namespace {
 
+// Of a GEMM; of a fused tile, so that they stay in the second cache.
 constexpr Index kTileColumns = 256;
+constexpr Index kFusedTileStrips = 10;
 // Logits that are this far apart leave products with vectors in range: e^-300
 // of a number in [0.5, 1) is far above what underflows.
 constexpr double kNarrowMax = 300.0;
@@ -91,7 +94,8 @@ CrossProduct::CrossProduct(const KernelRows& keys,
       normalization_(normalization),
       vectors_(x.rows()),
       ones_(normalization == KernelNormalization::kSoftmaxRows ? 1 : 0),
-      z_(Matrix<double>::Unset(ones_ + x.rows(), x.cols())),
+      strips_((x.cols() + kFusedStrip<double> - 1) / kFusedStrip<double>),
+      z_(ones_ + x.rows(), strips_ * kFusedStrip<double>),
       exponents_(At(ones_ + x.rows())),
       entry_exponents_(std::move(x_exponents)),
       x_(std::move(x)),
@@ -106,6 +110,10 @@ CrossProduct::CrossProduct(const KernelRows& keys,
   offset_most_ = *most;
   square_most_ =
       *std::max_element(keys.centred_square.begin(), keys.centred_square.end());
+  packed_.resize(At(z_.cols() * keys.cols()));
+  packed_offset_.resize(At(z_.cols()), kNoRow);
+  std::transform(offset_.begin(), offset_.end(), packed_offset_.begin(),
+                 [](double offset) { return offset * std::numbers::log2e; });
 }
 
 absl::StatusOr<CrossProduct> CrossProduct::Make(
@@ -115,6 +123,14 @@ absl::StatusOr<CrossProduct> CrossProduct::Make(
                        std::move(x_exponents));
   context.workers.ParallelFor(product.z_.rows(), context.stop,
                               [&](Index vector) { product.Scale(vector); });
+  constexpr Index kTogether = 16;
+  context.workers.ParallelFor((product.strips_ + kTogether - 1) / kTogether,
+                              context.stop, [&](Index task) {
+                                const Index last = std::min(
+                                    product.strips_, (task + 1) * kTogether);
+                                for (Index s = task * kTogether; s < last; ++s)
+                                  product.PackStrip(s);
+                              });
   if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
   return product;
 }
@@ -132,6 +148,14 @@ void CrossProduct::Scale(Index vector) {
     z_(vector, j) =
         entry.zero() ? 0.0 : Shifted(entry.mantissa, entry.exponent - most);
   }
+}
+
+void CrossProduct::PackStrip(Index strip) {
+  const Index d = keys_.cols();
+  const Index first = strip * kFusedStrip<double>;
+  PackFusedStrip(keys_.centred.row(first), d,
+                 std::min(kFusedStrip<double>, keys_.rows() - first), d,
+                 packed_.data() + first * d);
 }
 
 ScaledNumber CrossProduct::Entry(Index vector, Index key) const {
@@ -214,30 +238,53 @@ absl::Status CrossProduct::PrepareWide(const ComputeContext& context) {
 
 void CrossProduct::MultiplyNarrow(const QueryRows& queries,
                                   const StopToken& stop, Sums& sums) const {
-  const Index n = keys_.rows();
+  constexpr Index kStrip = kFusedStrip<double>;
   const Index d = keys_.cols();
   const Index count = queries.centred.rows();
-  std::vector<double> row_offset(At(count));
+  const Index query_strips = (count + kStrip - 1) / kStrip;
+  const Index rows = query_strips * kStrip;
+  AlignedVector<double> packed(At(rows * d));
+  std::vector<double> row_offset(At(rows), kNoRow);
+  for (Index strip = 0; strip < query_strips; ++strip) {
+    const Index first = strip * kStrip;
+    PackFusedStrip(queries.centred.row(first), d,
+                   std::min(kStrip, count - first), d,
+                   packed.data() + first * d);
+  }
   for (Index i = 0; i < count; ++i) {
     const double top = TopBound(queries.centred_square[At(i)]);
-    row_offset[At(i)] = -top;
+    row_offset[At(i)] = -top * std::numbers::log2e;
     for (Index v = 0; v < sums.top.rows(); ++v) sums.top(v, i) = top;
   }
   sums.exponents = exponents_;
-  AlignedVector<double> logits(At(count * std::min(n, kTileColumns)));
-  for (Index first = 0; first < n; first += kTileColumns) {
-    if (stop.stop_requested()) return;
-    const Index cols = std::min(kTileColumns, n - first);
-    Gemm(keys_.scale, Operand<double>(BlockOf(queries.centred)),
-         Transposed(BlockOf(keys_.centred).Part(first, 0, cols, d)), 0.0,
-         Block<double>{logits.data(), count, cols, cols});
-    AddTile({.logits = logits.data(),
-             .rows = count,
-             .cols = cols,
-             .stride = cols,
-             .row_offset = row_offset.data(),
-             .col_offset = offset_.data() + first},
-            {z_.data() + first, z_.rows(), n}, BlockOf(sums.sums));
+  AlignedVector<double> partial(
+      d > kFusedDepth ? At(rows * kFusedTileStrips * kStrip) : 0);
+  AlignedVector<double> row_sums(At(kFusedVectorsMax * rows));
+  for (Index v = 0; v < z_.rows(); v += kFusedVectorsMax) {
+    const Index vectors = std::min(kFusedVectorsMax, z_.rows() - v);
+    std::fill(row_sums.begin(), row_sums.end(), 0.0);
+    for (Index strip = 0; strip < strips_; strip += kFusedTileStrips) {
+      if (stop.stop_requested()) return;
+      MultiplyFusedTile(
+          FusedTile<double>{
+              .rows = packed.data(),
+              .cols = packed_.data() + strip * kStrip * d,
+              .row_strips = query_strips,
+              .col_strips = std::min(kFusedTileStrips, strips_ - strip),
+              .d = d,
+              .scale = keys_.scale * std::numbers::log2e,
+              .row_offset = row_offset.data(),
+              .col_offset = packed_offset_.data() + strip * kStrip,
+              .partial = partial.data()},
+          {.vectors = vectors,
+           .right = z_.row(v) + strip * kStrip,
+           .right_stride = z_.cols(),
+           .row_sums = row_sums.data(),
+           .row_stride = rows});
+    }
+    for (Index c = 0; c < vectors; ++c) {
+      std::copy_n(row_sums.data() + c * rows, count, sums.sums.row(v + c));
+    }
   }
 }
 
@@ -328,17 +375,20 @@ void CrossProduct::Multiply(const QueryRows& queries, const StopToken& stop,
   }
 }
 
-double CrossProduct::Bytes(Index n, Index k) {
+double CrossProduct::Bytes(Index n, Index d, Index k) {
   const double vectors = static_cast<double>(k) + 1.0;
-  // x, z, offsets; groups: z and an offset each.
-  return 8.0 * static_cast<double>(n) * (4.5 * vectors + 1.0);
+  // Packed keys; x, z, offsets; groups: z and an offset each.
+  return 8.0 * static_cast<double>(n + kFusedStrip<double>) *
+         (static_cast<double>(d) + 4.5 * vectors + 2.0);
 }
 
 double CrossProduct::WorkBytes(Index d, Index k) {
   const double vectors = static_cast<double>(k) + 1.0;
+  // Queries twice; logits and entries, with room for those between two rounds
+  // of coordinates; sums.
   return 8.0 * static_cast<double>(kCrossTileRows) *
-         (static_cast<double>(d) + 2.0 * static_cast<double>(kTileColumns) +
-          7.0 * vectors + 5.0);
+         (2.0 * static_cast<double>(d) +
+          2.0 * static_cast<double>(kTileColumns) + 7.0 * vectors + 24.0);
 }
 
 }  // namespace steelyard

@@ -6,13 +6,13 @@
 //   UNIT_DIAGONAL  o_j = -s|a_j - c|^2 / 2,   outside_i = -s|q_i - c|^2 / 2
 //   SOFTMAX_ROWS   that of NONE over the same sum for x = 1
 //
-// METHOD  Tiles of a GEMM, exponentials in registers, a tile of queries at a
-//   time. Where |q_i - c| max_j |a_j - c| proves that the logits of a tile are
-//   at most 300 apart, exponentials are taken below that bound and serve every
-//   column of x: what underflows then is below rounding. Elsewhere the columns
-//   go in groups that share the exponents e_j of their entries row by row, and
-//   every group has a running maximum of logit_ij + e_j ln 2: a column whose
-//   largest logits meet zeros keeps its digits.
+// METHOD  A tile of queries at a time. Where |q_i - c| max_j |a_j - c| proves
+//   that the logits of a tile are at most 300 apart, exponentials are taken
+//   below that bound and serve every column of x: what underflows then is below
+//   rounding; tiles do not leave the registers (fused_tile.h). Elsewhere the
+//   columns go in groups that share the exponents e_j of their entries row by
+//   row, and every group has a running maximum of logit_ij + e_j ln 2, over
+//   tiles of a GEMM: a column whose largest logits meet zeros keeps its digits.
 //
 // SOURCE  NUMERICS N3.
 #pragma once
@@ -33,7 +33,7 @@ namespace steelyard {
 
 // Queries that are multiplied together. A row's bits depend on the rows of its
 // tile, so tiles begin at multiples of this.
-inline constexpr Index kCrossTileRows = 64;
+inline constexpr Index kCrossTileRows = 72;
 
 class CrossProduct {
  public:
@@ -59,8 +59,8 @@ class CrossProduct {
   void Multiply(const QueryRows& queries, const StopToken& stop,
                 ScaledNumber* out) const;
 
-  // Beyond the arguments, the wide road included; and of one Multiply.
-  static double Bytes(Index n, Index k);
+  // Beyond the arguments, both roads included; and of one Multiply.
+  static double Bytes(Index n, Index d, Index k);
   static double WorkBytes(Index d, Index k);
 
  private:
@@ -76,6 +76,7 @@ class CrossProduct {
                Matrix<double> x, std::vector<int> x_exponents);
   // Row `vector` of z_.
   void Scale(Index vector);
+  void PackStrip(Index strip);
   ScaledNumber Entry(Index vector, Index key) const;
   bool Joins(const Group& group, Index vector) const;
   Group OpenGroup(Index vector) const;
@@ -90,7 +91,11 @@ class CrossProduct {
   Index vectors_ = 0;
   // SOFTMAX_ROWS: a vector of ones before those of x.
   Index ones_ = 0;
-  Matrix<double> z_;                     // (ones + k) x n: x 2^-exponent
+  // Keys for fused tiles, and their o_j log2 e; whole strips.
+  Index strips_ = 0;
+  std::vector<double, UnsetAllocator<double>> packed_;
+  std::vector<double> packed_offset_;
+  Matrix<double> z_;                     // (ones + k) x rows: x 2^-exponent
   std::vector<std::int64_t> exponents_;  // of each vector
   std::vector<int> entry_exponents_;     // as x_exponents
   Matrix<double> x_;                     // as given

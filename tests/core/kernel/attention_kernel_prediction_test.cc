@@ -97,8 +97,9 @@ struct Shape {
 
 TEST_F(PredictionTest, AgreesWithLongDoubleFromLogitsOf0To10000) {
   for (const Norm norm : kNorms) {
-    for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{300, 5, 70, 3},
-                               Shape{40, 1, 3, 17}, Shape{7, 40, 65, 1}}) {
+    for (const Shape& shape :
+         {Shape{1, 1, 1, 1}, Shape{300, 5, 70, 3}, Shape{40, 1, 3, 17},
+          Shape{7, 40, 65, 1}, Shape{30, 300, 73, 2}}) {
       for (const double length : {0.0, 1e-3, 1.0, 4.0, 10.0, 30.0, 60.0}) {
         SCOPED_TRACE(testing::Message()
                      << "normalization " << static_cast<int>(norm) << " n "
@@ -266,7 +267,7 @@ TEST_F(PredictionTest, GoesOnAtARowWithTheBitsItWouldHaveHad) {
     const Matrix<double> x = test::RowsOfNorm(300, 2, 1.0, 18);
     const Matrix<double> queries = test::RowsOfNorm(1200, 4, length, 19);
     const PredictedRows all = Predict({}, a, x, queries);
-    for (const Index first_row : {1, 64, 100, 1024, 1199, 1200}) {
+    for (const Index first_row : {1, 72, 100, 1152, 1199, 1200}) {
       const PredictedRows rest =
           Predict({.block_rows = 300, .first_row = first_row}, a, x, queries);
       for (Index i = 2 * first_row; i < all.y.size(); ++i) {
@@ -410,7 +411,8 @@ TEST(PredictionCostTest, MemoryIsWithinWhatIsSaid) {
       EXPECT_TRUE(done.ok()) << done;
       const Cost cost = CostOfKernelPrediction(900, 6, k, 300, options, 1);
       EXPECT_LE(taken, cost.bytes) << "k " << k << " length " << length;
-      EXPECT_GE(3.0 * taken, cost.bytes) << "k " << k << " length " << length;
+      // Near queries need no room for running maxima.
+      EXPECT_GE(4.0 * taken, cost.bytes) << "k " << k << " length " << length;
       EXPECT_GT(cost.flops, 300.0 * 900.0 * 2.0 * 6.0);
     }
   }
