@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import proto_reflection_descriptor_database
 from grpc_status import rpc_status
 import numpy as np
 
+import kernel_predictions
 from numpy_tensors import DTYPES
 from numpy_tensors import from_tensor
 from numpy_tensors import pb
@@ -391,7 +392,7 @@ class UniversalSetTest(RpcTest):
     return info, bad_request
 
 
-class RegressionTest(RpcTest):
+class RegressionTest(kernel_predictions.KernelPredictions, RpcTest):
 
   def setUp(self):
     # Condition number about 2: NumPy's answers below are right to a few u.
@@ -473,42 +474,6 @@ class RegressionTest(RpcTest):
              + 100 * np.linalg.cond(matrix) * U * np.linalg.norm(x))
     self.assertLessEqual(error, bound)
     self.assertLessEqual(max(report.relative_residual), tolerance)
-
-  def test_predict(self):
-    """Values of a kernel at new rows, a row ridge before them."""
-    service = pb['regression_service']
-    a = self.rng.standard_normal((80, 6)).astype(np.float32)
-    queries = self.rng.standard_normal((30, 6))
-    b = self.rng.standard_normal(80)
-    rows = self.rng.uniform(0.5, 1.5, 80)
-    wide = a.astype(float)
-    distances = ((wide[:, None] - wide[None]) ** 2).sum(axis=2)
-    matrix = np.exp(-0.125 * distances) + np.diag(rows)
-    normalization = service.KERNEL_NORMALIZATION_UNIT_DIAGONAL
-    x, report = self.solve(
-        b, a, tolerance=1e-12,
-        attention_kernel=service.AttentionKernel(
-            scale=0.25, normalization=normalization,
-            row_ridge=to_tensor(rows)))
-    # M >= 0.5 I: |x - x*| <= 2 |r|, beside the rounding of both.
-    error = np.linalg.norm(x - np.linalg.solve(matrix, b))
-    self.assertLessEqual(error, 2 * 1e-12 * np.linalg.norm(b)
-                         + 100 * 80 * U * np.linalg.norm(x) * 160)
-    y = []
-    for part in self.regression.Predict(
-        service.PredictRequest(
-            a=to_matrix_input(a), x=to_tensor(x),
-            queries=to_matrix_input(queries), scale=0.25,
-            normalization=normalization),
-        timeout=DEADLINE_SECONDS):
-      self.assertEqual(part.offset, len(y))
-      self.assertEqual(len(part.y_exponents), 0)
-      y.extend(from_tensor(part.y)[:, 0])
-    distances = ((queries[:, None] - wide[None]) ** 2).sum(axis=2)
-    kernel = np.exp(-0.125 * distances)
-    # n terms of relative error d u and the spread of their exponents.
-    bound = 100 * 80 * 6 * U * (kernel @ np.abs(x)).max()
-    np.testing.assert_allclose(y, kernel @ x, rtol=0, atol=bound)
 
   def test_stream_solve_of_a_large_answer(self):
     service = pb['regression_service']

@@ -155,9 +155,6 @@ void BlockRecurrence::Update(const Matrix<double>& a, double unit,
   for (Index c = 0; c < k; ++c) {
     for (Index j = 0; j < m; ++j) t(c, j) = a(j, c);
   }
-  const std::vector<double>& weights = system_.residual_weights();
-  const SymmetricForm& form = system_.form();
-  const double logits = 2.0 * (1.0 + mean_square_);
   const Index panels = (n + kVectorPanel - 1) / kVectorPanel;
   Matrix<double> squares(panels, k);
   Matrix<double> errors(panels, k);
@@ -175,27 +172,10 @@ void BlockRecurrence::Update(const Matrix<double>& a, double unit,
                  Block<const double>{sp_.data() + first, m, count, n}),
              0.0, BlockOf(change));
         for (Index c = 0; c < k; ++c) {
-          double* const zc = z.row(c) + first;
-          double* const rc = r_.row(c) + first;
-          double square = 0.0;
-          double error = 0.0;
-          for (Index i = 0; i < count; ++i) {
-            const auto at = At(first + i);
-            zc[i] += step(c, i);
-            rc[i] -= change(c, i);
-            const double weighted = weights[at] * rc[i];
-            square += weighted * weighted;
-            // What comes from tiles carries the errors of logits, too; a
-            // diagonal of 1 is added in float64.
-            const double own = form.unit_diagonal ? 1.0 : form.shift[at];
-            const double tiles =
-                unit * logits * (change(c, i) - own * step(c, i));
-            const double rounded = kUnitRoundoff * step(c, i);
-            error +=
-                weights[at] * weights[at] * (tiles * tiles + rounded * rounded);
-          }
-          squares(panel, c) = square;
-          errors(panel, c) = error;
+          const SquaredNorms norms =
+              UpdatePanel(c, first, unit, step, change, z);
+          squares(panel, c) = norms.residual;
+          errors(panel, c) = norms.error;
         }
       });
   for (Index c = 0; c < k; ++c) {
@@ -208,6 +188,33 @@ void BlockRecurrence::Update(const Matrix<double>& a, double unit,
     norms_[At(c)] = std::sqrt(square);
     tile_errors_[At(c)] = std::hypot(tile_errors_[At(c)], std::sqrt(error));
   }
+}
+
+// Rows [first, first + step.cols()) of right-hand side c.
+BlockRecurrence::SquaredNorms BlockRecurrence::UpdatePanel(
+    Index c, Index first, double unit, const Matrix<double>& step,
+    const Matrix<double>& change, Matrix<double>& z) {
+  const std::vector<double>& weights = system_.residual_weights();
+  const SymmetricForm& form = system_.form();
+  const double logits = 2.0 * (1.0 + mean_square_);
+  double* const zc = z.row(c) + first;
+  double* const rc = r_.row(c) + first;
+  SquaredNorms norms;
+  for (Index i = 0; i < step.cols(); ++i) {
+    const auto at = At(first + i);
+    zc[i] += step(c, i);
+    rc[i] -= change(c, i);
+    const double weighted = weights[at] * rc[i];
+    norms.residual += weighted * weighted;
+    // What comes from tiles carries the errors of logits, too; a diagonal of 1
+    // is added in float64.
+    const double own = form.unit_diagonal ? 1.0 : form.shift[at];
+    const double tiles = unit * logits * (change(c, i) - own * step(c, i));
+    const double rounded = kUnitRoundoff * step(c, i);
+    norms.error +=
+        weights[at] * weights[at] * (tiles * tiles + rounded * rounded);
+  }
+  return norms;
 }
 
 absl::StatusOr<bool> BlockRecurrence::Step(TilePrecision precision,

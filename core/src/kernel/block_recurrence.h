@@ -66,6 +66,13 @@ class BlockRecurrence {
   absl::Status StartCompanion();
   absl::Status AdvanceCompanion(const double* sp);
   void Update(const Matrix<double>& a, double unit, Matrix<double>& z);
+  struct SquaredNorms {
+    double residual = 0.0;
+    double error = 0.0;
+  };
+  SquaredNorms UpdatePanel(Index c, Index first, double unit,
+                           const Matrix<double>& step,
+                           const Matrix<double>& change, Matrix<double>& z);
   void Record(double a, double b);
 
   ScaledSystem& system_;

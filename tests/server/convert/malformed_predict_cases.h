@@ -58,6 +58,11 @@ inline std::vector<RequestCase> PredictShapeCases() {
                      {"WRONG_SHAPE", "queries.dense.shape", "has 1 extents"}),
       RefusedPredict("queries with heads", queries({1, 4, 3}),
                      {"WRONG_SHAPE", "queries.dense.shape", "has 3 extents"}),
+  };
+}
+
+inline std::vector<RequestCase> PredictStorageCases() {
+  return {
       RefusedPredict("CSR a",
                      [](auto* request) {
                        SetSparse(SparseNumbers(),
@@ -170,7 +175,8 @@ inline std::vector<RequestCase> PredictNameCases() {
 inline std::vector<RequestCase> PredictCases() {
   std::vector<RequestCase> all;
   for (auto cases :
-       {PredictShapeCases(), PredictNumberCases(), PredictNameCases(),
+       {PredictShapeCases(), PredictStorageCases(), PredictNumberCases(),
+        PredictNameCases(),
         std::vector<RequestCase>{
             Answered("predict one query", ValidPredictRequest(),
                      [](auto* request) {
