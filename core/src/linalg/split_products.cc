@@ -280,5 +280,20 @@ void AddSplitProduct(const SplitStrips& a, const SplitColumns& b, Index first,
    hi, lo);
 }
 
+SplitCut CutOfSplitPass(Index n, Index d, Index columns, Index slots_least) {
+  // Numbers of a block.
+  constexpr Index kBlockEntries = Index{1} << 18;
+  constexpr Index kBlockRowsMin = 16;
+  // Enough for every worker; few enough that their sums stay small.
+  constexpr Index kSlotsMax = 64;
+  SplitCut cut{};
+  cut.block_rows = std::clamp(kBlockEntries / d, kBlockRowsMin, kSplitRows);
+  cut.blocks = (n + cut.block_rows - 1) / cut.block_rows;
+  const Index affordable =
+      std::max(slots_least, kSplitSumsMost / (d * columns));
+  cut.slots = std::min({kSlotsMax, cut.blocks, affordable});
+  return cut;
+}
+
 }  // namespace steelyard
 #endif  // HWY_ONCE

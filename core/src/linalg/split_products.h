@@ -92,6 +92,20 @@ constexpr double GrowthOfSplitSums(Index blocks, Index rows) {
 // Rows of hi and lo that A of `cols` columns writes.
 constexpr Index SplitHeight(Index cols) { return PaddedColumns(cols); }
 
+// How a pass over n rows of A of d columns is cut: blocks that stay in the
+// caches with their heads and tails, and slots of consecutive blocks, each with
+// d x `columns` sums of its own. By sizes alone: bits do not depend on workers.
+struct SplitCut {
+  Index block_rows;
+  Index blocks;
+  Index slots;
+};
+// Sums of all slots, high parts, where the cut may choose.
+inline constexpr Index kSplitSumsMost = Index{1} << 22;
+// At least `slots_least` slots (as far as there are blocks), however many
+// numbers their sums take.
+SplitCut CutOfSplitPass(Index n, Index d, Index columns, Index slots_least);
+
 // hi + lo += A'B for columns first, ... of B and the first columns of A, as
 // many as hi has columns and rows: multiples of kColumnGroup, rows up to
 // SplitHeight(a.cols()). lo may overlap hi: TwoSum at the end.

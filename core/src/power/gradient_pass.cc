@@ -14,32 +14,14 @@
 namespace steelyard {
 namespace {
 
-// Numbers of a block of A: with heads and tails it stays in the caches.
-constexpr Index kBlockEntries = Index{1} << 18;
-constexpr Index kBlockRowsMin = 16;
-// Slots: enough for every worker; few enough that their sums stay small.
-constexpr Index kSlotsMax = 64;
-// Numbers of the sums of all slots, high parts. What is wider is cut.
-constexpr Index kSumsMost = Index{1} << 22;
 // Columns that the cut allows for, however many there are: the order of sums
 // must not depend on k.
 constexpr Index kColumnsLeast = 64;
 // Of the register tiles.
 constexpr Index kColumnStep = 24;
 
-struct Cut {
-  Index block_rows;
-  Index blocks;
-  Index slots;
-};
-
-Cut CutOf(Index n, Index d) {
-  Cut cut{};
-  cut.block_rows = std::clamp(kBlockEntries / d, kBlockRowsMin, kSplitRows);
-  cut.blocks = (n + cut.block_rows - 1) / cut.block_rows;
-  const Index affordable = std::max<Index>(2, kSumsMost / (d * kColumnsLeast));
-  cut.slots = std::min({kSlotsMax, cut.blocks, affordable});
-  return cut;
+SplitCut CutOf(Index n, Index d) {
+  return CutOfSplitPass(n, d, kColumnsLeast, 2);
 }
 
 class Pass {
@@ -173,7 +155,7 @@ class Pass {
 
   const ColumnSlice& b_;
   Index n_, d_, width_;
-  Cut cut_;
+  SplitCut cut_;
   RowLoader a_rows_;
   std::vector<RowLoader> b_rows_;  // one a piece
   std::vector<Sums> slots_;
@@ -188,13 +170,13 @@ absl::StatusOr<Gradient> GradientPass(const ScaledMatrix& a,
 }
 
 Index GradientColumns(Index n, Index d) {
-  const Index most = kSumsMost / (CutOf(n, d).slots * d);
+  const Index most = kSplitSumsMost / (CutOf(n, d).slots * d);
   return std::clamp(most / kColumnStep * kColumnStep, 2 * kColumnStep,
                     kGradientColumnsMost);
 }
 
 double BytesOfGradientPass(Index n, Index d, Index k, int workers) {
-  const Cut cut = CutOf(n, d);
+  const SplitCut cut = CutOf(n, d);
   const auto height = static_cast<double>(SplitHeight(d));
   const auto width = static_cast<double>(PaddedColumns(k));
   const auto slots = static_cast<double>(cut.slots);

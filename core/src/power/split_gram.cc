@@ -15,31 +15,16 @@
 namespace steelyard {
 namespace {
 
-// Numbers of a block of A: with heads and tails it stays in the caches.
-constexpr Index kBlockEntries = Index{1} << 18;
-constexpr Index kBlockRowsMin = 16;
-// Slots: enough for every worker; few enough that their sums stay small.
-constexpr Index kSlotsMax = 64;
-constexpr Index kSumsMost = Index{1} << 22;
 // Columns of a task, and of a step of it: the triangle is cut by steps.
 constexpr Index kGroup = 240;
 constexpr Index kStep = 48;
 
-struct Cut {
-  Index block_rows;
-  Index blocks;
-  Index slots;
+struct Cut : SplitCut {
   Index groups;
 };
 
 Cut CutOf(Index n, Index d) {
-  Cut cut{};
-  cut.block_rows = std::clamp(kBlockEntries / d, kBlockRowsMin, kSplitRows);
-  cut.blocks = (n + cut.block_rows - 1) / cut.block_rows;
-  const Index affordable = std::max<Index>(1, kSumsMost / (d * d));
-  cut.slots = std::min({kSlotsMax, cut.blocks, affordable});
-  cut.groups = (d + kGroup - 1) / kGroup;
-  return cut;
+  return {CutOfSplitPass(n, d, d, 1), (d + kGroup - 1) / kGroup};
 }
 
 class Pass {
