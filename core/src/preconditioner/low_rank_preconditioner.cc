@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <type_traits>
 #include <utility>
 
 #include "kernel/certificate.h"
@@ -11,6 +13,7 @@
 #include "linalg/tall_skinny_qr.h"
 #include "linalg/triangular.h"
 #include "parallel/scratch_pool.h"
+#include "preconditioner/factor_product.h"
 
 namespace steelyard {
 namespace {
@@ -21,87 +24,162 @@ constexpr Index kPanel = 512;
 // Of an application: F' comes by panels of columns.
 constexpr Index kApplyPanel = 2048;
 constexpr Index kSlotsMax = 32;
+// Up to so many vectors, one by one while the rows of F' are in the first
+// cache; more by products.
+constexpr Index kVectorsOneByOne = 4;
+constexpr Index kApplyRows = 64;
 constexpr double kSquaredErrorMax = 1e-3;
+// Of two tiles whose traces of B'B are t and t': u_32 sqrt(t t'), a bound on
+// what a norm of their product is off by (panels of 512 terms in float32 are
+// off by less than u_32 together).
+constexpr double kUnitRoundoff32 = 0x1p-24;
+constexpr double kTileErrorMax = 1e-2;
 
 std::size_t At(Index i) { return static_cast<std::size_t>(i); }
 
 Index CeilDiv(Index a, Index b) { return (a + b - 1) / b; }
 
-// body(first row of F', block of these rows, columns [first, first + count)).
-template <class Body>
-void ForBlocks(const FactorColumns& factor, Index first, Index count,
-               const Body& body) {
-  Index row = 0;
-  for (const auto& block : factor.blocks) {
-    const Index rows = std::min(block->rows(), factor.rank - row);
-    if (rows <= 0) return;
-    body(row, BlockOf(*block).Part(0, first, rows, count));
-    row += rows;
+template <typename T>
+FactorTile<T> TileOf(const Block<const T>& part) {
+  return {part.data, part.rows, part.cols, part.stride};
+}
+
+// squares_i += the squares of column i.
+template <typename T>
+void AddSquares(const Block<const T>& f, std::vector<double>& squares) {
+  for (Index j = 0; j < f.rows; ++j) {
+    for (Index i = 0; i < f.cols; ++i) {
+      const auto value = static_cast<double>(f(j, i));
+      squares[At(i)] += value * value;
+    }
   }
 }
 
-double TraceOfSquare(const FactorColumns& factor,
-                     const std::vector<double>& diagonal,
-                     const ComputeContext& context) {
+// tr(B'B) of each tile of kTile columns of B.
+std::vector<double> TracesOfSquare(const FactorColumns& factor,
+                                   const std::vector<double>& inverse,
+                                   const ComputeContext& context) {
+  const Index tiles = CeilDiv(factor.rank, kTile);
   const Index panels = CeilDiv(factor.size, kApplyPanel);
-  std::vector<double> sums(At(panels));
+  Matrix<double> sums(panels, tiles);
   context.workers.ParallelFor(panels, context.stop, [&](Index panel) {
     const Index first = panel * kApplyPanel;
     const Index count = std::min(kApplyPanel, factor.size - first);
-    double sum = 0.0;
-    ForBlocks(factor, first, count, [&](Index, Block<const double> f) {
-      for (Index j = 0; j < f.rows; ++j) {
-        for (Index i = 0; i < count; ++i) {
-          sum += f(j, i) * f(j, i) / diagonal[At(first + i)];
-        }
+    std::vector<double> squares(At(count));
+    for (Index tile = 0; tile < tiles; ++tile) {
+      std::fill(squares.begin(), squares.end(), 0.0);
+      factor.ForParts(tile * kTile, kTile, first, count,
+                      [&](Index, const auto& f) { AddSquares(f, squares); });
+      for (Index i = 0; i < count; ++i) {
+        sums(panel, tile) += squares[At(i)] * inverse[At(first + i)];
       }
-    });
-    sums[At(panel)] = sum;
+    }
   });
-  double trace = 0.0;
-  for (const double sum : sums) trace += sum;
-  return trace;
+  std::vector<double> traces(At(tiles));
+  for (Index panel = 0; panel < panels; ++panel) {
+    for (Index tile = 0; tile < tiles; ++tile) {
+      traces[At(tile)] += sums(panel, tile);
+    }
+  }
+  return traces;
 }
+
+// Two tiles of F' D^-1 F, a panel of the sum after the other.
+struct TilePair {
+  Index row = 0;
+  Index rows = 0;
+  Index col = 0;
+  Index cols = 0;
+};
+
+template <typename T>
+class TileProducts {
+ public:
+  TileProducts(const FactorColumns& factor, const std::vector<double>& inverse)
+      : factor_(factor),
+        inverse_(inverse.begin(), inverse.end()),
+        scratch_(kTile * (2 * kPanel + kTile)) {}
+
+  // sum += F'(rows) D^-1 F(cols) of the panels [begin, end).
+  void Add(const TilePair& pair, Index begin, Index end, const StopToken& stop,
+           Matrix<double>& sum) {
+    auto lease = scratch_.Borrow();
+    T* const left = lease.data();
+    for (Index p = begin; p < end; ++p) {
+      if (stop.stop_requested()) return;
+      const Index first = p * kPanel;
+      const Index count = std::min(kPanel, factor_.size - first);
+      factor_.CopyPart(pair.row, pair.rows, first, count, left);
+      for (Index j = 0; j < pair.rows; ++j) {
+        T* const row = left + j * count;
+        for (Index i = 0; i < count; ++i) row[i] *= inverse_[At(first + i)];
+      }
+      T* const work = left + kTile * kPanel;
+      AddProduct(pair, first, {left, pair.rows, count, count}, work, sum);
+    }
+  }
+
+ private:
+  void AddProduct(const TilePair& pair, Index first, Block<const T> left,
+                  T* work, Matrix<double>& sum) {
+    const Index count = left.cols;
+    if constexpr (std::is_same_v<T, float>) {
+      // As it is kept: one product for every block that is met.
+      const Block<float> product{work, pair.rows, pair.cols, pair.cols};
+      factor_.ForParts(
+          pair.col, pair.cols, first, count, [&](Index row, const auto& part) {
+            if constexpr (sizeof(*part.data) == sizeof(float)) {
+              Gemm(1.0F, left, Transposed(part), 0.0F,
+                   product.Part(0, row - pair.col, pair.rows, part.rows));
+            }
+          });
+      for (Index i = 0; i < sum.size(); ++i) sum.data()[i] += work[i];
+    } else {
+      factor_.CopyPart(pair.col, pair.cols, first, count, work);
+      Gemm(1.0, left,
+           Transposed(Block<const double>{work, pair.cols, count, count}), 1.0,
+           BlockOf(sum));
+    }
+  }
+
+  const FactorColumns& factor_;
+  const AlignedVector<T> inverse_;
+  ScratchPoolOf<T> scratch_;
+};
 
 // The upper triangle of I + F' D^-1 F. Tiles side by side; few tiles are cut
 // into segments of the sum, too.
 absl::StatusOr<Matrix<double>> GramPlusIdentity(
-    const FactorColumns& factor, const std::vector<double>& diagonal,
-    const ComputeContext& context) {
+    const FactorColumns& factor, const std::vector<double>& inverse,
+    const std::vector<double>& traces, const ComputeContext& context) {
   const Index rank = factor.rank;
   const Index tiles = CeilDiv(rank, kTile);
   const Index pairs = tiles * (tiles + 1) / 2;
   const Index panels = CeilDiv(factor.size, kPanel);
   const Index segments = std::min(panels, CeilDiv(16, pairs));
   std::vector<Matrix<double>> sums(At(pairs * segments));
-  ScratchPool scratch(2 * kTile * kPanel);
+  TileProducts<double> wide(factor, inverse);
+  TileProducts<float> narrow(factor, inverse);
   context.workers.ParallelFor(pairs * segments, context.stop, [&](Index task) {
     Index col = 0;
     Index row = task / segments;
     while (row > col) row -= ++col;
-    const Index rows = std::min(kTile, rank - row * kTile);
-    const Index cols = std::min(kTile, rank - col * kTile);
+    const TilePair pair{.row = row * kTile,
+                        .rows = std::min(kTile, rank - row * kTile),
+                        .col = col * kTile,
+                        .cols = std::min(kTile, rank - col * kTile)};
     Matrix<double>& sum = sums[At(task)];
-    sum = Matrix<double>(rows, cols);
-    ScratchPool::Lease lease = scratch.Borrow();
-    double* const left = lease.data();
-    double* const right = left + kTile * kPanel;
+    sum = Matrix<double>(pair.rows, pair.cols);
     const Index segment = task % segments;
+    const Index begin = panels * segment / segments;
     const Index end = panels * (segment + 1) / segments;
-    for (Index p = panels * segment / segments; p < end; ++p) {
-      if (context.stop.stop_requested()) return;
-      const Index first = p * kPanel;
-      const Index count = std::min(kPanel, factor.size - first);
-      factor.CopyPart(row * kTile, rows, first, count, left);
-      factor.CopyPart(col * kTile, cols, first, count, right);
-      for (Index j = 0; j < rows; ++j) {
-        for (Index i = 0; i < count; ++i) {
-          left[j * count + i] /= diagonal[At(first + i)];
-        }
-      }
-      Gemm(1.0, Block<const double>{left, rows, count, count},
-           Transposed(Block<const double>{right, cols, count, count}), 1.0,
-           BlockOf(sum));
+    const double error =
+        kUnitRoundoff32 * std::sqrt(traces[At(row)] * traces[At(col)]);
+    if (error <= kTileErrorMax && factor.IsFloat32(pair.row, pair.rows) &&
+        factor.IsFloat32(pair.col, pair.cols)) {
+      narrow.Add(pair, begin, end, context.stop, sum);
+    } else {
+      wide.Add(pair, begin, end, context.stop, sum);
     }
   });
   if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
@@ -129,16 +207,74 @@ absl::StatusOr<Matrix<double>> ByHouseholder(
   source.rows = factor.size;
   source.cols = factor.rank;
   source.load = [&](Index first, Block<double> out) {
-    ForBlocks(factor, first, out.rows, [&](Index row, Block<const double> f) {
-      for (Index j = 0; j < f.rows; ++j) {
-        for (Index i = 0; i < f.cols; ++i) {
-          out(i, row + j) = f(j, i) / std::sqrt(diagonal[At(first + i)]);
-        }
-      }
-    });
+    factor.ForParts(0, factor.rank, first, out.rows,
+                    [&](Index row, const auto& f) {
+                      for (Index j = 0; j < f.rows; ++j) {
+                        for (Index i = 0; i < f.cols; ++i) {
+                          out(i, row + j) = static_cast<double>(f(j, i)) /
+                                            std::sqrt(diagonal[At(first + i)]);
+                        }
+                      }
+                    });
   };
   return TallSkinnyQr(source, std::vector<double>(At(factor.rank), 1.0),
                       context);
+}
+
+// body(j, part of f from row j on): some kApplyRows rows at a time, which stay
+// in a cache.
+template <typename T, class Body>
+void ForRows(const Block<const T>& f, Index rows, const Body& body) {
+  for (Index j = 0; j < f.rows; j += rows) {
+    body(j, f.Part(j, 0, std::min(rows, f.rows - j), f.cols));
+  }
+}
+
+// In float64, for products.
+Block<const double> Widened(const Block<const double>& f, double*) { return f; }
+Block<const double> Widened(const Block<const float>& f, double* out) {
+  for (Index j = 0; j < f.rows; ++j) {
+    std::copy(f.row(j), f.row(j) + f.cols, out + j * f.cols);
+  }
+  return {out, f.rows, f.cols, f.cols};
+}
+
+// sums += v f', f some rows of F'.
+template <typename T>
+void AddTimes(const Block<const double>& v, const Block<const T>& f,
+              const Block<double>& sums, ScratchPool& scratch) {
+  if (v.rows <= kVectorsOneByOne) {
+    ForRows(f, v.rows == 1 ? f.rows : 4, [&](Index j, const auto& part) {
+      for (Index c = 0; c < v.rows; ++c) {
+        AddProducts(TileOf(part), v.row(c), sums.row(c) + j);
+      }
+    });
+    return;
+  }
+  ScratchPool::Lease lease = scratch.Borrow();
+  ForRows(f, kApplyRows, [&](Index j, const auto& part) {
+    Gemm(1.0, v, Transposed(Widened(part, lease.data())), 1.0,
+         sums.Part(0, j, v.rows, part.rows));
+  });
+}
+
+// sums += y f, y the coefficients of these rows of F'.
+template <typename T>
+void AddCombinations(const Block<const double>& y, const Block<const T>& f,
+                     const Block<double>& sums, ScratchPool& scratch) {
+  if (y.rows <= kVectorsOneByOne) {
+    ForRows(f, y.rows == 1 ? f.rows : 4, [&](Index j, const auto& part) {
+      for (Index c = 0; c < y.rows; ++c) {
+        AddCombination(TileOf(part), y.row(c) + j, sums.row(c));
+      }
+    });
+    return;
+  }
+  ScratchPool::Lease lease = scratch.Borrow();
+  ForRows(f, kApplyRows, [&](Index j, const auto& part) {
+    Gemm(1.0, y.Part(0, j, y.rows, part.rows),
+         Operand<double>(Widened(part, lease.data())), 1.0, sums);
+  });
 }
 
 // k x r: the vectors times F, a panel of rows of F after the other in at most
@@ -148,6 +284,7 @@ Matrix<double> TimesFactor(const FactorColumns& factor, const Matrix<double>& v,
   const Index panels = CeilDiv(factor.size, kApplyPanel);
   const Index slots = std::min(panels, kSlotsMax);
   std::vector<Matrix<double>> sums(At(slots));
+  ScratchPool scratch(kApplyRows * kApplyPanel);
   context.workers.ParallelFor(slots, context.stop, [&](Index slot) {
     Matrix<double>& sum = sums[At(slot)];
     sum = Matrix<double>(v.rows(), factor.rank);
@@ -156,16 +293,11 @@ Matrix<double> TimesFactor(const FactorColumns& factor, const Matrix<double>& v,
       if (context.stop.stop_requested()) return;
       const Index first = p * kApplyPanel;
       const Index count = std::min(kApplyPanel, factor.size - first);
-      ForBlocks(factor, first, count, [&](Index row, Block<const double> f) {
-        if (v.rows() == 1) {
-          for (Index j = 0; j < f.rows; ++j) {
-            sum(0, row + j) += Dot(f.row(j), v.row(0) + first, count);
-          }
-          return;
-        }
-        Gemm(1.0, BlockOf(v).Part(0, first, v.rows(), count), Transposed(f),
-             1.0, BlockOf(sum).Part(0, row, v.rows(), f.rows));
-      });
+      factor.ForParts(
+          0, factor.rank, first, count, [&](Index row, const auto& f) {
+            AddTimes(BlockOf(v).Part(0, first, v.rows(), count), f,
+                     BlockOf(sum).Part(0, row, v.rows(), f.rows), scratch);
+          });
     }
   });
   for (Index slot = 1; slot < slots; ++slot) {
@@ -178,43 +310,25 @@ Matrix<double> TimesFactor(const FactorColumns& factor, const Matrix<double>& v,
 
 }  // namespace
 
-void FactorColumns::CopyPart(Index first_factor, Index factors, Index first,
-                             Index count, double* out) const {
-  Index row = 0;
-  for (const auto& block : blocks) {
-    const Index begin = std::max(row, first_factor);
-    const Index end = std::min(row + block->rows(), first_factor + factors);
-    for (Index j = begin; j < end; ++j) {
-      const double* from = block->row(j - row) + first;
-      std::copy(from, from + count, out + (j - first_factor) * count);
-    }
-    row += block->rows();
-  }
-}
-
-std::int64_t FactorColumns::bytes() const {
-  std::int64_t total = 0;
-  for (const auto& block : blocks) {
-    total += block->size() * static_cast<Index>(sizeof(double));
-  }
-  return total;
-}
-
 absl::StatusOr<std::unique_ptr<LowRankPreconditioner>>
 LowRankPreconditioner::Make(Parts parts, const ComputeContext& context) {
   const FactorColumns& factor = parts.factor;
-  const double trace = TraceOfSquare(factor, parts.diagonal, context);
+  std::vector<double> inverse;
+  for (const double d : parts.diagonal) inverse.push_back(1.0 / d);
+  const std::vector<double> traces = TracesOfSquare(factor, inverse, context);
   if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
+  const double trace = std::accumulate(traces.begin(), traces.end(), 0.0);
   Matrix<double> r;
   if (factor.rank == 0) {
     // P = D.
   } else if (kUnitRoundoff * static_cast<double>(factor.rank) * trace <=
              kSquaredErrorMax) {
     absl::StatusOr<Matrix<double>> gram =
-        GramPlusIdentity(factor, parts.diagonal, context);
+        GramPlusIdentity(factor, inverse, traces, context);
     if (!gram.ok()) return gram.status();
     r = *std::move(gram);
-    // I + B'B >= I and its rounding errors are below 1e-3: positive definite.
+    // I + B'B >= I and its rounding errors are some per cent: positive
+    // definite.
     const absl::StatusOr<CholeskyOutcome> outcome =
         CholeskyInPlace(r.data(), r.rows(), r.cols(), context);
     if (!outcome.ok()) return outcome.status();
@@ -262,20 +376,16 @@ absl::Status LowRankPreconditioner::Apply(Matrix<double>& v,
   done = SolveUpperFromRight(BlockOf(y), Transposed(BlockOf(r_)), context.stop);
   if (!done.ok()) return done;
   // v -= D^-1 F y
+  ScratchPool scratch(kApplyRows * kApplyPanel);
   context.workers.ParallelFor(panels, context.stop, [&](Index panel) {
     const Index first = panel * kApplyPanel;
     const Index count = std::min(kApplyPanel, n - first);
     Matrix<double> sum(k, count);
-    ForBlocks(factor, first, count, [&](Index row, Block<const double> f) {
-      if (k == 1) {
-        for (Index j = 0; j < f.rows; ++j) {
-          AddScaled(y(0, row + j), f.row(j), sum.row(0), count);
-        }
-        return;
-      }
-      Gemm(1.0, BlockOf(std::as_const(y)).Part(0, row, k, f.rows),
-           Operand<double>(f), 1.0, BlockOf(sum));
-    });
+    factor.ForParts(
+        0, factor.rank, first, count, [&](Index row, const auto& f) {
+          AddCombinations(BlockOf(std::as_const(y)).Part(0, row, k, f.rows), f,
+                          BlockOf(sum), scratch);
+        });
     for (Index c = 0; c < k; ++c) {
       for (Index i = 0; i < count; ++i) {
         v(c, first + i) -= sum(c, i) / parts_.diagonal[At(first + i)];
@@ -291,11 +401,13 @@ Cost CostOfLowRank(Index rank, Index n, int workers) {
   // Householder wants the most of both.
   Cost cost = CostOfTallSkinnyQr(n, rank, workers);
   const double tiles = 16.0 + (r / kTile + 1.0) * (r / kTile + 1.0);
-  cost.bytes =
-      std::max(cost.bytes, 8.0 * kTile *
-                               (kTile * tiles +
-                                2.0 * kPanel * static_cast<double>(workers))) +
-      8.0 * (r * r + 2.0 * r + 2.0 * rows) + 4096.0;
+  // Sums; what a worker multiplies, in either precision.
+  const double gram =
+      8.0 * kTile * kTile * tiles +
+      12.0 * kTile * (2.0 * kPanel + kTile) * static_cast<double>(workers);
+  // The triangle, D, its inverse in both precisions.
+  cost.bytes = std::max(cost.bytes, gram) +
+               8.0 * (r * r + 3.0 * r + 6.0 * rows) + 4096.0;
   cost.flops += rows * r;
   return cost;
 }

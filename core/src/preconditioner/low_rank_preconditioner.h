@@ -6,6 +6,10 @@
 //   B would cost the digits (u r tr(B'B) > 1e-3), R of [B; I] by Householder.
 //   Either way |R^-1| <= 1. D >= floor of rounding keeps what cancels in the
 //   difference below the answer: the error is u |P| / min D of |P^-1|.
+//   An error e of I + B'B >= I is one of at most e of P^-1, relatively: what is
+//   kept in float32 is multiplied in float32, tile by tile, where that costs
+//   less than a per cent. Panels of the sum, and all else, are float64: P^-1 is
+//   that of the F that is kept.
 //   Same bits for any number of workers: tiles depend on n and r alone and
 //   are added in a fixed order.
 #pragma once
@@ -14,22 +18,10 @@
 #include <string>
 #include <vector>
 
-#include "linalg/block.h"
+#include "preconditioner/factor_columns.h"
 #include "preconditioner/preconditioner.h"
 
 namespace steelyard {
-
-// F' in blocks of rows, each a block of columns of F; immutable, shared.
-struct FactorColumns {
-  Index size = 0;  // n
-  Index rank = 0;  // r: of the last block only some rows may count
-  std::vector<std::shared_ptr<const Matrix<double>>> blocks;
-
-  // Columns [first, first + count) of rows [0, r) of F', copied.
-  void CopyPart(Index first_factor, Index factors, Index first, Index count,
-                double* out) const;
-  std::int64_t bytes() const;
-};
 
 class LowRankPreconditioner : public Preconditioner {
  public:

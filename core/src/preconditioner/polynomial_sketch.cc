@@ -14,7 +14,8 @@ namespace steelyard {
 namespace {
 
 constexpr double kTruncation = 1e-3;
-constexpr Index kPanel = 64;
+// Rows of a panel: some are left in the first cache, level by level.
+constexpr Index kPanel = 128;
 constexpr std::uint64_t kSketchSeed = 0x706f6c79;
 
 std::size_t At(Index i) { return static_cast<std::size_t>(i); }
@@ -65,6 +66,135 @@ std::vector<double> EnergiesOf(const KernelRows& rows, int degree) {
   return energies;
 }
 
+// Features of some rows side by side, level by level from their parents.
+class PanelFeatures {
+ public:
+  PanelFeatures(const TaylorPlan& plan, const PreconditionerSource& source)
+      : plan_(plan),
+        source_(source),
+        steps_(MonomialSteps(source.rows.cols(), plan.exact_levels)),
+        coefficients_(At(plan.degree + 1)) {
+    for (const MonomialStep& step : steps_) {
+      parents_ = std::max(parents_, step.parent + 1);
+    }
+    if (plan.sketch_columns > 0) sketch_ = DrawPowerSketch(plan.sketch);
+    for (int l = plan.exact_levels; l <= plan.degree; ++l) {
+      coefficients_[At(l)] = std::exp(-0.5 * std::lgamma(l + 1.0));
+    }
+  }
+
+  // Of one call of Fill.
+  Index ScratchSize() const {
+    return kPanel * (source_.rows.cols() + parents_ + 2) + plan_.sketch_columns;
+  }
+
+  // Columns [first, first + out.cols) of F', at most kPanel; squares: theirs.
+  template <typename T>
+  void Fill(Index first, Block<T> out, double* squares, double* scratch) const {
+    double* const x = scratch;  // d x kPanel
+    double* const weight = x + kPanel * source_.rows.cols();
+    double* const now = weight + kPanel;
+    double* const parents = now + kPanel;
+    Load(first, out.cols, x, weight);
+    std::fill(squares, squares + out.cols, 0.0);
+    Index column = 0;
+    if (plan_.exact_levels > 0) {
+      std::copy(weight, weight + out.cols, now);
+      Keep(now, column++, parents, out, squares);
+    }
+    for (const MonomialStep& step : steps_) {
+      const double* const parent = parents + step.parent * kPanel;
+      const double* const factor = x + step.coordinate * kPanel;
+      for (Index i = 0; i < out.cols; ++i) {
+        now[i] = step.factor * parent[i] * factor[i];
+      }
+      Keep(now, column++, parents, out, squares);
+    }
+    if (sketch_ != nullptr) {
+      Sketch(x, weight, out, squares, parents + kPanel * parents_);
+    }
+  }
+
+ private:
+  // sqrt(s) (a - c), transposed, and w e^{offset}.
+  void Load(Index first, Index count, double* x, double* weight) const {
+    const KernelRows& rows = source_.rows;
+    const double root = std::sqrt(rows.scale);
+    for (Index i = 0; i < count; ++i) {
+      const double* const from = rows.centred.row(first + i);
+      for (Index c = 0; c < rows.cols(); ++c)
+        x[c * kPanel + i] = root * from[c];
+      weight[i] = source_.form.weight[At(first + i)] *
+                  std::exp(source_.form.offsets[At(first + i)]);
+    }
+  }
+
+  template <typename T>
+  void Keep(const double* now, Index column, double* parents, Block<T> out,
+            double* squares) const {
+    if (column < parents_) {
+      std::copy(now, now + out.cols, parents + column * kPanel);
+    }
+    T* const to = out.row(column);
+    for (Index i = 0; i < out.cols; ++i) {
+      to[i] = static_cast<T>(now[i]);
+      const auto kept = static_cast<double>(to[i]);
+      squares[i] += kept * kept;
+    }
+  }
+
+  template <typename T>
+  void Sketch(const double* x, const double* weight, Block<T> out,
+              double* squares, double* features) const {
+    std::vector<double> row(At(source_.rows.cols()));
+    std::vector<double> scratch;
+    for (Index i = 0; i < out.cols; ++i) {
+      for (std::size_t c = 0; c < row.size(); ++c) {
+        row[c] = x[static_cast<Index>(c) * kPanel + i];
+      }
+      std::fill(features, features + plan_.sketch_columns, 0.0);
+      sketch_->Add(row.data(), coefficients_, features, scratch);
+      for (Index j = 0; j < plan_.sketch_columns; ++j) {
+        T& to = out(plan_.exact_columns + j, i);
+        to = static_cast<T>(weight[i] * features[j]);
+        const auto kept = static_cast<double>(to);
+        squares[i] += kept * kept;
+      }
+    }
+  }
+
+  const TaylorPlan& plan_;
+  const PreconditionerSource& source_;
+  std::vector<MonomialStep> steps_;
+  Index parents_ = 0;  // monomials that others are made from: the first ones
+  std::vector<double> coefficients_;
+  std::unique_ptr<PowerSketch> sketch_;
+};
+
+template <typename T>
+absl::StatusOr<TaylorFactor> FeaturesOf(const TaylorPlan& plan,
+                                        const PreconditionerSource& source,
+                                        const ComputeContext& context) {
+  const Index n = source.rows.rows();
+  const PanelFeatures panel_features(plan, source);
+  auto features =
+      std::make_shared<Matrix<T>>(Matrix<T>::Unset(plan.columns(), n));
+  TaylorFactor factor{.features = features, .squares = {}};
+  factor.squares.resize(At(n));
+  ScratchPool scratch(panel_features.ScratchSize());
+  context.workers.ParallelFor(
+      (n + kPanel - 1) / kPanel, context.stop, [&](Index panel) {
+        const Index first = panel * kPanel;
+        const Index count = std::min(kPanel, n - first);
+        ScratchPool::Lease lease = scratch.Borrow();
+        panel_features.Fill(
+            first, BlockOf(*features).Part(0, first, plan.columns(), count),
+            factor.squares.data() + first, lease.data());
+      });
+  if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
+  return factor;
+}
+
 }  // namespace
 
 double LargestSquare(const KernelRows& rows) {
@@ -107,57 +237,13 @@ TaylorPlan PlanTaylorFeatures(const KernelRows& rows, Index columns,
   return plan;
 }
 
-absl::StatusOr<Matrix<double>> TaylorFeatures(
-    const TaylorPlan& plan, const PreconditionerSource& source,
-    const ComputeContext& context) {
-  const KernelRows& rows = source.rows;
-  const Index n = rows.rows();
-  const Index d = rows.cols();
-  const std::vector<MonomialStep> steps = MonomialSteps(d, plan.exact_levels);
-  std::unique_ptr<PowerSketch> sketch;
-  if (plan.sketch_columns > 0) sketch = DrawPowerSketch(plan.sketch);
-  std::vector<double> coefficients(At(plan.degree + 1));
-  for (int l = plan.exact_levels; l <= plan.degree; ++l) {
-    coefficients[At(l)] = std::exp(-0.5 * std::lgamma(l + 1.0));
-  }
-  auto features = Matrix<double>::Unset(plan.columns(), n);
-  ScratchPool panels(kPanel * plan.columns());
-  context.workers.ParallelFor(
-      (n + kPanel - 1) / kPanel, context.stop, [&](Index panel) {
-        const Index first = panel * kPanel;
-        const Index count = std::min(kPanel, n - first);
-        ScratchPool::Lease lease = panels.Borrow();
-        std::vector<double> x(At(d));
-        std::vector<double> scratch;
-        for (Index i = 0; i < count; ++i) {
-          const Index row = first + i;
-          double* const f = lease.data() + i * plan.columns();
-          std::fill(f, f + plan.columns(), 0.0);
-          for (Index c = 0; c < d; ++c) {
-            x[At(c)] = std::sqrt(rows.scale) * rows.centred(row, c);
-          }
-          if (plan.exact_levels > 0) f[0] = 1.0;
-          for (std::size_t t = 0; t < steps.size(); ++t) {
-            f[t + 1] = f[steps[t].parent] * steps[t].factor *
-                       x[At(steps[t].coordinate)];
-          }
-          if (sketch != nullptr) {
-            sketch->Add(x.data(), coefficients, f + plan.exact_columns,
-                        scratch);
-          }
-          const double factor = source.form.weight[At(row)] *
-                                std::exp(source.form.offsets[At(row)]);
-          for (Index j = 0; j < plan.columns(); ++j) f[j] *= factor;
-        }
-        for (Index j = 0; j < plan.columns(); ++j) {
-          double* const out = features.row(j) + first;
-          for (Index i = 0; i < count; ++i) {
-            out[i] = lease.data()[i * plan.columns() + j];
-          }
-        }
-      });
-  if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
-  return features;
+absl::StatusOr<TaylorFactor> TaylorFeatures(const TaylorPlan& plan,
+                                            FactorPrecision precision,
+                                            const PreconditionerSource& source,
+                                            const ComputeContext& context) {
+  return precision == FactorPrecision::kFloat32
+             ? FeaturesOf<float>(plan, source, context)
+             : FeaturesOf<double>(plan, source, context);
 }
 
 absl::StatusOr<std::unique_ptr<LowRankPreconditioner>> MakePolynomialSketch(
@@ -175,18 +261,16 @@ absl::StatusOr<std::unique_ptr<LowRankPreconditioner>> MakePolynomialSketch(
   const Index n = source.rows.rows();
   const TaylorPlan plan =
       PlanTaylorFeatures(source.rows, std::min(rank, n), source.seed);
-  absl::StatusOr<Matrix<double>> features =
-      TaylorFeatures(plan, source, context);
-  if (!features.ok()) return features.status();
+  const FactorPrecision precision = PrecisionOfFactor(
+      KernelPreconditioner::kPolynomialSketch, plan.columns(), source);
+  absl::StatusOr<TaylorFactor> factor =
+      TaylorFeatures(plan, precision, source, context);
+  if (!factor.ok()) return factor.status();
   std::vector<double> diagonal(At(n));
   for (Index i = 0; i < n; ++i) {
     const double w = source.form.weight[At(i)];
-    diagonal[At(i)] = w * w * source.product.Diagonal(i);
-  }
-  for (Index j = 0; j < plan.columns(); ++j) {
-    for (Index i = 0; i < n; ++i) {
-      diagonal[At(i)] -= (*features)(j, i) * (*features)(j, i);
-    }
+    diagonal[At(i)] =
+        w * w * source.product.Diagonal(i) - factor->squares[At(i)];
   }
   for (Index i = 0; i < n; ++i) {
     diagonal[At(i)] =
@@ -205,8 +289,7 @@ absl::StatusOr<std::unique_ptr<LowRankPreconditioner>> MakePolynomialSketch(
       {.kind = KernelPreconditioner::kPolynomialSketch,
        .factor = {.size = n,
                   .rank = plan.columns(),
-                  .blocks = {std::make_shared<const Matrix<double>>(
-                      *std::move(features))}},
+                  .blocks = {std::move(factor->features)}},
        .diagonal = std::move(diagonal),
        .description = std::move(words)},
       context);

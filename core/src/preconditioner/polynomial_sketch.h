@@ -17,6 +17,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "preconditioner/low_rank_preconditioner.h"
 #include "preconditioner/power_sketch.h"
@@ -44,12 +45,18 @@ double LargestSquare(const KernelRows& rows);
 TaylorPlan PlanTaylorFeatures(const KernelRows& rows, Index columns,
                               std::uint64_t seed);
 
-// F', columns x n.
-// COST    plan.flops; 8 n r bytes.
+struct TaylorFactor {
+  FactorBlock features;         // F', columns x n
+  std::vector<double> squares;  // |F_i|^2 of each row of F, as it is kept
+};
+
+// Computed in float64, whatever they are kept in.
+// COST    plan.flops; 8 n r bytes, half of that in float32.
 // ERRORS  The stop token.
-absl::StatusOr<Matrix<double>> TaylorFeatures(
-    const TaylorPlan& plan, const PreconditionerSource& source,
-    const ComputeContext& context);
+absl::StatusOr<TaylorFactor> TaylorFeatures(const TaylorPlan& plan,
+                                            FactorPrecision precision,
+                                            const PreconditionerSource& source,
+                                            const ComputeContext& context);
 
 // ERRORS  InvalidArgument FIELD_OUT_OF_RANGE, field "preconditioner": r^2 >
 //         kTaylorSquareMax. The stop token.

@@ -1,6 +1,7 @@
 #include "preconditioner/preconditioner.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernel/dense_solver.h"
 #include "preconditioner/diagonal_preconditioner.h"
@@ -58,6 +59,32 @@ Cost CostOfPreconditioner(KernelPreconditioner kind, Index rank, Index n,
       return CostOfRpCholesky(rank, n, d, workers);
   }
   return {};
+}
+
+FactorPrecision PrecisionOfFactor(KernelPreconditioner kind, Index rank,
+                                  const PreconditionerSource& source) {
+  constexpr double kUnitRoundoff32 = 0x1p-24;
+  constexpr double kKeptErrorMax = 0.02;
+  constexpr double kGrownErrorMax = 0.1;
+  const auto n = static_cast<double>(source.rows.rows());
+  // sum_i S_ii / D_i, S_ii <= 1; min D_i.
+  double sum = 0.0;
+  double least = 1.0;
+  for (Index i = 0; i < source.rows.rows(); ++i) {
+    const double shift = source.form.shift[static_cast<std::size_t>(i)];
+    const double d = std::max(shift, DiagonalFloor(source.rows, i));
+    sum += 1.0 / d;
+    least = std::min(least, d);
+  }
+  bool harmless = false;
+  if (kind == KernelPreconditioner::kPolynomialSketch) {
+    harmless = kUnitRoundoff32 * std::sqrt(sum) <= kKeptErrorMax;
+  } else if (kind == KernelPreconditioner::kRpCholesky) {
+    const double error =
+        kUnitRoundoff32 * std::sqrt(n * static_cast<double>(rank));
+    harmless = error <= kGrownErrorMax * least;
+  }
+  return harmless ? FactorPrecision::kFloat32 : FactorPrecision::kFloat64;
 }
 
 double DiagonalFloor(const KernelRows& rows, Index i) {

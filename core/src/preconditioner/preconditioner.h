@@ -48,6 +48,23 @@ struct PreconditionerSource {
   std::uint64_t seed = 0;
 };
 
+// What a factor F is kept, grown and squared in.
+enum class FactorPrecision { kFloat64, kFloat32 };
+
+// Known before any work. kFloat32 where its errors are harmless; flops cost
+// half there, memory and applications, too.
+//   P = F F' + D is positive definite whatever F is off by. What counts is how
+//   far x'Px changes, relatively.
+//   kPolynomialSketch: entries of F are off by u_32 of themselves. D^-1/2 F is
+//   then off by e <= u_32 sqrt(sum_i S_ii / D_i), x'Px by 2 e + e^2 of itself:
+//   e <= 0.02 costs at most 4 % more steps.
+//   kRpCholesky: a pivot that is small makes errors of a column large. P is
+//   off by about E, |E| <= u_32 sqrt(n r), as if every entry of n x r products
+//   of entries up to 1 and r terms was off at random by u_32 sqrt(r): |E| <=
+//   min D / 10 costs at most a tenth more steps.
+FactorPrecision PrecisionOfFactor(KernelPreconditioner kind, Index rank,
+                                  const PreconditionerSource& source);
+
 // `rank` for kRpCholesky and kPolynomialSketch. What is found may have a lower
 // rank (the pivots ended), told by rank().
 // COST    CostOfPreconditioner.

@@ -1,6 +1,7 @@
 #include "preconditioner/polynomial_sketch.h"
 
 #include <cmath>
+#include <variant>
 
 #include "gtest/gtest.h"
 #include "steelyard/status.h"
@@ -15,9 +16,10 @@ using test::LoadedKernel;
 class PolynomialSketchTest : public testing::Test {
  protected:
   Matrix<double> Features(const LoadedKernel& kernel, const TaylorPlan& plan) {
-    auto features = TaylorFeatures(plan, kernel.Source(), context_);
-    EXPECT_TRUE(features.ok());
-    return *std::move(features);
+    const auto factor = TaylorFeatures(plan, FactorPrecision::kFloat64,
+                                       kernel.Source(), context_);
+    EXPECT_TRUE(factor.ok());
+    return *std::get<SharedMatrix<double>>(factor->features);
   }
 
   // max |F F' - w E w|.
@@ -119,6 +121,29 @@ TEST_F(PolynomialSketchTest, IsRightOnAverage) {
               whole[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)]),
           6.0 * std::sqrt(variance / kSeeds) + 1e-3);
     }
+  }
+}
+
+TEST_F(PolynomialSketchTest, Float32IsFloat64Rounded) {
+  // Two panels; monomials and a sketch.
+  const LoadedKernel kernel(
+      test::RowsOfNorm(150, 6, 1.0, 1),
+      test::KernelOptionsOf(KernelNormalization::kNone, 0.1), context_);
+  const TaylorPlan plan = PlanTaylorFeatures(kernel.problem.rows(), 40, 1);
+  ASSERT_GT(plan.sketch_columns, 0);
+  const Matrix<double> wide = Features(kernel, plan);
+  const auto factor = TaylorFeatures(plan, FactorPrecision::kFloat32,
+                                     kernel.Source(), context_);
+  ASSERT_TRUE(factor.ok());
+  const auto& narrow = *std::get<SharedMatrix<float>>(factor->features);
+  for (Index i = 0; i < 150; ++i) {
+    double square = 0.0;
+    for (Index j = 0; j < plan.columns(); ++j) {
+      EXPECT_EQ(narrow(j, i), static_cast<float>(wide(j, i)));
+      square += static_cast<double>(narrow(j, i)) * narrow(j, i);
+    }
+    EXPECT_NEAR(factor->squares[static_cast<std::size_t>(i)], square,
+                test::Gamma(40) * square);
   }
 }
 

@@ -36,6 +36,29 @@ TEST(PreconditionerTest, CostGrowsWithTheRank) {
   EXPECT_GT(cost.flops, 10000.0 * 1000.0 * 1000.0);
 }
 
+TEST(PreconditionerTest, Float32IsForRidgesThatHideIt) {
+  Workers workers(1);
+  const ComputeContext context{.workers = workers};
+  const auto precision = [&](KernelPreconditioner kind, double ridge,
+                             Index rank) {
+    const test::LoadedKernel kernel(
+        test::RowsOfNorm(400, 3, 1.0, 1),
+        test::KernelOptionsOf(KernelNormalization::kUnitDiagonal, ridge),
+        context);
+    return PrecisionOfFactor(kind, rank, kernel.Source());
+  };
+  constexpr auto kPivots = KernelPreconditioner::kRpCholesky;
+  constexpr auto kSketch = KernelPreconditioner::kPolynomialSketch;
+  // 10 sqrt(400 100) 2^-24 = 1.2e-4; 400 (2^-24 / 0.02)^2 = 3.6e-9.
+  EXPECT_EQ(precision(kPivots, 1.3e-4, 100), FactorPrecision::kFloat32);
+  EXPECT_EQ(precision(kPivots, 1.3e-4, 200), FactorPrecision::kFloat64);
+  EXPECT_EQ(precision(kPivots, 1.1e-4, 100), FactorPrecision::kFloat64);
+  EXPECT_EQ(precision(kSketch, 4e-9, 100), FactorPrecision::kFloat32);
+  EXPECT_EQ(precision(kSketch, 3e-9, 100), FactorPrecision::kFloat64);
+  EXPECT_EQ(precision(KernelPreconditioner::kJacobi, 1.0, 0),
+            FactorPrecision::kFloat64);
+}
+
 TEST(PreconditionerTest, FloorIsThatOfThePivotsAndNeverLarge) {
   Workers workers(1);
   const ComputeContext context{.workers = workers};
