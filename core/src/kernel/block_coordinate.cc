@@ -3,46 +3,24 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include "kernel/block_rows.h"
 #include "kernel/vector_block.h"
 #include "linalg/blas.h"
-#include "linalg/cholesky.h"
-#include "linalg/stopped.h"
-#include "linalg/triangular.h"
-#include "steelyard/random.h"
 
 namespace steelyard {
 namespace {
 
-constexpr Index kBlockMax = 2048;
-// A recomputed residual with its certificate costs three products in float64:
-// only where the plain one is this close to the tolerance.
-constexpr double kNear = 2.0;
-
-// An epoch that makes a residual larger than this is not taken, and so many in
-// a row that made one larger at all end the momentum, or the descent.
-constexpr double kRiseMax = 4.0;
-constexpr int kRisesMax = 4;
+// As in conjugate_gradient.cc: the recurrence and twice its doubt aim below the
+// tolerance, and a cycle of float64 tiles ends where its residual is rounding.
+constexpr double kGoalOfTolerance = 0.7;
+constexpr double kFloat64Reduction = 1e-9;
+// A cycle of float32 tiles that takes longer is looked at.
+constexpr int kFloat32EpochsMax = 30;
 
 std::size_t At(Index i) { return static_cast<std::size_t>(i); }
-
-// Epoch `epoch` of the seed: all unknowns in random order.
-std::vector<Index> Order(Index n, std::uint64_t seed, int epoch) {
-  const RandomStream random{
-      .seed = {seed},
-      .stream = 0x810c'0000u + static_cast<std::uint64_t>(epoch)};
-  std::vector<Index> order(At(n));
-  std::iota(order.begin(), order.end(), Index{0});
-  for (Index i = n - 1; i > 0; --i) {
-    const double u = random.Uniform(static_cast<std::uint64_t>(i));
-    const auto j = static_cast<Index>(u * static_cast<double>(i + 1));
-    std::swap(order[At(i)], order[At(std::min(i, j))]);
-  }
-  return order;
-}
 
 // Right-hand sides that go together, 16 at most.
 class Descent {
@@ -54,53 +32,56 @@ class Descent {
         options_(options),
         context_(context),
         precision_(precision),
-        rows_(system.rows(), system.form(), precision),
+        c_(c),
+        columns_(At(c.rows())),
         open_(At(c.rows())),
-        c_(c) {
+        epochs_(system, options.seed, c.rows(), context),
+        z_(c.rows(), c.cols()),
+        r_(c) {
     std::iota(open_.begin(), open_.end(), Index{0});
-    const Index n = c.cols();
-    const Index blocks = (n + BlockSize(n) - 1) / BlockSize(n);
-    const std::vector<double>& shift = system.form().shift;
-    const double nu = static_cast<double>(blocks);
-    const double least = *std::min_element(shift.begin(), shift.end());
-    const double mu = std::min(std::max(least, 1e-8), 1.0 / nu);
-    beta_ = 1.0 - std::sqrt(mu / nu);
-    gamma_ = 1.0 / std::sqrt(mu * nu);
-    alpha_ = 1.0 / (1.0 + gamma_ * nu);
-    accelerated_ = blocks > 1;
-    result_.solved.z = Matrix<double>(c.rows(), n);
-    result_.solved.ends.assign(open_.size(), IterationEnd::kIterationLimit);
-    result_.solved.iterations.assign(open_.size(), 0);
-    result_.solved.certificates.assign(open_.size(), kNoAnswerCertificate);
-    result_.solved.residual = c;
-    result_.solved.error = Matrix<double>(c.rows(), n);
-    result_.solved.used_float32 = precision == TilePrecision::kFloat32;
-    for (Index row = 0; row < c.rows(); ++row) {
-      norms_.push_back(WeightedNorm(c.row(row)));
+    kept_ = open_;
+    for (const Index column : open_) {
+      const double norm = WeightedNorm(c.row(column));
+      columns_[At(column)].norm = norm > 0.0 ? norm : 1.0;
+      columns_[At(column)].goal = kGoalOfTolerance * options.tolerance;
     }
-    last_.assign(open_.size(), 1.0);
+    result_.z = Matrix<double>(c.rows(), c.cols());
+    result_.ends.assign(open_.size(), IterationEnd::kStopped);
+    result_.iterations.assign(open_.size(), 0);
+    result_.certificates.assign(open_.size(), kNoAnswerCertificate);
+    result_.residual = c;
+    result_.error = Matrix<double>(c.rows(), c.cols());
   }
 
   absl::StatusOr<BlockCoordinateResult> Run() {
+    // A cycle takes an epoch at least, or is the last one.
     absl::Status done = absl::OkStatus();
-    v_ = Matrix<double>(c_.rows(), c_.cols());
-    for (int epoch = 0; !open_.empty(); ++epoch) {
-      done = RunEpoch(epoch);
-      if (!done.ok()) break;
-    }
+    while (!open_.empty() && done.ok()) done = RunCycle();
     if (absl::IsAborted(done)) {
-      for (const Index column : open_) {
-        result_.solved.ends[At(column)] = IterationEnd::kStopped;
+      for (std::size_t c = 0; c < open_.size(); ++c) {
+        const double* const z = z_.row(static_cast<Index>(c));
+        std::copy(z, z + z_.cols(), result_.z.row(open_[c]));
       }
     } else if (!done.ok()) {
       return done;
     }
     const double n = static_cast<double>(c_.cols());
-    result_.condition = std::clamp(largest_ / least_, 1.0, n / kUnitRoundoff);
-    return std::move(result_);
+    return BlockCoordinateResult{
+        std::move(result_),
+        std::clamp(epochs_.condition(), 1.0, n / kUnitRoundoff)};
   }
 
  private:
+  struct Column {
+    double norm = 1.0;  // of the right-hand side
+    double goal = 0.0;
+    double energy = 0.0;  // z'S z / 2 - c'z where the cycle began
+    double best = 1.0;    // relative residual of the result
+    // Of the result, where it has one.
+    Certificate certificate = kNoAnswerCertificate;
+    bool certified = true;
+  };
+
   double WeightedNorm(const double* r) const {
     const std::vector<double>& weights = system_.residual_weights();
     double sum = 0.0;
@@ -111,242 +92,230 @@ class Descent {
     return std::sqrt(sum);
   }
 
-  // All blocks once: iterates relative to z, towards S^-1 of its residual.
-  absl::Status RunEpoch(int epoch) {
-    const Index n = c_.cols();
-    const Matrix<double> r =
-        TakeRows(result_.solved.residual, open_, context_.workers);
-    // Relative to z. v keeps the momentum of the epochs before, y starts on its
-    // side; w of a block that is missing is y.
-    Matrix<double> y(r.rows(), n);
-    Matrix<double> w(r.rows(), n);
-    if (accelerated_) {
-      for (Index i = 0; i < y.size(); ++i) y.data()[i] = alpha_ * v_.data()[i];
-    }
-    const std::vector<Index> order = Order(n, options_.seed, epoch);
-    const Index size = BlockSize(n);
-    for (Index first = 0; first < n; first += size) {
-      const auto begin = order.begin() + first;
-      const std::vector<Index> block(begin, begin + std::min(size, n - first));
-      absl::Status done = StepBlock(block, r, y, w);
-      if (!done.ok()) return done;
-      context_.Report({.phase = "iterate",
-                       .iteration = epoch,
-                       .relative_residual = Worst(),
-                       .fraction = std::nullopt});
-    }
-    return EndEpoch(epoch, accelerated_ ? w : y);
+  // Below the goal, for all that the recurrence can say.
+  bool Settled(std::size_t c) const {
+    const Column& column = columns_[At(open_[c])];
+    return epochs_.norms()[c] + 2.0 * epochs_.tile_errors()[c] <=
+           column.goal * column.norm;
   }
 
-  absl::Status StepBlock(const std::vector<Index>& block,
-                         const Matrix<double>& r, Matrix<double>& y,
-                         Matrix<double>& w) {
-    const Index k = y.rows();
-    const Index n = y.cols();
-    const auto size = static_cast<Index>(block.size());
-    Matrix<double> sy(k, size);
-    absl::Status done = rows_.Multiply(block, y, sy, context_);
-    if (!done.ok()) return done;
-    Matrix<double> d(size, k);
-    for (Index c = 0; c < k; ++c) {
-      for (Index i = 0; i < size; ++i) {
-        d(i, c) = sy(c, i) - r(c, block[At(i)]);
-      }
-    }
-    done = SolveBlock(block, d);
-    if (!done.ok()) return done;
-    if (!accelerated_) {
-      for (Index c = 0; c < k; ++c) {
-        for (Index i = 0; i < size; ++i) y(c, block[At(i)]) -= d(i, c);
-      }
-      return absl::OkStatus();
-    }
-    // w := y - d, v := b v + (1 - b) y - g d, y := a v + (1 - a) w
-    ForVectorPanels(n, context_.workers, [&](Index, Index first, Index count) {
-      for (Index c = 0; c < k; ++c) {
-        double* const vc = v_.row(c) + first;
-        double* const yc = y.row(c) + first;
-        double* const wc = w.row(c) + first;
-        for (Index i = 0; i < count; ++i) {
-          wc[i] = yc[i];
-          vc[i] = beta_ * vc[i] + (1.0 - beta_) * yc[i];
-        }
-      }
-    });
-    for (Index c = 0; c < k; ++c) {
-      for (Index i = 0; i < size; ++i) {
-        w(c, block[At(i)]) -= d(i, c);
-        v_(c, block[At(i)]) -= gamma_ * d(i, c);
-      }
-    }
-    ForVectorPanels(n, context_.workers, [&](Index, Index first, Index count) {
-      for (Index c = 0; c < k; ++c) {
-        const double* const vc = v_.row(c) + first;
-        const double* const wc = w.row(c) + first;
-        double* const yc = y.row(c) + first;
-        for (Index i = 0; i < count; ++i) {
-          yc[i] = alpha_ * vc[i] + (1.0 - alpha_) * wc[i];
-        }
-      }
-    });
-    return absl::OkStatus();
+  bool Exhausted(std::size_t c, double start) const {
+    const double norm = epochs_.norms()[c];
+    return Settled(c) || norm <= epochs_.tile_errors()[c] ||
+           (precision_ == TilePrecision::kFloat64 &&
+            norm <= kFloat64Reduction * start);
   }
 
-  // d := S_BB^-1 d. A block that is singular gets a ridge: its step is damped.
-  absl::Status SolveBlock(const std::vector<Index>& block, Matrix<double>& d) {
-    const auto size = static_cast<Index>(block.size());
-    absl::StatusOr<Matrix<double>> s = rows_.Square(block, context_);
-    if (!s.ok()) return s.status();
-    constexpr double kDamping[] = {0.0, 1e-12, 1e-8, 1e-4, 1.0};
-    for (const double damping : kDamping) {
-      Matrix<double> r = *s;
-      for (Index i = 0; i < size; ++i) r(i, i) += damping;
-      const absl::StatusOr<CholeskyOutcome> outcome =
-          CholeskyInPlace(r.data(), size, size, context_);
-      if (!outcome.ok()) return outcome.status();
-      if (!outcome->positive_definite) continue;
-      for (Index i = 0; i < size; ++i) {
-        least_ = std::min(least_, std::max(r(i, i) * r(i, i), kUnitRoundoff));
-      }
-      const Block<const double> upper = BlockOf(std::as_const(r));
-      absl::Status done = SolveUpper(Transposed(upper), BlockOf(d), context_);
-      if (!done.ok()) return done;
-      return SolveUpper(Operand<double>(upper), BlockOf(d), context_);
-    }
-    d = Matrix<double>(d.rows(), d.cols());
-    return absl::OkStatus();
+  bool OutOfEpochs() const {
+    return result_.iterations[At(open_.front())] >= options_.max_epochs;
   }
 
-  // z += w; r follows by a product with the step alone, whose errors are small
-  // as the step is.
-  absl::Status EndEpoch(int epoch, const Matrix<double>& w) {
-    const Index n = c_.cols();
-    Matrix<double> sw(w.rows(), n);
-    absl::Status done = system_.Apply(w, precision_, sw, context_);
+  absl::Status RunCycle() {
+    epochs_.Restart(r_, kept_);
+    kept_.resize(open_.size());
+    std::iota(kept_.begin(), kept_.end(), Index{0});
+    const std::vector<double> start = epochs_.norms();
+    broken_.assign(open_.size(), 0);
+    bool broken = false;
+    bool exhausted = false;
+    for (int step = 0; !exhausted && !broken && !OutOfEpochs(); ++step) {
+      if (precision_ == TilePrecision::kFloat32 && step == kFloat32EpochsMax) {
+        break;
+      }
+      Report();
+      const absl::StatusOr<std::vector<Index>> stepped =
+          epochs_.Step(precision_, z_);
+      if (!stepped.ok()) return stepped.status();
+      for (const Index c : *stepped) broken_[At(c)] = 1;
+      broken = !stepped->empty();
+      result_.used_float32 |= precision_ == TilePrecision::kFloat32;
+      exhausted = true;
+      for (std::size_t c = 0; c < open_.size(); ++c) {
+        ++result_.iterations[At(open_[c])];
+        result_.certificates[At(open_[c])].relative_residual =
+            epochs_.norms()[c] / columns_[At(open_[c])].norm;
+        exhausted &= Exhausted(c, start[c]);
+      }
+    }
+    bool settled = true;
+    for (std::size_t c = 0; c < open_.size(); ++c) settled &= Settled(c);
+    if (precision_ == TilePrecision::kFloat32 &&
+        !(settled || broken || OutOfEpochs())) {
+      return Replace(start, exhausted);
+    }
+    return Certify(start, broken);
+  }
+
+  // r := c - S z. Float32 has had its day where it is used up and the residual
+  // not halved.
+  absl::Status Replace(const std::vector<double>& start, bool exhausted) {
+    absl::Status done =
+        system_.Apply(z_, TilePrecision::kFloat64, r_, context_);
     if (!done.ok()) return done;
-    bool near = epoch + 1 >= options_.max_epochs;
-    bool rose = false;
     for (std::size_t c = 0; c < open_.size(); ++c) {
       const auto row = static_cast<Index>(c);
-      const Index column = open_[c];
-      SeeLargest(w.row(row), sw.row(row));
-      std::vector<double> next(At(n));
-      const double* const r = result_.solved.residual.row(column);
-      for (Index i = 0; i < n; ++i) next[At(i)] = r[i] - sw(row, i);
-      const double ratio = WeightedNorm(next.data()) / norms_[At(column)];
-      ++result_.solved.iterations[At(column)];
-      rose |= !(ratio < last_[c]);
-      if (ratio < kRiseMax * last_[c]) {
-        AddScaled(1.0, w.row(row), result_.solved.z.row(column), n);
-        AddScaled(-1.0, w.row(row), v_.row(row), n);
-        std::copy(next.begin(), next.end(),
-                  result_.solved.residual.row(column));
-        last_[c] = ratio;
-        result_.solved.certificates[At(column)].relative_residual = ratio;
-      } else {
-        std::fill(v_.row(row), v_.row(row) + n, 0.0);
+      for (Index i = 0; i < r_.cols(); ++i) {
+        r_(row, i) = c_(open_[c], i) - r_(row, i);
       }
-      near |= last_[c] <= kNear * options_.tolerance;
+      const double norm = WeightedNorm(r_.row(row));
+      const bool halved = norm <= 0.5 * start[c];
+      if (norm / columns_[At(open_[c])].norm < columns_[At(open_[c])].best) {
+        Take(c, norm / columns_[At(open_[c])].norm);
+        columns_[At(open_[c])].certified = false;
+      }
+      const bool descended = GoOnFrom(c);
+      if (!descended || (exhausted && !halved)) {
+        precision_ = TilePrecision::kFloat64;
+      }
     }
-    // The error falls in the norm of S; the residual need not every time.
-    rises_ = rose ? rises_ + 1 : 0;
-    if (rises_ >= kRisesMax && accelerated_) {
-      accelerated_ = false;
-      rises_ = 0;
-      v_ = Matrix<double>(v_.rows(), n);
-    }
-    near |= rises_ >= kRisesMax;
-    return near ? Certify(epoch) : absl::OkStatus();
+    return absl::OkStatus();
   }
 
-  absl::Status Certify(int epoch) {
+  // The residual need not fall with every cycle, but z'S z / 2 - c'z must:
+  // where it did not, iterates go on from the best ones that were seen.
+  bool GoOnFrom(std::size_t c) {
+    const auto row = static_cast<Index>(c);
+    Column& column = columns_[At(open_[c])];
+    const auto energy = [&] {
+      const double* const z = z_.row(row);
+      return -0.5 * (Dot(z, c_.row(open_[c]), c_.cols()) +
+                     Dot(z, r_.row(row), c_.cols()));
+    };
+    const double now = energy();
+    if (now < column.energy) {
+      column.energy = now;
+      return true;
+    }
+    const Index n = c_.cols();
+    std::copy(result_.z.row(open_[c]), result_.z.row(open_[c]) + n,
+              z_.row(row));
+    std::copy(result_.residual.row(open_[c]),
+              result_.residual.row(open_[c]) + n, r_.row(row));
+    column.energy = energy();
+    return false;
+  }
+
+  // The result is z_ from now on.
+  void Take(std::size_t c, double relative_residual) {
+    const auto row = static_cast<Index>(c);
+    columns_[At(open_[c])].best = relative_residual;
+    std::copy(z_.row(row), z_.row(row) + z_.cols(), result_.z.row(open_[c]));
+    std::copy(r_.row(row), r_.row(row) + r_.cols(),
+              result_.residual.row(open_[c]));
+  }
+
+  void Keep(Index column, const Certificate& certificate, const double* error) {
+    columns_[At(column)].certificate = certificate;
+    columns_[At(column)].certified = true;
+    std::copy(error, error + c_.cols(), result_.error.row(column));
+  }
+
+  absl::Status Certify(const std::vector<double>& start, bool broken) {
     context_.Report({.phase = "verify", .fraction = std::nullopt});
-    ConjugateGradientResult& solved = result_.solved;
-    const absl::StatusOr<CheckedResidual> checked =
-        system_.Check(TakeRows(c_, open_, context_.workers),
-                      TakeRows(solved.z, open_, context_.workers), context_);
+    absl::StatusOr<CheckedResidual> checked =
+        system_.Check(TakeRows(c_, open_, context_.workers), z_, context_);
     if (!checked.ok()) return checked.status();
-    std::vector<Index> still;
-    std::vector<Index> kept;
-    std::vector<double> last;
-    const Index n = c_.cols();
+    r_ = std::move(checked->residual);
     for (std::size_t c = 0; c < open_.size(); ++c) {
-      const auto row = static_cast<Index>(c);
-      const Index column = open_[c];
       const Certificate& certificate = checked->certificates[c];
-      const bool last_epoch = epoch + 1 >= options_.max_epochs;
-      if (!(certificate.relative_residual <= 1.0) &&
-          (last_epoch || rises_ >= kRisesMax)) {
-        EndAtZero(column, last_epoch);
+      // Not a number is no improvement.
+      if (certificate.relative_residual < columns_[At(open_[c])].best) {
+        Take(c, certificate.relative_residual);
+        Keep(open_[c], certificate, checked->error.row(static_cast<Index>(c)));
+      }
+    }
+    absl::Status done = CertifyTheBest();
+    if (!done.ok()) return done;
+    Close(start, checked->certificates, broken);
+    return done;
+  }
+
+  // Of what was better before there is no certificate yet.
+  absl::Status CertifyTheBest() {
+    std::vector<Index> uncertain;
+    for (const Index column : open_) {
+      if (!columns_[At(column)].certified) uncertain.push_back(column);
+    }
+    if (uncertain.empty()) return absl::OkStatus();
+    const absl::StatusOr<CheckedResidual> checked = system_.Check(
+        TakeRows(c_, uncertain, context_.workers),
+        TakeRows(result_.z, uncertain, context_.workers), context_);
+    if (!checked.ok()) return checked.status();
+    for (std::size_t c = 0; c < uncertain.size(); ++c) {
+      Keep(uncertain[c], checked->certificates[c],
+           checked->error.row(static_cast<Index>(c)));
+    }
+    return absl::OkStatus();
+  }
+
+  // Ends the columns that are done or lost.
+  void Close(const std::vector<double>& start,
+             const std::vector<Certificate>& after, bool broken) {
+    std::vector<Index> still;
+    kept_.clear();
+    bool slow = broken;
+    for (std::size_t c = 0; c < open_.size(); ++c) {
+      const Index index = open_[c];
+      Column& column = columns_[At(index)];
+      result_.certificates[At(index)] = column.certificate;
+      const bool halved =
+          after[c].relative_residual <= 0.5 * start[c] / column.norm;
+      const std::optional<IterationEnd> end =
+          EndOf(index, broken_[c] != 0 || (!halved && !broken));
+      if (end.has_value()) {
+        result_.ends[At(index)] = *end;
         continue;
       }
-      solved.certificates[At(column)] = certificate;
-      std::copy(checked->residual.row(row), checked->residual.row(row) + n,
-                solved.residual.row(column));
-      std::copy(checked->error.row(row), checked->error.row(row) + n,
-                solved.error.row(column));
-      if (IsConverged(certificate, options_.tolerance)) {
-        solved.ends[At(column)] = IterationEnd::kConverged;
-      } else if (last_epoch) {
-        solved.ends[At(column)] = IterationEnd::kIterationLimit;
-      } else if (rises_ >= kRisesMax ||
-                 certificate.error >= options_.tolerance ||
-                 !std::isfinite(certificate.relative_residual)) {
-        solved.ends[At(column)] = IterationEnd::kStalled;
-      } else {
-        still.push_back(column);
-        kept.push_back(row);
-        last.push_back(certificate.relative_residual);
-      }
+      slow |= !halved;
+      // It was thought to be done: more is needed.
+      if (Settled(c)) column.goal *= 0.3;
+      GoOnFrom(c);
+      still.push_back(index);
+      kept_.push_back(static_cast<Index>(c));
     }
-    v_ = TakeRows(v_, kept, context_.workers);
+    if (slow) precision_ = TilePrecision::kFloat64;
+    z_ = TakeRows(z_, kept_, context_.workers);
+    r_ = TakeRows(r_, kept_, context_.workers);
     open_ = std::move(still);
-    last_ = std::move(last);
-    return absl::OkStatus();
   }
 
-  // Nothing found is better than x = 0.
-  void EndAtZero(Index column, bool last_epoch) {
-    ConjugateGradientResult& solved = result_.solved;
-    const Index n = c_.cols();
-    std::fill(solved.z.row(column), solved.z.row(column) + n, 0.0);
-    std::fill(solved.error.row(column), solved.error.row(column) + n, 0.0);
-    std::copy(c_.row(column), c_.row(column) + n, solved.residual.row(column));
-    solved.certificates[At(column)] = kNoAnswerCertificate;
-    solved.ends[At(column)] =
-        last_epoch ? IterationEnd::kIterationLimit : IterationEnd::kStalled;
+  std::optional<IterationEnd> EndOf(Index column, bool lost) const {
+    if (IsConverged(result_.certificates[At(column)], options_.tolerance)) {
+      return IterationEnd::kConverged;
+    }
+    if (OutOfEpochs()) return IterationEnd::kIterationLimit;
+    // More of the same is of no use.
+    if (lost && precision_ == TilePrecision::kFloat64) {
+      return IterationEnd::kStalled;
+    }
+    return std::nullopt;
   }
 
-  // |S w| / |w| is an eigenvalue's size from below.
-  void SeeLargest(const double* w, const double* sw) {
-    const double square = Dot(w, w, c_.cols());
-    if (!(square > 0.0)) return;
-    const double ratio = std::sqrt(Dot(sw, sw, c_.cols()) / square);
-    if (std::isfinite(ratio)) largest_ = std::max(largest_, ratio);
-  }
-
-  double Worst() const {
-    return last_.empty() ? 0.0 : *std::max_element(last_.begin(), last_.end());
+  void Report() const {
+    double worst = 0.0;
+    for (const Index column : open_) {
+      worst =
+          std::max(worst, result_.certificates[At(column)].relative_residual);
+    }
+    context_.Report({.phase = "iterate",
+                     .iteration = result_.iterations[At(open_.front())],
+                     .relative_residual = worst,
+                     .fraction = std::nullopt});
   }
 
   ScaledSystem& system_;
   const BlockCoordinateOptions& options_;
   const ComputeContext& context_;
-  const TilePrecision precision_;
-  BlockRows rows_;
-  std::vector<Index> open_;
+  TilePrecision precision_;
   const Matrix<double>& c_;
-  BlockCoordinateResult result_;
-  std::vector<double> norms_;  // of the right-hand sides
-  std::vector<double> last_;   // relative residuals of the open columns
-  Matrix<double> v_;           // of the open columns
-  double beta_ = 0.0;
-  double gamma_ = 0.0;
-  double alpha_ = 1.0;
-  bool accelerated_ = false;
-  int rises_ = 0;  // epochs in a row after which a residual was larger
-  double largest_ = 1.0;
-  double least_ = 1.0;
+  std::vector<Column> columns_;
+  std::vector<Index> open_;
+  std::vector<Index> kept_;  // rows of the last cycle that are open
+  BlockEpochs epochs_;
+  ConjugateGradientResult result_;  // the best that was seen
+  Matrix<double> z_;                // of the columns that are open
+  Matrix<double> r_;                // recomputed, where the cycle begins
+  std::vector<char> broken_;        // of the last cycle
 };
 
 void CopyColumns(const ConjugateGradientResult& from, Index first,
@@ -365,13 +334,6 @@ void CopyColumns(const ConjugateGradientResult& from, Index first,
 }
 
 }  // namespace
-
-Index BlockSize(Index n) {
-  constexpr Index kBlocksMin = 8;
-  constexpr Index kSmall = 16;
-  return std::min(kBlockMax,
-                  std::max(kSmall, (n + kBlocksMin - 1) / kBlocksMin));
-}
 
 absl::StatusOr<BlockCoordinateResult> SolveBlockCoordinate(
     ScaledSystem& system, const Matrix<double>& c,

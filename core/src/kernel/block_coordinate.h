@@ -1,28 +1,27 @@
-// Block coordinate descent on S z = c, accelerated: for n where a product with
-// all of S is too much to wait for between two steps.
+// Block coordinate descent on S z = c, whose epochs are the directions of
+// flexible conjugate gradients (block_epochs.h): for n where neither a product
+// nor a preconditioner of enough rank is cheap.
 //
-//     d_B = S_BB^-1 (S y - c)_B
-//     w  := y - d,   v := b v + (1 - b) y - g d,   y := a v + (1 - a) w
-//
-// METHOD  An epoch goes through a random partition of the unknowns, some
-//   thousand at a time; S_BB is factored as it comes (the step is that of
-//   sketch-and-project, exact on its block). m = min(least shift, 1 / nu), nu =
-//   the number of blocks; b = 1 - sqrt(m / nu), g = 1 / sqrt(m nu),
-//   a = 1 / (1 + g nu). At the end of every epoch the residual is recomputed
-//   from all of S; iterates then start from it, so that float32 tiles (as in
-//   conjugate_gradient.h) lose nothing. An epoch that does not reduce it ends
-//   the acceleration; without it the error falls in the norm of S at every
-//   step.
+// METHOD  An epoch goes through a random partition of the unknowns, 8 sqrt(n)
+//   at a time; S_BB is factored as it comes, damped by what rounding asks for.
+//   In cycles, as in conjugate_gradient.h: each starts from the residual that
+//   is recomputed in float64 from A and runs on the recurrence until that is as
+//   small as the errors of its tiles have made it doubtful. Float32 tiles while
+//   they are allowed, until a cycle that used them up did not halve the
+//   residual; then float64. The error falls in the norm of S; the residual need
+//   not, and the result is the best z whose residual was recomputed. The last
+//   residual carries the certificate.
 //
 // SOURCE  Rathore, Frangella, Yang, Derezinski, Udell, arXiv 2407.10070
-// (ASkotch,
-//   whose blocks are factored approximately); Gower, Hanzely, Richtarik, Stich,
-//   NeurIPS 2018.
+//   (ASkotch): blocks and damping. In place of its momentum, whose parameters
+//   must be known, directions that are conjugate by measurement: Notay, SIAM J.
+//   Sci. Comput. 2000.
 #pragma once
 
 #include <cstdint>
 
 #include "absl/status/statusor.h"
+#include "kernel/block_epochs.h"
 #include "kernel/conjugate_gradient.h"
 
 namespace steelyard {
@@ -33,16 +32,14 @@ struct BlockCoordinateOptions {
   std::uint64_t seed = 0;
 };
 
-// Unknowns of a block: 2048 at most, at least 8 blocks from 128 unknowns on.
-Index BlockSize(Index n);
-
 struct BlockCoordinateResult {
   ConjugateGradientResult solved;  // iterations: epochs
   double condition = 0.0;          // of S, from below
 };
 
-// COST    2 n^2 (d + k) flops an epoch and a product; n b^2 / 3 to factor
-//         blocks of b; memory n (d / 2 + 8 k) + b^2 words.
+// COST    2 n^2 (d + k) flops and n^2 exponentials an epoch, n b^2 / 3 flops to
+//         factor blocks of b; a product in float64 a cycle; memory
+//         n (d / 2 + 80 k) + b^2 words.
 // RANDOM  the partitions, by the seed.
 // ERRORS  Cancelled, DeadlineExceeded: the stop token.
 absl::StatusOr<BlockCoordinateResult> SolveBlockCoordinate(

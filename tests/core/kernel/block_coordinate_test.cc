@@ -55,6 +55,56 @@ TEST_F(BlockCoordinateTest, TheSeedDrawsThePartitions) {
   EXPECT_LT(one->solved.certificates[0].relative_residual, 1.0);
 }
 
+TEST_F(BlockCoordinateTest, ReachesTolerancesThatFloat32TilesDoNot) {
+  const auto result = Run(Load(0.01, 2), {.tolerance = 2e-11});
+  ASSERT_TRUE(result.ok()) << result.status();
+  for (std::size_t c = 0; c < 2; ++c) {
+    EXPECT_EQ(result->solved.ends[c], IterationEnd::kConverged);
+    EXPECT_TRUE(IsConverged(result->solved.certificates[c], 2e-11));
+  }
+}
+
+TEST_F(BlockCoordinateTest, TheCertificateIsThatOfTheAnswer) {
+  // Three epochs of an ill-conditioned S: the best that was seen.
+  const KernelProblem problem = Load(1e-7, 2);
+  const auto result = Run(problem, {.max_epochs = 3});
+  ASSERT_TRUE(result.ok()) << result.status();
+  KernelProduct product = test::ProductOf(problem);
+  ScaledSystem system(problem.rows(), problem.form(), product);
+  const auto checked = system.Check(ScaleRightHandSides(problem, context_).c,
+                                    result->solved.z, context_);
+  ASSERT_TRUE(checked.ok());
+  for (std::size_t c = 0; c < 2; ++c) {
+    EXPECT_EQ(result->solved.ends[c], IterationEnd::kIterationLimit);
+    EXPECT_EQ(result->solved.certificates[c].relative_residual,
+              checked->certificates[c].relative_residual);
+    EXPECT_LE(checked->certificates[c].relative_residual, 1.0);
+  }
+}
+
+TEST_F(BlockCoordinateTest, AZeroRightHandSideIsAnsweredByZero) {
+  Matrix<double> b = test::RowsOfNorm(160, 2, 1.0, 2);
+  for (Index i = 0; i < 160; ++i) b(i, 1) = 0.0;
+  const KernelProblem problem = test::LoadProblem(
+      a_, b,
+      {.normalization = KernelNormalization::kUnitDiagonal, .ridge = 0.1},
+      context_);
+  const auto result = Run(problem, {.tolerance = 1e-9});
+  ASSERT_TRUE(result.ok()) << result.status();
+  for (std::size_t c = 0; c < 2; ++c) {
+    EXPECT_EQ(result->solved.ends[c], IterationEnd::kConverged);
+  }
+  for (Index i = 0; i < 160; ++i) EXPECT_EQ(result->solved.z(1, i), 0.0);
+}
+
+TEST_F(BlockCoordinateTest, MoreColumnsThanGoTogether) {
+  const auto result = Run(Load(0.1, 18), {.tolerance = 1e-6});
+  ASSERT_TRUE(result.ok()) << result.status();
+  for (const IterationEnd end : result->solved.ends) {
+    EXPECT_EQ(end, IterationEnd::kConverged);
+  }
+}
+
 TEST_F(BlockCoordinateTest, DuplicatedRowsAreNeverCalledConverged) {
   for (Index i = 0; i < 80; ++i) test::CopyRow(a_, i, 159 - i);
   const auto result = Run(Load(0.0, 1), {.max_epochs = 60});
@@ -63,10 +113,34 @@ TEST_F(BlockCoordinateTest, DuplicatedRowsAreNeverCalledConverged) {
   EXPECT_LE(result->solved.certificates[0].relative_residual, 1.0 + 1e-9);
 }
 
-TEST_F(BlockCoordinateTest, BlocksAreManyAndNotLarge) {
-  EXPECT_GE(1000 / BlockSize(1000), 7);
-  EXPECT_LE(BlockSize(1000000), 2048);
-  EXPECT_GE(BlockSize(1), 1);
+TEST_F(BlockCoordinateTest, StopsAreSeenInEveryPhase) {
+  const KernelProblem problem = Load(0.01, 1);
+  KernelProduct product = test::ProductOf(problem);
+  ScaledSystem system(problem.rows(), problem.form(), product);
+  const Matrix<double> c = ScaleRightHandSides(problem, context_).c;
+  for (const char* phase : {"iterate", "verify"}) {
+    StopSource source;
+    ComputeContext context{.workers = workers_, .stop = source.token()};
+    context.progress = [&](const ProgressUpdate& update) {
+      if (update.phase == phase) source.RequestStop(StopReason::kCancelled);
+    };
+    const auto result =
+        SolveBlockCoordinate(system, c, {.tolerance = 1e-9}, context);
+    EXPECT_TRUE(absl::IsCancelled(result.status())) << phase;
+  }
+  StopSource draining;
+  int steps = 0;
+  ComputeContext context{.workers = workers_, .stop = draining.token()};
+  context.progress = [&](const ProgressUpdate&) {
+    if (++steps == 3) draining.RequestStop(StopReason::kDraining);
+  };
+  const auto result =
+      SolveBlockCoordinate(system, c, {.tolerance = 1e-9}, context);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->solved.ends[0], IterationEnd::kStopped);
+  // The answer of the two epochs that were done.
+  EXPECT_EQ(result->solved.iterations[0], 2);
+  EXPECT_NE(result->solved.z(0, 0), 0.0);
 }
 
 }  // namespace
