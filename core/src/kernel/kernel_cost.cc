@@ -79,11 +79,11 @@ double PreconditionerBytes(Index n, Index d,
          8.0 * 16.0 * static_cast<double>(n);
 }
 
-// Factors of the blocks, and the rows in float32 once more.
+// A block, its factor, and the rows packed once more in both precisions.
 double BlockBytes(Index n, Index d) {
   const auto size = static_cast<double>(BlockSize(n));
-  return 8.0 * (3.0 * size * size + size * static_cast<double>(d)) +
-         4.0 * static_cast<double>(n * d);
+  return 8.0 * size * (size + 2.0 * static_cast<double>(d) + 50.0) +
+         KernelProduct::PackedBytes(n, d);
 }
 
 }  // namespace
