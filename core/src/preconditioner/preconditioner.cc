@@ -65,7 +65,7 @@ FactorPrecision PrecisionOfFactor(KernelPreconditioner kind, Index rank,
                                   const PreconditionerSource& source) {
   constexpr double kUnitRoundoff32 = 0x1p-24;
   constexpr double kKeptErrorMax = 0.02;
-  constexpr double kGrownErrorMax = 0.1;
+  constexpr double kGrownErrorMax = 0.5;
   const auto n = static_cast<double>(source.rows.rows());
   // sum_i S_ii / D_i, S_ii <= 1; min D_i.
   double sum = 0.0;

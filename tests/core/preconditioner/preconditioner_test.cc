@@ -49,10 +49,10 @@ TEST(PreconditionerTest, Float32IsForRidgesThatHideIt) {
   };
   constexpr auto kPivots = KernelPreconditioner::kRpCholesky;
   constexpr auto kSketch = KernelPreconditioner::kPolynomialSketch;
-  // 10 sqrt(400 100) 2^-24 = 1.2e-4; 400 (2^-24 / 0.02)^2 = 3.6e-9.
-  EXPECT_EQ(precision(kPivots, 1.3e-4, 100), FactorPrecision::kFloat32);
-  EXPECT_EQ(precision(kPivots, 1.3e-4, 200), FactorPrecision::kFloat64);
-  EXPECT_EQ(precision(kPivots, 1.1e-4, 100), FactorPrecision::kFloat64);
+  // 2 sqrt(400 100) 2^-24 = 2.4e-5; 400 (2^-24 / 0.02)^2 = 3.6e-9.
+  EXPECT_EQ(precision(kPivots, 2.5e-5, 100), FactorPrecision::kFloat32);
+  EXPECT_EQ(precision(kPivots, 2.5e-5, 200), FactorPrecision::kFloat64);
+  EXPECT_EQ(precision(kPivots, 2.3e-5, 100), FactorPrecision::kFloat64);
   EXPECT_EQ(precision(kSketch, 4e-9, 100), FactorPrecision::kFloat32);
   EXPECT_EQ(precision(kSketch, 3e-9, 100), FactorPrecision::kFloat64);
   EXPECT_EQ(precision(KernelPreconditioner::kJacobi, 1.0, 0),
