@@ -14,17 +14,21 @@
 //   conjugate gradients, up to 16 right-hand sides in one block Krylov space:
 //   float32 tiles where N3 allows them, float64 recurrences, residuals replaced
 //   in float64. kBlockCoordinate: accelerated exact steps on random blocks, for
-//   n where a product is too much between two steps. (kSoftmaxRows more than 60
-//   apart: GMRES with the diagonal; kNone with h more than 30 apart:
-//   kPrecisionFloor unless the true logits show that it converged.) The
-//   residual that decides is recomputed in float64 from A.
+//   n where a product is too much between two steps. Matrix-free with scales of
+//   the rows more than e^30 apart (kNone: h; kSoftmaxRows: log-sum-exps more
+//   than 60), whichever of both is named: block Gauss-Seidel over bands of like
+//   scale, then conjugate gradients on all rows or GMRES where sweeps are slow,
+//   in mantissas and exponents (GMRES with the diagonal where a diagonal entry
+//   of P is 0 in float64). The residual that decides is recomputed in float64
+//   from A.
 //
 // REPORT  relative_residual, residual_floor (phi = u |M|x|| / |b|),
 //   componentwise_error (omega): N3. backward_error: |r| / (|M|x|| + |b|).
 //   forward_error: an estimate, |M^-1 r| + |M^-1 e| over |x| with e the bound
 //   on the rounding errors of r, signs random (matrix-free, preconditioner N:
 //   |N^-1 r| + |N^-1 e| over the least Ritz value of N^-1 S; block coordinates:
-//   1), or the certified bound (|r| + |e|) / l where that is
+//   1; bands of like scale: both solved for by the same iteration), or the
+//   certified bound (|r| + |e|) / l where that is
 //   smaller; at most 1, which says that no digit is certified.
 //   kConverged        |r| / |b| + |e| / |b| <= tolerance: true in exact
 //                     arithmetic
@@ -89,7 +93,8 @@ struct AttentionKernelOptions {
 // SHAPES   a: n x d. b, x: n x k.
 // SCALARS  any storage types; float32 tiles only inside CG where N3 allows it.
 // COST     n^3/3 + n^2 d flops dense, n^2 (d + 2k) an iteration matrix-free;
-//          h more than 30 apart: 2 n^2 d a refinement and right-hand side too.
+//          scales more than e^30 apart: some 3 n^2 d a step and right-hand side
+//          in float64, and what bands cost.
 //          Memory: CostOfAttentionKernelRegression.
 // RANDOM   pivots, sketches, probes and blocks, by `seed`. The bits of a column
 //          of x depend on the other columns of b where they search together.

@@ -139,7 +139,10 @@ class PairRoute {
  public:
   PairRoute(const KernelProblem& problem, const DenseFactor& factor,
             const ComputeContext& context)
-      : problem_(problem), factor_(factor), context_(context) {}
+      : problem_(problem),
+        factor_(factor),
+        context_(context),
+        matrix_(MakeTrueMatrix(problem.rows(), problem.form(), nullptr)) {}
 
   absl::Status Run(const ScaledVector& b, ColumnAnswer& answer) {
     ResidualRows kept;
@@ -152,8 +155,7 @@ class PairRoute {
       for (std::size_t i = 0; i < x.size(); ++i) {
         x[i] = Add(x[i], correction[i]);
       }
-      absl::StatusOr<ResidualRows> rows =
-          TrueResidual(problem_.rows(), problem_.form().ridges, x, b, context_);
+      absl::StatusOr<ResidualRows> rows = TrueResidual(matrix_, x, b, context_);
       if (!rows.ok()) return rows.status();
       const Certificate certificate = Certify(*rows);
       const double before = answer.certificate.omega;
@@ -206,6 +208,7 @@ class PairRoute {
   const KernelProblem& problem_;
   const DenseFactor& factor_;
   const ComputeContext& context_;
+  TrueMatrix matrix_;
 };
 
 RouteAnswer IllConditioned(const KernelProblem& problem) {

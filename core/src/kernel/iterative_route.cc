@@ -5,11 +5,12 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "kernel/band_route.h"
+#include "kernel/band_sweeps.h"
 #include "kernel/block_coordinate.h"
 #include "kernel/conjugate_gradient.h"
 #include "kernel/pivoted_rows.h"
 #include "kernel/softmax_route.h"
-#include "kernel/true_residual.h"
 #include "linalg/blas.h"
 #include "steelyard/random.h"
 
@@ -63,25 +64,6 @@ Termination TerminationOf(const KernelProblem& problem, IterationEnd end,
   return Termination::kIllConditioned;
 }
 
-// NONE with scales more than e^30 apart: the float64 certificate has no say.
-absl::Status JudgeWide(const KernelProblem& problem, RouteAnswer& answer,
-                       const ComputeContext& context) {
-  context.Report({.phase = "verify", .fraction = std::nullopt});
-  for (std::size_t c = 0; c < answer.columns.size(); ++c) {
-    ColumnAnswer& column = answer.columns[c];
-    column.forward_error = 1.0;
-    const absl::StatusOr<ResidualRows> rows = TrueResidual(
-        problem.rows(), problem.form().ridges, column.x, problem.b[c], context);
-    if (!rows.ok()) return rows.status();
-    column.certificate = Certify(*rows);
-    column.termination =
-        IsConverged(column.certificate, problem.options.tolerance)
-            ? Termination::kConverged
-            : Termination::kPrecisionFloor;
-  }
-  return absl::OkStatus();
-}
-
 // What an iteration found, by either method.
 struct Iterated {
   ConjugateGradientResult solved;
@@ -133,17 +115,12 @@ absl::StatusOr<Iterated> Iterate(const KernelProblem& problem,
 }
 
 std::string MethodOf(const KernelProblem& problem, const Iterated& iterated,
-                     bool wide, bool stopped) {
+                     bool stopped) {
   std::string method = absl::StrFormat(
       "matrix-free %s, n = %d, d = %d, %s tiles, residuals recomputed in "
       "float64",
       iterated.words, problem.n(), problem.rows().cols(),
       iterated.solved.used_float32 ? "float32 and float64" : "float64");
-  if (wide) {
-    method += absl::StrFormat(
-        "; scales e^%.0f apart, more than e^%.0f: judged by the true logits",
-        problem.form().spread, kCommonScaleSpreadMax);
-  }
   if (!problem.factor->reason.empty()) {
     method += "; " + problem.factor->reason;
   }
@@ -172,12 +149,26 @@ absl::Status FillColumn(const KernelProblem& problem,
   return absl::OkStatus();
 }
 
+// With the bands that were prepared, or with some of its own.
+absl::StatusOr<RouteAnswer> SolveWide(const KernelProblem& problem,
+                                      const ComputeContext& context) {
+  if (problem.factor->bands != nullptr) {
+    return SolveByBands(problem, *problem.factor->bands, context);
+  }
+  const auto bands = BandSweeps::Make(
+      problem.rows(), problem.form(),
+      problem.softmax().has_value() ? &*problem.softmax() : nullptr,
+      problem.options, BandLimitsOf(problem.n()), context);
+  if (!bands.ok()) return bands.status();
+  return SolveByBands(problem, **bands, context);
+}
+
 }  // namespace
 
 absl::StatusOr<RouteAnswer> SolveIterative(const KernelProblem& problem,
                                            const ComputeContext& context) {
   const bool wide = problem.form().spread > kCommonScaleSpreadMax;
-  if (wide && problem.softmax().has_value()) {
+  if (wide && problem.form().degenerate && problem.softmax().has_value()) {
     return SolveSoftmax(problem, nullptr, context);
   }
   RouteAnswer answer =
@@ -189,6 +180,7 @@ absl::StatusOr<RouteAnswer> SolveIterative(const KernelProblem& problem,
     answer.log_smallest_ridge = log_ridge;
     return answer;
   }
+  if (wide) return SolveWide(problem, context);
   KernelProduct product(problem.rows(), problem.form().offsets,
                         problem.form().unit_diagonal);
   ScaledSystem system(problem.rows(), problem.form(), product);
@@ -204,12 +196,7 @@ absl::StatusOr<RouteAnswer> SolveIterative(const KernelProblem& problem,
                    answer.columns[At(c)], context);
     if (!done.ok() && !absl::IsAborted(done)) return done;
   }
-  if (wide && !stopped) {
-    const absl::Status done = JudgeWide(problem, answer, context);
-    if (!done.ok() && !absl::IsAborted(done)) return done;
-    stopped = !done.ok();
-  }
-  answer.method = MethodOf(problem, *iterated, wide, stopped);
+  answer.method = MethodOf(problem, *iterated, stopped);
   answer.condition = iterated->condition;
   for (const ColumnAnswer& column : answer.columns) {
     if (column.termination == Termination::kIllConditioned) {

@@ -1,10 +1,8 @@
 // A kernel regression without the kernel in memory.
 //
 // METHOD  Scales within e^30: conjugate gradients on the symmetric form.
-// Beyond:
-//   SOFTMAX_ROWS by GMRES with the diagonal; NONE by conjugate gradients whose
-//   answer is judged by the true logits: CONVERGED where that residual is small
-//   enough, PRECISION_FLOOR otherwise.
+//   Beyond: bands of like scale (band_route.h); GMRES with the diagonal where a
+//   diagonal entry of softmax rows is 0 in float64 (softmax_route.h).
 //   forward_error: an estimate, (|r| + |e|) over the least Ritz value of S;
 //   with a ridge the smaller of it and the bound (|r| + |e|) / l.
 //

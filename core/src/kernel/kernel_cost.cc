@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernel/band_sweeps.h"
 #include "kernel/block_coordinate.h"
 #include "kernel/kernel_product.h"
 #include "preconditioner/choose_preconditioner.h"
@@ -104,6 +105,7 @@ Cost CostOfPreparingKernel(Index n, Index d,
     dense = 8.0 * rows * rows;
     cost.flops += rows * rows * rows / 3.0 + 20.0 * rows * rows;
   }
+  if (road == Road::kIterative) cost.bytes += BandSweeps::BytesMax(n, d);
   if (road != Road::kDense &&
       options.method != KernelMethod::kBlockCoordinate) {
     free = PreconditionerBytes(n, d, options, workers);

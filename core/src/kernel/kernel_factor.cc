@@ -94,6 +94,16 @@ absl::StatusOr<double> PreparePreconditioner(KernelFactor& factor,
   return choice->iterations_expected;
 }
 
+absl::Status PrepareBands(KernelFactor& factor, const ComputeContext& context) {
+  absl::StatusOr<std::unique_ptr<const BandSweeps>> bands =
+      BandSweeps::Make(factor.rows, factor.form,
+                       factor.softmax.has_value() ? &*factor.softmax : nullptr,
+                       factor.options, BandLimitsOf(factor.n()), context);
+  if (!bands.ok()) return bands.status();
+  factor.bands = *std::move(bands);
+  return absl::OkStatus();
+}
+
 // Cholesky where it is less work than the steps that probing expects.
 bool DenseIsCheaper(const KernelFactor& factor, double iterations) {
   const Index d = factor.rows.cols();
@@ -156,8 +166,9 @@ absl::Status PrepareRoad(KernelFactor& factor, const ComputeContext& context) {
           ? KernelMethod::kCholesky
           : options.method.value_or(KernelMethod::kConjugateGradient);
   if (road == Road::kDense) return PrepareDense(factor, context);
-  if (factor.method == KernelMethod::kBlockCoordinate ||
-      factor.form.degenerate || (wide && !options.preconditioner)) {
+  if (factor.form.degenerate) return absl::OkStatus();
+  if (wide) return PrepareBands(factor, context);
+  if (factor.method == KernelMethod::kBlockCoordinate) {
     return absl::OkStatus();
   }
   const absl::StatusOr<double> expected =
@@ -191,6 +202,9 @@ std::int64_t BytesOf(const KernelFactor& factor) {
   }
   if (factor.preconditioner != nullptr) {
     bytes += static_cast<double>(factor.preconditioner->bytes());
+  }
+  if (factor.bands != nullptr) {
+    bytes += static_cast<double>(factor.bands->bytes());
   }
   constexpr double kOwn = 1024.0;  // of the structures themselves
   return static_cast<std::int64_t>(bytes + kOwn);

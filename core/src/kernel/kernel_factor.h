@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernel/band_sweeps.h"
 #include "kernel/dense_solver.h"
 #include "kernel/logits.h"
 #include "kernel/pivoted_rows.h"
@@ -39,6 +40,8 @@ struct KernelFactor {
   std::shared_ptr<const Preconditioner> preconditioner;
   std::vector<PreconditionerTrial> trials;
   std::string reason;  // of the choice, empty where there was none
+  // Matrix-free with scales more than e^30 apart, in place of it.
+  std::shared_ptr<const BandSweeps> bands;
 
   Index n() const { return rows.rows(); }
 };

@@ -12,13 +12,8 @@
 namespace steelyard {
 namespace {
 
-struct RowBlock {
-  Index first = 0;
-  Index count = 0;
-};
-
 // s (a_i - c).(a_j - c) for a block of rows and one of columns.
-void FillLogits(const KernelRows& rows, RowBlock left, RowBlock right,
+void FillLogits(const KernelRows& rows, RowRange left, RowRange right,
                 double* logits) {
   const Index d = rows.cols();
   const Block<const double> a{rows.centred.row(left.first), left.count, d, d};
@@ -29,17 +24,25 @@ void FillLogits(const KernelRows& rows, RowBlock left, RowBlock right,
 
 // Calls body(rows, columns, logits) for each tile of each block of rows.
 template <typename Body>
-absl::Status ForEachTile(const KernelRows& rows, const ComputeContext& context,
+absl::Status ForEachTile(const KernelRows& rows, RowRange all_left,
+                         RowRange all_right, const ComputeContext& context,
                          Body body) {
-  const Index n = rows.rows();
-  const Index block = std::min(n, KernelTileRows(rows.cols()) / 2);
-  const Index blocks = (n + block - 1) / block;
+  const Index tile = KernelTileRows(rows.cols()) / 2;
+  const Index width = std::min(all_right.count, tile);
+  // Few rows still are work for several threads.
+  constexpr Index kBlocksMin = 8;
+  constexpr Index kBlockRowsMin = 16;
+  const Index block = std::clamp((all_left.count + kBlocksMin - 1) / kBlocksMin,
+                                 std::min(kBlockRowsMin, tile), tile);
+  const Index blocks = (all_left.count + block - 1) / block;
   context.workers.ParallelFor(blocks, context.stop, [&](Index task) {
-    const RowBlock left{task * block, std::min(block, n - task * block)};
-    AlignedVector<double> logits(static_cast<std::size_t>(block * block));
-    for (Index first = 0; first < n; first += block) {
+    const RowRange left{all_left.first + task * block,
+                        std::min(block, all_left.count - task * block)};
+    AlignedVector<double> logits(static_cast<std::size_t>(block * width));
+    for (Index done = 0; done < all_right.count; done += width) {
       if (context.stop.stop_requested()) return;
-      const RowBlock right{first, std::min(block, n - first)};
+      const RowRange right{all_right.first + done,
+                           std::min(width, all_right.count - done)};
       FillLogits(rows, left, right, logits.data());
       body(left, right, logits.data());
     }
@@ -47,20 +50,35 @@ absl::Status ForEachTile(const KernelRows& rows, const ComputeContext& context,
   return CheckStop(context.stop);
 }
 
-// The largest logit of each row of the tile so far, and what the sums that were
-// taken relative to the old one are now to be multiplied with.
-void RaiseTops(const double* logits, const double* col_offset, RowBlock left,
-               RowBlock right, double* top, RunningRowSums& running) {
-  for (Index i = 0; i < left.count; ++i) {
-    const double* row = logits + i * right.count;
-    double most = top[i];
-    for (Index j = 0; j < right.count; ++j) {
-      most = std::max(most, row[j] + col_offset[j]);
+// The largest of a row of logits with their offsets. Four at a time: one after
+// the other, every comparison would wait for the last.
+double LargestOf(const double* row, const double* offset, Index count) {
+  constexpr Index kLanes = 4;
+  double most[kLanes];
+  std::fill(most, most + kLanes, std::numeric_limits<double>::lowest());
+  Index j = 0;
+  for (; j + kLanes <= count; j += kLanes) {
+    for (Index lane = 0; lane < kLanes; ++lane) {
+      most[lane] = std::max(most[lane], row[j + lane] + offset[j + lane]);
     }
+  }
+  for (; j < count; ++j) most[0] = std::max(most[0], row[j] + offset[j]);
+  return *std::max_element(most, most + kLanes);
+}
+
+// The largest logit of each row of the tile so far, and what the sums that were
+// taken relative to the old one are now to be multiplied with. `first` is the
+// row of the sums that the tile's first one is.
+void RaiseTops(const double* logits, const double* col_offset, Index first,
+               Index rows, Index cols, RunningRowSums& running) {
+  double* const top = running.top.data() + first;
+  for (Index i = 0; i < rows; ++i) {
+    const double most =
+        std::max(top[i], LargestOf(logits + i * cols, col_offset, cols));
     if (most == top[i]) continue;
     const double factor = std::exp(top[i] - most);
     for (Index c = 0; c < running.sums.rows(); ++c) {
-      running.sums(c, left.first + i) *= factor;
+      running.sums(c, first + i) *= factor;
     }
     top[i] = most;
   }
@@ -76,7 +94,8 @@ absl::Status MultiplyRows(const KernelRows& rows,
   const Index n = rows.rows();
   std::fill(out.data(), out.data() + out.size(), 0.0);
   return ForEachTile(
-      rows, context, [&](RowBlock left, RowBlock right, double* logits) {
+      rows, {0, n}, {0, n}, context,
+      [&](RowRange left, RowRange right, double* logits) {
         MultiplyExpTile(
             ExpTile<double>{.logits = logits,
                             .rows = left.count,
@@ -92,38 +111,48 @@ absl::Status MultiplyRows(const KernelRows& rows,
       });
 }
 
+absl::StatusOr<RunningRowSums> SumRows(const KernelRows& rows, RowRange left,
+                                       RowRange right,
+                                       const std::vector<double>& col_offset,
+                                       const Matrix<double>& v,
+                                       const ComputeContext& context) {
+  RunningRowSums running;
+  running.top.assign(static_cast<std::size_t>(left.count),
+                     std::numeric_limits<double>::lowest());
+  running.sums = Matrix<double>(v.rows(), left.count);
+  const absl::Status done = ForEachTile(
+      rows, left, right, context,
+      [&](RowRange tile, RowRange cols, double* logits) {
+        const Index first = tile.first - left.first;
+        RaiseTops(logits, col_offset.data() + cols.first, first, tile.count,
+                  cols.count, running);
+        const double* const top = running.top.data() + first;
+        std::vector<double> row_offset(static_cast<std::size_t>(tile.count));
+        std::transform(top, top + tile.count, row_offset.begin(),
+                       [](double value) { return -value; });
+        MultiplyExpTile(
+            ExpTile<double>{.logits = logits,
+                            .rows = tile.count,
+                            .cols = cols.count,
+                            .stride = cols.count,
+                            .row_offset = row_offset.data(),
+                            .col_offset = col_offset.data() + cols.first},
+            {.vectors = v.rows(),
+             .right = v.data() + cols.first,
+             .right_stride = v.cols(),
+             .row_sums = running.sums.data() + first,
+             .row_stride = left.count});
+      });
+  if (!done.ok()) return done;
+  return running;
+}
+
 absl::StatusOr<RunningRowSums> SumRows(const KernelRows& rows,
                                        const std::vector<double>& col_offset,
                                        const Matrix<double>& v,
                                        const ComputeContext& context) {
-  const Index n = rows.rows();
-  RunningRowSums running;
-  running.top.assign(static_cast<std::size_t>(n),
-                     std::numeric_limits<double>::lowest());
-  running.sums = Matrix<double>(v.rows(), n);
-  const absl::Status done = ForEachTile(
-      rows, context, [&](RowBlock left, RowBlock right, double* logits) {
-        double* top = running.top.data() + left.first;
-        RaiseTops(logits, col_offset.data() + right.first, left, right, top,
-                  running);
-        std::vector<double> row_offset(static_cast<std::size_t>(left.count));
-        std::transform(top, top + left.count, row_offset.begin(),
-                       [](double value) { return -value; });
-        MultiplyExpTile(
-            ExpTile<double>{.logits = logits,
-                            .rows = left.count,
-                            .cols = right.count,
-                            .stride = right.count,
-                            .row_offset = row_offset.data(),
-                            .col_offset = col_offset.data() + right.first},
-            {.vectors = v.rows(),
-             .right = v.data() + right.first,
-             .right_stride = n,
-             .row_sums = running.sums.data() + left.first,
-             .row_stride = n});
-      });
-  if (!done.ok()) return done;
-  return running;
+  const RowRange all{0, rows.rows()};
+  return SumRows(rows, all, all, col_offset, v, context);
 }
 
 }  // namespace steelyard

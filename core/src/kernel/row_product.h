@@ -31,11 +31,24 @@ absl::Status MultiplyRows(const KernelRows& rows,
 struct RunningRowSums {
   // m_i = max_j s (a_i-c).(a_j-c) + col_offset_j
   std::vector<double> top;
-  // k x n: sum_j exp(s (a_i-c).(a_j-c) + col_offset_j - m_i) v_j
+  // k x rows: sum_j exp(s (a_i-c).(a_j-c) + col_offset_j - m_i) v_j
   Matrix<double> sums;
 };
 
-// With a running maximum of each row: no overflow at any logit.
+// [first, first + count)
+struct RowRange {
+  Index first = 0;
+  Index count = 0;
+};
+
+// With a running maximum of each row: no overflow at any logit. Rows i in
+// `left`, sums over j in `right`; offsets and v are those of all rows.
+absl::StatusOr<RunningRowSums> SumRows(const KernelRows& rows, RowRange left,
+                                       RowRange right,
+                                       const std::vector<double>& col_offset,
+                                       const Matrix<double>& v,
+                                       const ComputeContext& context);
+// Of all rows.
 absl::StatusOr<RunningRowSums> SumRows(const KernelRows& rows,
                                        const std::vector<double>& col_offset,
                                        const Matrix<double>& v,

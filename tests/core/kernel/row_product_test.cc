@@ -65,6 +65,31 @@ TEST_F(RowProductTest, RunningSumsOverflowAtNoLogit) {
   }
 }
 
+TEST_F(RowProductTest, PartsAreThoseOfTheWhole) {
+  const Matrix<double> v = test::RowsOfNorm(2, kN, 1.0, 2);
+  const RowRange left{17, 60};
+  const RowRange right{40, 90};
+  const auto part = SumRows(rows_, left, right, offsets_, v, context_);
+  ASSERT_TRUE(part.ok());
+  ASSERT_EQ(part->sums.cols(), left.count);
+  for (Index i = 0; i < left.count; ++i) {
+    const double top = part->top[static_cast<std::size_t>(i)];
+    for (Index c = 0; c < 2; ++c) {
+      long double sum = 0.0L;
+      long double sizes = 0.0L;
+      for (Index j = right.first; j < right.first + right.count; ++j) {
+        const long double term =
+            std::exp(Logit(left.first + i, j) +
+                     offsets_[static_cast<std::size_t>(j)] - top);
+        sum += term * v(c, j);
+        sizes += term * std::abs(v(c, j));
+      }
+      EXPECT_NEAR(part->sums(c, i), static_cast<double>(sum),
+                  LogitError() * static_cast<double>(sizes));
+    }
+  }
+}
+
 TEST_F(RowProductTest, ProductHasOffsetsOfItsOwnForRowsAndColumns) {
   std::vector<double> row_offset;
   for (Index i = 0; i < kN; ++i) {

@@ -30,8 +30,9 @@ TEST_F(TrueResidualTest, AgreesWithMpfrAtAnyLogit) {
           -2.0 * problem.rows().half_square[static_cast<std::size_t>(i)]));
     }
     x[6] = {};
-    const auto rows = TrueResidual(problem.rows(), problem.form().ridges, x,
-                                   problem.b[0], context_);
+    const auto rows =
+        TrueResidual(MakeTrueMatrix(problem.rows(), problem.form(), nullptr), x,
+                     problem.b[0], context_);
     ASSERT_TRUE(rows.ok());
     const Certificate certificate = Certify(*rows);
     const test::OracleResidual truth =
@@ -52,10 +53,49 @@ TEST_F(TrueResidualTest, TheExampleThatUnderflowFools) {
   Matrix<double> b(2, 1);
   b(0, 0) = 1.0;
   const KernelProblem problem = test::LoadProblem(a, b, {}, context_);
-  const auto rows = TrueResidual(problem.rows(), problem.form().ridges,
-                                 {MakeScaled(1.0), {}}, problem.b[0], context_);
+  const auto rows =
+      TrueResidual(MakeTrueMatrix(problem.rows(), problem.form(), nullptr),
+                   {MakeScaled(1.0), {}}, problem.b[0], context_);
   ASSERT_TRUE(rows.ok());
   EXPECT_NEAR(Certify(*rows).relative_residual, 1.0, 1e-11);
+}
+
+TEST_F(TrueResidualTest, EveryNormalizationHasItsMatrix) {
+  for (const KernelNormalization normalization :
+       {KernelNormalization::kNone, KernelNormalization::kUnitDiagonal,
+        KernelNormalization::kSoftmaxRows}) {
+    const test::KernelSystem system{test::RowsOfNorm(15, 4, 5.0, 1), 1.0,
+                                    normalization, 0.5};
+    const Matrix<double> b = test::RowsOfNorm(15, 1, 1.0, 2);
+    const KernelProblem problem = test::LoadProblem(
+        system.a, b, {.normalization = normalization, .ridge = 0.5}, context_);
+    const TrueMatrix matrix = MakeTrueMatrix(
+        problem.rows(), problem.form(),
+        problem.softmax().has_value() ? &*problem.softmax() : nullptr);
+    const ScaledVector& x = problem.b[0];
+    const auto rows = TrueResidual(matrix, x, problem.b[0], context_);
+    ASSERT_TRUE(rows.ok());
+    const Certificate certificate = Certify(*rows);
+    const test::OracleResidual truth =
+        test::KernelResidualMpfr(system, x, test::ColumnOf(b, 0));
+    EXPECT_NEAR(certificate.omega, truth.omega, certificate.row_error);
+    EXPECT_LT(certificate.row_error,
+              kUnitRoundoff * (64.0 + 200.0 * problem.rows().logit_max));
+    // Products of parts add up to b less the residual.
+    for (const RowRange left : {RowRange{0, 6}, RowRange{6, 9}}) {
+      const auto first = TrueProduct(matrix, left, {0, 5}, x, context_);
+      const auto second = TrueProduct(matrix, left, {5, 10}, x, context_);
+      ASSERT_TRUE(first.ok() && second.ok());
+      for (Index i = 0; i < left.count; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        const auto row = static_cast<std::size_t>(left.first + i);
+        const ScaledNumber gap =
+            Subtract(Add((*first)[at], (*second)[at]),
+                     Subtract(problem.b[0][row], rows->residual[row]));
+        EXPECT_LE(LogOf(gap), LogOf(Times(rows->error[row], 2.0)));
+      }
+    }
+  }
 }
 
 TEST_F(TrueResidualTest, SoftmaxRowsToo) {
