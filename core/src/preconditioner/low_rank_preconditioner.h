@@ -6,10 +6,9 @@
 //   B would cost the digits (u r tr(B'B) > 1e-3), R of [B; I] by Householder.
 //   Either way |R^-1| <= 1. D >= floor of rounding keeps what cancels in the
 //   difference below the answer: the error is u |P| / min D of |P^-1|.
-//   An error e of I + B'B >= I is one of at most e of P^-1, relatively: what is
-//   kept in float32 is multiplied in float32, tile by tile, where that costs
-//   less than a per cent. Panels of the sum, and all else, are float64: P^-1 is
-//   that of the F that is kept.
+//   An error e of I + B'B >= I is one of at most e of P^-1, relatively: it may
+//   be float32 in part (factor_gram.h). All else is float64: P^-1 is that of
+//   the F that is kept.
 //   Same bits for any number of workers: tiles depend on n and r alone and
 //   are added in a fixed order.
 #pragma once
