@@ -49,6 +49,7 @@ std::vector<double> TileTraces(const FactorColumns& factor,
   context.workers.ParallelFor(tiles, context.stop, [&](Index tile) {
     std::vector<double> squares;
     for (Index first = 0; first < factor.size; first += kSquarePanel) {
+      if (context.stop.stop_requested()) return;
       const Index count = std::min(kSquarePanel, factor.size - first);
       squares.assign(At(count), 0.0);
       factor.ForParts(tile * kTile, kTile, first, count,

@@ -1,6 +1,8 @@
 #include "preconditioner/low_rank_preconditioner.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "gtest/gtest.h"
 #include "tests/core/preconditioner/preconditioner_cases.h"
@@ -80,6 +82,60 @@ TEST_F(LowRankPreconditionerTest, InverseTimesMatrixIsTheIdentity) {
       const double condition = (d + 0.04 * static_cast<double>(rank * n)) / d;
       EXPECT_LE(Defect(**made, factor, diagonal),
                 test::Gamma(4 * (n + rank)) * condition);
+    }
+  }
+}
+
+TEST_F(LowRankPreconditionerTest, ARoundedFactorIsAsGood) {
+  // |D^-1/2 (F~ - F)|_F <= e = u_32 |D^-1/2 F|_F: x'P^-1 x is off by at most 2
+  // e
+  // + e^2 of itself, and by what F' D^-1 F is in float32, u_32 times its trace
+  // where it is. Vectors of both ends of the spectrum: F y, and anything else.
+  constexpr double kUnitRoundoff32 = 0x1p-24;
+  const Index n = 300;
+  const Index rank = 40;
+  const FactorColumns wide = Factor(n, rank, 0.2);
+  Matrix<double> f(rank, n);
+  wide.CopyPart(0, rank, 0, n, f.data());
+  Matrix<float> rounded(rank, n);
+  wide.CopyPart(0, rank, 0, n, rounded.data());
+  const FactorColumns narrow{
+      .size = n,
+      .rank = rank,
+      .blocks = {std::make_shared<const Matrix<float>>(std::move(rounded))}};
+  for (const double d : {10.0, 1e-2, 1e-5, 1e-7}) {
+    const std::vector<double> diagonal(static_cast<std::size_t>(n), d);
+    double trace = 0.0;
+    for (Index i = 0; i < f.size(); ++i) {
+      trace += f.data()[i] * f.data()[i] / d;
+    }
+    const double e = kUnitRoundoff32 * std::sqrt(trace);
+    ASSERT_LE(e, 0.02);
+    const double squared = kUnitRoundoff32 * trace;
+    const double bound = 2.0 * e + e * e + (squared <= 1e-2 ? squared : 0.0);
+    Matrix<double> v = test::RowsOfNorm(8, n, 1.0, 3);
+    for (Index c = 0; c < 4; ++c) {
+      std::copy(f.row(c), f.row(c) + n, v.row(c));
+    }
+    std::vector<double> squares[2];
+    for (const bool half : {false, true}) {
+      const auto made =
+          LowRankPreconditioner::Make({.factor = half ? narrow : wide,
+                                       .diagonal = diagonal,
+                                       .description = "test"},
+                                      context_);
+      ASSERT_TRUE(made.ok());
+      Matrix<double> out = v;
+      ASSERT_TRUE((*made)->Apply(out, context_).ok());
+      for (Index c = 0; c < v.rows(); ++c) {
+        double sum = 0.0;
+        for (Index i = 0; i < n; ++i) sum += v(c, i) * out(c, i);
+        squares[half].push_back(sum);
+      }
+    }
+    for (std::size_t c = 0; c < squares[0].size(); ++c) {
+      EXPECT_GT(squares[1][c], 0.0);
+      EXPECT_NEAR(squares[1][c] / squares[0][c], 1.0, bound) << d << " " << c;
     }
   }
 }
