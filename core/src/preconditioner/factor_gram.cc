@@ -142,11 +142,17 @@ class TileProducts {
       if (stop.stop_requested()) return;
       const Index first = p * kPanel;
       const Index count = std::min(kPanel, factor_.size - first);
-      factor_.CopyPart(pair.row, pair.rows, first, count, left);
-      for (Index j = 0; j < pair.rows; ++j) {
-        T* const row = left + j * count;
-        for (Index i = 0; i < count; ++i) row[i] *= inverse_[At(first + i)];
-      }
+      const T* const weights = inverse_.data() + first;
+      factor_.ForParts(pair.row, pair.rows, first, count,
+                       [&](Index row, const auto& part) {
+                         for (Index j = 0; j < part.rows; ++j) {
+                           const auto* const from = part.row(j);
+                           T* const to = left + (row + j - pair.row) * count;
+                           for (Index i = 0; i < count; ++i) {
+                             to[i] = static_cast<T>(from[i]) * weights[i];
+                           }
+                         }
+                       });
       T* const work = left + kTile * kPanel;
       AddProduct(pair, first, {left, pair.rows, count, count}, work, sum);
     }
