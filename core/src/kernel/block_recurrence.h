@@ -45,6 +45,7 @@ class BlockRecurrence {
   // ERRORS  Cancelled, DeadlineExceeded, Aborted: the stop token.
   absl::StatusOr<bool> Step(TilePrecision precision, Matrix<double>& z);
 
+  const Matrix<double>& residual() const { return r_; }
   // Of each row of the residual, in the norm of b.
   const std::vector<double>& norms() const { return norms_; }
   // What rounding of the tiles did to each since Restart: an estimate.

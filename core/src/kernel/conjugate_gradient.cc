@@ -21,6 +21,12 @@ constexpr double kGoalOfTolerance = 0.7;
 constexpr double kFloat64Reduction = 1e-9;
 // A cycle of float32 tiles that takes longer is looked at.
 constexpr int kFloat32StepsMax = 60;
+// A cycle of float32 tiles ends where the recurrence may be off by this much of
+// itself: later, and steps are taken that do nothing to the true residual.
+constexpr double kDriftOfNorm = 0.3;
+// Drift over the residual at the beginning of a cycle, as long as it has not
+// been seen.
+constexpr double kDriftGuess = 3e-4;
 
 std::size_t At(Index i) { return static_cast<std::size_t>(i); }
 
@@ -59,6 +65,7 @@ class Company {
     for (const Index column : open_) {
       rhs_norms_.push_back(WeightedNorm(c.row(column)));
       goals_.push_back(kGoalOfTolerance * options.tolerance);
+      drifts_.push_back(std::nullopt);
     }
   }
 
@@ -95,18 +102,42 @@ class Company {
 
   double Tolerable(std::size_t c) const { return goals_[c] * rhs_norms_[c]; }
 
-  // Below the goal, for all that the recurrence can say.
-  bool Settled(std::size_t c) const {
-    return recurrence_.norms()[c] + 2.0 * recurrence_.tile_errors()[c] <=
-           Tolerable(c);
+  // By how much the recurrence may be off, in a cycle from `start`. What was
+  // seen at the end of earlier ones counts: where sums cancel, the estimate
+  // from the tiles is far too small.
+  double Doubt(std::size_t c, double start) const {
+    const double seen = precision_ == TilePrecision::kFloat32
+                            ? drifts_[c].value_or(0.0) * start
+                            : 0.0;
+    return std::max(recurrence_.tile_errors()[c], seen);
+  }
+
+  // Below the goal, for all that is known of the recurrence.
+  bool Settled(std::size_t c, double start) const {
+    return recurrence_.norms()[c] + 2.0 * Doubt(c, start) <= Tolerable(c);
   }
 
   // Nothing to be had from more steps on the recurrence.
   bool Exhausted(std::size_t c, double start) const {
     const double norm = recurrence_.norms()[c];
-    return Settled(c) || norm <= recurrence_.tile_errors()[c] ||
-           (precision_ == TilePrecision::kFloat64 &&
-            norm <= kFloat64Reduction * start);
+    if (precision_ == TilePrecision::kFloat64) {
+      return norm <= recurrence_.tile_errors()[c] ||
+             norm <= kFloat64Reduction * start;
+    }
+    const double drift = drifts_[c].value_or(kDriftGuess) * start;
+    return norm <= std::max(drift / kDriftOfNorm, Doubt(c, start));
+  }
+
+  // Every column is settled, or one has nothing to gain.
+  bool CycleIsOver(const std::vector<double>& start) const {
+    bool settled = true;
+    bool exhausted = false;
+    for (std::size_t c = 0; c < open_.size(); ++c) {
+      const bool done = Settled(c, start[c]);
+      settled &= done;
+      exhausted |= !done && Exhausted(c, start[c]);
+    }
+    return settled || exhausted;
   }
 
   absl::Status RunCycle() {
@@ -129,16 +160,15 @@ class Company {
       broken = !*stepped;
       if (broken) break;
       result_.used_float32 |= precision_ == TilePrecision::kFloat32;
-      over = true;
       for (std::size_t c = 0; c < open_.size(); ++c) {
         ++result_.iterations[At(open_[c])];
         result_.certificates[At(open_[c])].relative_residual =
             recurrence_.norms()[c] / rhs_norms_[c];
-        over &= Exhausted(c, start[c]);
       }
       Report();
-      over |=
-          precision_ == TilePrecision::kFloat32 && step + 1 == kFloat32StepsMax;
+      over = CycleIsOver(start) ||
+             (precision_ == TilePrecision::kFloat32 &&
+              step + 1 == kFloat32StepsMax);
     }
     return EndCycle(start, broken);
   }
@@ -149,7 +179,9 @@ class Company {
     const bool out_of_steps =
         result_.iterations[At(open_.front())] >= options_.max_iterations;
     bool settled = true;
-    for (std::size_t c = 0; c < open_.size(); ++c) settled &= Settled(c);
+    for (std::size_t c = 0; c < open_.size(); ++c) {
+      settled &= Settled(c, start[c]);
+    }
     if (precision_ == TilePrecision::kFloat32 &&
         !(settled || out_of_steps || broken)) {
       return Replace(start);
@@ -172,6 +204,7 @@ class Company {
       for (Index i = 0; i < r.cols(); ++i) {
         r(row, i) = c_(column, i) - r(row, i);
       }
+      SeeDrift(c, r.row(row), start[c]);
       const double norm = WeightedNorm(r.row(row));
       if (!(norm <= 0.5 * start[c])) precision_ = TilePrecision::kFloat64;
       if (norm < start[c]) {
@@ -182,6 +215,20 @@ class Company {
           std::min(norm, start[c]) / rhs_norms_[c];
     }
     return absl::OkStatus();
+  }
+
+  // Of the recurrence from the true residual.
+  void SeeDrift(std::size_t c, const double* r, double start) {
+    const std::vector<double>& weights = system_.residual_weights();
+    const double* const recurred =
+        recurrence_.residual().row(static_cast<Index>(c));
+    double sum = 0.0;
+    for (Index i = 0; i < c_.cols(); ++i) {
+      const double value = weights[At(i)] * (r[i] - recurred[i]);
+      sum += value * value;
+    }
+    // Not a number: the cycle is undone all the same.
+    if (start > 0.0) drifts_[c] = std::min(1.0, std::sqrt(sum) / start);
   }
 
   void Take(std::size_t c, const double* r) {
@@ -217,6 +264,7 @@ class Company {
     std::vector<Index> uncertain;
     for (std::size_t c = 0; c < open_.size(); ++c) {
       const Certificate& certificate = checked.certificates[c];
+      SeeDrift(c, checked.residual.row(static_cast<Index>(c)), start[c]);
       if (certificate.relative_residual < start[c] / rhs_norms_[c]) {
         const auto row = static_cast<Index>(c);
         Take(c, checked.residual.row(row));
@@ -251,6 +299,7 @@ class Company {
     std::vector<Index> still;
     std::vector<double> norms;
     std::vector<double> goals;
+    std::vector<std::optional<double>> drifts;
     bool slow = broken;
     for (std::size_t c = 0; c < open_.size(); ++c) {
       const Index column = open_[c];
@@ -268,13 +317,15 @@ class Company {
       slow |= !halved;
       still.push_back(column);
       norms.push_back(rhs_norms_[c]);
+      drifts.push_back(drifts_[c]);
       // It was thought to be done: more is needed.
-      goals.push_back(Settled(c) ? 0.3 * goals_[c] : goals_[c]);
+      goals.push_back(Settled(c, start[c]) ? 0.3 * goals_[c] : goals_[c]);
     }
     if (slow) precision_ = TilePrecision::kFloat64;
     open_ = std::move(still);
     rhs_norms_ = std::move(norms);
     goals_ = std::move(goals);
+    drifts_ = std::move(drifts);
   }
 
   std::optional<IterationEnd> EndOf(Index column, bool halved, bool broken,
@@ -325,6 +376,8 @@ class Company {
   Matrix<double> z_;               // of the columns that are open
   std::vector<double> rhs_norms_;  // of those
   std::vector<double> goals_;
+  // Of the recurrence, over the residual at the beginning of the cycle.
+  std::vector<std::optional<double>> drifts_;
   std::vector<Index> stalled_;
 };
 
