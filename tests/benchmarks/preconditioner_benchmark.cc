@@ -1,8 +1,9 @@
 // The choice of a preconditioner by probing beside every single choice, on 24
 // kernels: matrix products to a residual of 1e-8, the making of a factor and
-// the probing included as flops over those of one product, n^2 (d + 2). Steps
-// are counted in float64. Without an interpreter that has scikit-learn its
-// digits are left out.
+// the probing included as flops over those of one product, n^2 (d + 2); where a
+// product is float32, a flop of a factor in float64 counts twice. Steps are
+// counted in float64. Without an interpreter that has scikit-learn its digits
+// are left out.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -15,7 +16,7 @@
 
 #include "kernel/softmax_rows.h"
 #include "preconditioner/choose_preconditioner.h"
-#include "preconditioner/polynomial_sketch.h"
+#include "preconditioner/factor_work.h"
 #include "preconditioner/probe.h"
 #include "preconditioner/random_pivots.h"
 #include "steelyard/random.h"
@@ -169,7 +170,7 @@ struct Single {
 class Grid {
  public:
   Grid(const PreconditionerSource& source, const ComputeContext& context)
-      : source_(source), context_(context) {}
+      : source_(source), context_(context), work_(source) {}
 
   void AddAll() {
     for (const auto kind :
@@ -186,15 +187,23 @@ class Grid {
           FactorProducts(std::min(rank, scaled.columns())));
     }
     AddTextbook();
-    for (const double size : {1.0, 2.0}) {
-      const Index rank = Rank(size);
-      const double flops =
-          PlanTaylorFeatures(source_.rows, rank, source_.seed).flops;
-      Add("sketch_" + std::to_string(rank),
-          MakePreconditioner(KernelPreconditioner::kPolynomialSketch, rank,
-                             source_, context_),
-          flops / ProductFlops() + InverseProducts(rank));
+    for (const double size : {1.0, 2.0}) AddSketch("sketch_", Rank(size));
+    double level = 1.0;
+    double columns = 1.0;
+    const auto d = static_cast<double>(source_.rows.cols());
+    for (int l = 1; l <= 4; ++l) {
+      level *= (d + l - 1) / l;
+      columns += level;
+      if (columns > static_cast<double>(Rank(4.0))) break;
+      AddSketch("monomials_", static_cast<Index>(std::lround(columns)));
     }
+  }
+
+  void AddSketch(const std::string& name, Index rank) {
+    Add(name + std::to_string(rank),
+        MakePreconditioner(KernelPreconditioner::kPolynomialSketch, rank,
+                           source_, context_),
+        work_.ProductsOfSketch(rank));
   }
 
   void Add(const std::string& name,
@@ -239,21 +248,9 @@ class Grid {
         source_.rows.rows(),
         static_cast<Index>(std::lround(size * std::sqrt(n * width))));
   }
-  double ProductFlops() const {
-    const auto n = static_cast<double>(source_.rows.rows());
-    return n * n * static_cast<double>(source_.rows.cols() + 2);
-  }
-  double InverseProducts(Index rank) const {
-    const auto r = static_cast<double>(rank);
-    return r * r * (static_cast<double>(source_.rows.rows()) + r / 3.0) /
-           ProductFlops();
-  }
   double FactorProducts(Index rank) const {
-    const auto r = static_cast<double>(rank);
-    return static_cast<double>(source_.rows.rows()) * r *
-               (r + 2.0 * static_cast<double>(source_.rows.cols())) /
-               ProductFlops() +
-           InverseProducts(rank);
+    return work_.ProductsToGrow(0, rank) +
+           work_.ProductsToInvert(KernelPreconditioner::kRpCholesky, rank);
   }
 
   // Pivots by the diagonal of K itself, the ridge alone beside F F'.
@@ -285,6 +282,7 @@ class Grid {
 
   const PreconditionerSource& source_;
   const ComputeContext& context_;
+  FactorWork work_;
   std::vector<Single> singles_;
 };
 
@@ -332,7 +330,8 @@ void PreconditionerChoiceOnAGrid(benchmark::State& state) {
   const SymmetricForm form =
       MakeSymmetricForm(rows, c.normalization, c.ridge, &softmax);
   const KernelProduct product(rows, form.offsets, form.unit_diagonal);
-  const PreconditionerSource source{rows, form, product, 3};
+  const PreconditionerSource source{rows, form, product,
+                                    static_cast<std::uint64_t>(state.range(1))};
   for (auto iteration : state) {
     absl::StatusOr<PreconditionerChoice> choice =
         ChoosePreconditioner(source, {}, context);
@@ -345,18 +344,27 @@ void PreconditionerChoiceOnAGrid(benchmark::State& state) {
     grid.AddAll();
     grid.Run();
     ReportGrid(state, grid, choice->products);
+    std::string tried;
+    for (const PreconditionerTrial& trial : choice->trials) {
+      tried += std::string(tried.empty() ? "" : ", ") +
+               NameOf(trial.preconditioner) + " " + std::to_string(trial.rank) +
+               " (" + std::to_string(trial.iterations) + " steps)";
+    }
     state.SetLabel(std::string(c.name) + "; " + choice->reason +
-                   "; best single choice: " + BestOf(grid).name);
+                   "; best single choice: " + BestOf(grid).name +
+                   "; tried: " + tried);
   }
 }
 
 void AddCases(benchmark::internal::Benchmark* benchmark) {
-  for (std::size_t i = 0; i < std::size(kCases); ++i) {
-    benchmark->Arg(static_cast<std::int64_t>(i));
+  for (const std::int64_t seed : {3, 8}) {
+    for (std::size_t i = 0; i < std::size(kCases); ++i) {
+      benchmark->Args({static_cast<std::int64_t>(i), seed});
+    }
   }
 }
 BENCHMARK(PreconditionerChoiceOnAGrid)
-    ->ArgName("case")
+    ->ArgNames({"case", "seed"})
     ->Apply(AddCases)
     ->Iterations(1)
     ->Unit(benchmark::kSecond);

@@ -166,9 +166,8 @@ class Company {
             recurrence_.norms()[c] / rhs_norms_[c];
       }
       Report();
-      over = CycleIsOver(start) ||
-             (precision_ == TilePrecision::kFloat32 &&
-              step + 1 == kFloat32StepsMax);
+      over = CycleIsOver(start) || (precision_ == TilePrecision::kFloat32 &&
+                                    step + 1 == kFloat32StepsMax);
     }
     return EndCycle(start, broken);
   }

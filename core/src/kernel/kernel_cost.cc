@@ -26,40 +26,47 @@ Road RoadOf(Index n, Index d, const AttentionKernelOptions& options) {
   if (options.preconditioner.has_value() || n > kDenseRowsMax) {
     return Road::kIterative;
   }
-  // Probing and the first steps and checks are some 25 products at least.
-  constexpr double kProductsMin = 25.0;
+  // Probing and steps together are some 25 at least.
+  constexpr double kStepsMin = 25.0;
   constexpr Index kAlwaysDense = 1024;
-  const bool small =
-      n <= kAlwaysDense ||
-      DenseWork(n, d) <= kProductsMin * IterativeWork(n, d, 0, 1.0, true) / 5.0;
+  const bool small = n <= kAlwaysDense ||
+                     DenseWork(n, d) <= IterativeWork(n, d, 0, kStepsMin, true);
   return small ? Road::kDense : Road::kCheaper;
 }
 
-// Exponentials and sums of an entry, as flops of a GEMM.
-constexpr double kEntryFlops = 30.0;
+namespace {
+
+// A symmetric product in float64, in flops of a GEMM in float64: each logit is
+// made once, its exponential and sums are some 14 flops (measured at d = 4 to
+// 256 with AVX-512; float32 takes half or less).
+double ProductWork(double n, double d) { return n * n * (0.8 * d + 14.0); }
+
+// Of a number that comes from memory twice.
+constexpr double kReadFlops = 60.0;
+
+}  // namespace
 
 double DenseWork(Index n, Index d) {
   const auto rows = static_cast<double>(n);
   const auto cols = static_cast<double>(d);
   // The factor, the matrix, a check, triangular solves from memory.
-  return rows * rows * (rows / 3.0 + 2.0 * (cols + kEntryFlops) + 200.0);
+  return rows * rows * (rows / 3.0 + 200.0) + 2.0 * ProductWork(rows, cols);
 }
 
 double IterativeWork(Index n, Index d, Index rank, double iterations,
                      bool float32) {
   const auto rows = static_cast<double>(n);
-  const double product = rows * rows * (static_cast<double>(d) + kEntryFlops);
-  // Two residuals in float64; a factor of n r is read twice a step, from
-  // memory: some 8 flops a number.
-  constexpr double kChecks = 2.0;
-  const double step =
-      (float32 ? 0.5 : 1.0) * product + 16.0 * rows * static_cast<double>(rank);
+  const double product = ProductWork(rows, static_cast<double>(d));
+  // Residuals in float64.
+  constexpr double kChecks = 3.0;
+  const double step = (float32 ? 0.5 : 1.0) * product +
+                      kReadFlops * rows * static_cast<double>(rank);
   return kChecks * product + iterations * step;
 }
 
 Index GrownRankMax(Index n, Index d) {
   // For one worker, so that the rank does not depend on their number.
-  constexpr double kBytes = 384.0 * 1024.0 * 1024.0;
+  constexpr double kBytes = 512.0 * 1024.0 * 1024.0;
   return LargestRank(kBytes, n, d, 1);
 }
 

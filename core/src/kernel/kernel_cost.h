@@ -24,7 +24,7 @@ double DenseWork(Index n, Index d);
 double IterativeWork(Index n, Index d, Index rank, double iterations,
                      bool float32);
 
-// Columns of a factor that may be grown: those that some 384 MiB hold.
+// Columns of a factor that may be grown: those that some 512 MiB hold.
 Index GrownRankMax(Index n, Index d);
 
 }  // namespace steelyard

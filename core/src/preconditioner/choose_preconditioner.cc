@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_format.h"
 #include "linalg/stopped.h"
+#include "preconditioner/factor_work.h"
 #include "preconditioner/polynomial_sketch.h"
 #include "preconditioner/probe.h"
 #include "preconditioner/random_pivots.h"
@@ -17,14 +18,24 @@ namespace {
 constexpr double kGoal = 1e-8;
 constexpr double kIterationsMax = 1e4;
 constexpr int kJacobiSteps = 2;
-// Jacobi that takes no more than these is not worth the flops of another.
-constexpr double kJacobiIterations = 10.0;
-// Of the steps, by a doubled rank: a quarter to three quarters.
-constexpr double kSaved = 0.4;
+// Jacobi that takes no more than these is not worth a look at another.
+constexpr double kFewIterations = 10.0;
+// Price of the first factors, in products.
+constexpr double kFirstPrice = 0.5;
 constexpr int kStepsMin = 4;
+constexpr int kStepsToClimb = 2;
 constexpr int kStepsMax = 16;
-// Of the price of the next rank, on steps to find out whether it pays.
-constexpr double kProbing = 0.125;
+// Of the steps that are expected, to expect better.
+constexpr double kProbing = 0.12;
+constexpr double kProbingOfPrice = 0.36;
+constexpr double kProbingLeast = 6.0;
+// A larger factor is not expected to take less than this part of the steps.
+constexpr double kLeastOfSteps = 0.3;
+// Steps that are expected rightly from a few; and of what is left of the
+// diagonal with one factor and another.
+constexpr double kNearSteps = 20.0;
+constexpr double kMuchMore = 1.5;
+constexpr double kFarMore = 3.0;
 
 using Clock = std::chrono::steady_clock;
 
@@ -38,33 +49,45 @@ double ContractionOf(const std::vector<double>& residuals) {
   return std::pow(std::max(residuals.back(), 1e-300), 1.0 / steps);
 }
 
+// A factor that may be made next.
+struct Candidate {
+  KernelPreconditioner kind = KernelPreconditioner::kRpCholesky;
+  Index rank = 0;
+  double price = 0.0;     // of making it, in products
+  double leftover = 1.0;  // of the diagonal, with it: an estimate
+  double expected = 0.0;  // steps, in proportion to that
+  double profit = 0.0;    // products that it saves, all told
+};
+
+// A factor that was made.
+struct Trial {
+  std::shared_ptr<const Preconditioner> preconditioner;
+  Index run = 0;  // of the probe
+  double leftover = 1.0;
+  double seconds = 0.0;
+};
+
 class Chooser {
  public:
   Chooser(const PreconditionerSource& source,
           const PreconditionerLimits& limits, const ComputeContext& context)
       : source_(source),
+        limits_(limits),
         context_(context),
-        probe_(source, StepPrecision(source)) {
-    const Index n = source.rows.rows();
-    const Index d = source.rows.cols();
-    product_flops_ = static_cast<double>(n) * static_cast<double>(n) *
-                     static_cast<double>(d + 2);
-    rank_max_ =
-        std::min(LargestRank(limits.bytes, n, d, context.workers.count()),
-                 limits.max_rank.value_or(n));
-  }
+        probe_(source, StepPrecision(source)),
+        work_(source) {}
 
   absl::StatusOr<PreconditionerChoice> Any() {
     absl::Status done = TryJacobi();
     if (!done.ok()) return done;
-    if (choice_.iterations_expected <= kJacobiIterations) {
+    if (choice_.iterations_expected <= kFewIterations) {
       choice_.reason = absl::StrFormat(
           "Jacobi: some %.0f steps are expected, no more are worth a factor",
           choice_.iterations_expected);
-    } else if (rank_max_ == 0) {
+    } else if (RankMax(kPivots) == 0) {
       choice_.reason = "Jacobi: no memory for a factor";
     } else {
-      done = Climb(KernelPreconditioner::kRpCholesky);
+      done = Climb({kPivots, kMonomials});
       if (!done.ok()) return done;
     }
     return Finish();
@@ -79,13 +102,16 @@ class Chooser {
       choice_.reason = "as asked for";
       return std::move(choice_);
     }
-    rank_max_ = std::max<Index>(1, rank_max_);
-    absl::Status done = Climb(kind);
+    named_ = true;
+    absl::Status done = Climb({kind});
     if (!done.ok()) return done;
     return Finish();
   }
 
  private:
+  static constexpr auto kPivots = KernelPreconditioner::kRpCholesky;
+  static constexpr auto kMonomials = KernelPreconditioner::kPolynomialSketch;
+
   PreconditionerChoice Finish() {
     choice_.products = built_products_ + probe_.products();
     return std::move(choice_);
@@ -95,158 +121,345 @@ class Chooser {
     auto made =
         MakePreconditioner(KernelPreconditioner::kJacobi, 0, source_, context_);
     if (!made.ok()) return made.status();
-    choice_.preconditioner = *std::move(made);
+    Trial jacobi{.preconditioner = *std::move(made)};
     const absl::StatusOr<Index> run =
-        probe_.Add(*choice_.preconditioner, context_);
+        probe_.Add(*jacobi.preconditioner, context_);
     if (!run.ok()) return run.status();
+    jacobi.run = *run;
     for (int step = 0; step < kJacobiSteps; ++step) {
       absl::Status done = probe_.Step({*run}, context_);
       if (!done.ok()) return done;
       if (probe_.run(*run).residuals.back() <= kGoal) break;
     }
-    choice_.iterations_expected = Expected(*run);
-    Record(*choice_.preconditioner, *run, 0.0);
+    Record(jacobi);
+    Keep(jacobi, Expected(*run));
     return absl::OkStatus();
+  }
+
+  // The first factors; then what promises most, until nothing promises more
+  // than it costs.
+  absl::Status Climb(const std::vector<KernelPreconditioner>& kinds) {
+    const absl::StatusOr<std::vector<Trial>> first = FirstTrials(kinds);
+    if (!first.ok()) return first.status();
+    absl::Status done = Race(*first, Best(kinds), false);
+    while (done.ok()) {
+      const std::optional<Candidate> next = Best(kinds);
+      if (!next.has_value() || next->profit <= 0.0) {
+        Explain(next);
+        break;
+      }
+      absl::StatusOr<Trial> made = Make(next->kind, next->rank);
+      if (!made.ok()) return made.status();
+      // It cannot be worth its successor: one step for the record.
+      const std::optional<Candidate> after = Best(kinds);
+      const bool last = choice_.preconditioner->kind() == next->kind &&
+                        (!after.has_value() || next->expected <= after->price);
+      done = Race({*std::move(made)}, after, last);
+      if (last) {
+        choice_.iterations_expected =
+            std::min(choice_.iterations_expected, next->expected);
+      }
+    }
+    return done;
+  }
+
+  // A factor of each kind, but for one that leaves far more than the other.
+  absl::StatusOr<std::vector<Trial>> FirstTrials(
+      const std::vector<KernelPreconditioner>& kinds) {
+    const bool both = kinds.size() > 1;
+    std::vector<KernelPreconditioner> wanted = kinds;
+    const Index level = both ? FirstRank(kMonomials) : 0;
+    if (both && level == 0) wanted = {kPivots};
+    if (level > 0 && choice_.iterations_expected > kNearSteps) {
+      absl::Status done = GrowPivots(FirstRank(kPivots));
+      if (!done.ok()) return done;
+      const double by_level = work_.LeftByMonomials(level);
+      const double by_pivots = LeftoverOfPivots(pivots_->columns());
+      if (by_level > kFarMore * by_pivots) wanted = {kPivots};
+      if (by_pivots > kFarMore * by_level) wanted = {kMonomials};
+      pivot_rank_ = std::min(FirstRank(kPivots), pivots_->columns());
+      monomial_rank_ = level;
+    }
+    std::vector<Trial> trials;
+    for (const KernelPreconditioner kind : wanted) {
+      absl::StatusOr<Trial> made = Make(kind, FirstRank(kind));
+      if (!made.ok()) return made.status();
+      trials.push_back(*std::move(made));
+    }
+    return trials;
+  }
+
+  // Steps of all of them, fewer where `after` pays by far, more where its price
+  // is high. Keeps the best of them and of what there is.
+  absl::Status Race(const std::vector<Trial>& trials,
+                    const std::optional<Candidate>& after,
+                    bool for_the_record) {
+    std::vector<Index> runs;
+    for (const Trial& trial : trials) runs.push_back(trial.run);
+    const int steps = for_the_record ? 1 : kStepsMax;
+    for (int step = 1; step <= steps; ++step) {
+      absl::Status done = probe_.Step(runs, context_);
+      if (!done.ok()) return done;
+      double expected = kIterationsMax;
+      bool over = false;
+      for (const Index run : runs) {
+        expected = std::min(expected, Expected(run));
+        over |= probe_.run(run).residuals.back() <= std::sqrt(kGoal);
+      }
+      if (over || (step >= kStepsMin && step >= Wanted(expected, after)) ||
+          (step >= kStepsToClimb && PaysByFar(trials, expected, after))) {
+        break;
+      }
+    }
+    for (const Trial& trial : trials) {
+      Record(trial);
+      const double expected = Expected(trial.run);
+      const bool grown =
+          choice_.preconditioner != nullptr &&
+          choice_.preconditioner->kind() == trial.preconditioner->kind();
+      // More of the same takes fewer steps, whatever some steps of either seem
+      // to say; Jacobi's own first ones say too much.
+      if (choice_.preconditioner == nullptr || grown ||
+          choice_.preconditioner->rank() == 0 || Beats(trial, expected)) {
+        Keep(trial, grown ? std::min(expected, choice_.iterations_expected)
+                          : expected);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  static double Wanted(double expected, const std::optional<Candidate>& after) {
+    const double price = after.has_value() ? after->price : 0.0;
+    return std::min(kProbing * expected,
+                    std::max(kProbingLeast, kProbingOfPrice * price));
+  }
+
+  // Even if half of these steps were expected.
+  static bool PaysByFar(const std::vector<Trial>& trials, double expected,
+                        const std::optional<Candidate>& after) {
+    if (!after.has_value()) return false;
+    double left = 1.0;
+    for (const Trial& trial : trials) left = std::min(left, trial.leftover);
+    const double saved = 1.0 - std::max(kLeastOfSteps, after->leftover / left);
+    return 0.5 * expected * saved > 2.0 * (after->price + kStepsMin);
+  }
+
+  // A factor of another kind than the choice. The first steps take away what
+  // stands out, the more the less was taken before: unless the end is near,
+  // they are believed of what leaves as little only.
+  bool Beats(const Trial& trial, double expected) const {
+    const double now = choice_.iterations_expected;
+    double left = trial.leftover / leftover_;
+    if (std::min(expected, now) <= kNearSteps) left = 1.0;
+    if (left > kMuchMore) return false;
+    const double believed = left < 1.0 / kMuchMore ? 2.0 * now : now;
+    return work_.ProductsOfSteps(expected, trial.preconditioner->kind(),
+                                 trial.preconditioner->rank()) <
+           work_.ProductsOfSteps(believed, choice_.preconditioner->kind(),
+                                 choice_.preconditioner->rank());
+  }
+
+  void Keep(const Trial& trial, double expected) {
+    choice_.preconditioner = trial.preconditioner;
+    choice_.iterations_expected = expected;
+    leftover_ = trial.leftover;
+  }
+
+  std::optional<Candidate> Best(
+      const std::vector<KernelPreconditioner>& kinds) {
+    std::optional<Candidate> best;
+    if (choice_.preconditioner == nullptr) return best;
+    for (const KernelPreconditioner kind : kinds) {
+      const std::optional<Candidate> next =
+          kind == kPivots ? MorePivots() : MoreMonomials();
+      if (!next.has_value()) continue;
+      if (!best.has_value() || next->profit > best->profit) best = next;
+    }
+    return best;
+  }
+
+  std::optional<Candidate> MorePivots() {
+    const Index most = RankMax(kPivots);
+    if (!pivots_.has_value() || pivots_->complete() || most <= pivot_rank_) {
+      return std::nullopt;
+    }
+    // What is left falls by as much again when the rank is doubled.
+    const double left = LeftoverOfPivots(pivot_rank_);
+    const double fall = left / LeftoverOfPivots((pivot_rank_ + 1) / 2);
+    std::optional<Candidate> best;
+    for (const double growth : {std::sqrt(2.0), 2.0, 4.0}) {
+      const auto grown = static_cast<Index>(
+          std::lround(growth * static_cast<double>(pivot_rank_)));
+      const Index rank = std::min(most, std::max(pivot_rank_ + 1, grown));
+      const Candidate next =
+          Promise({.kind = kPivots,
+                   .rank = rank,
+                   .price = work_.ProductsToGrow(pivot_rank_, rank) +
+                            work_.ProductsToInvert(kPivots, rank),
+                   .leftover = left * std::pow(fall, std::log2(growth))});
+      if (!best.has_value() || next.profit > best->profit) best = next;
+    }
+    return best;
+  }
+
+  std::optional<Candidate> MoreMonomials() {
+    const Index rank = NextLevel(monomial_rank_, 0.0);
+    if (rank == 0 || monomial_rank_ == 0) return std::nullopt;
+    return Promise({.kind = kMonomials,
+                    .rank = rank,
+                    .price = work_.ProductsOfSketch(rank),
+                    .leftover = work_.LeftByMonomials(rank)});
+  }
+
+  Candidate Promise(Candidate candidate) const {
+    const double ratio = candidate.leftover / leftover_;
+    // Where little of the diagonal is taken, what is taken is the most of some
+    // directions.
+    const double power = 1.0 + 2.0 * std::min(1.0, leftover_);
+    const double least = kLeastOfSteps;
+    candidate.expected =
+        choice_.iterations_expected * std::max(least, std::pow(ratio, power));
+    candidate.profit = BestRemaining() -
+                       work_.ProductsOfSteps(candidate.expected, candidate.kind,
+                                             candidate.rank) -
+                       candidate.price - kStepsMin;
+    return candidate;
+  }
+
+  Index FirstRank(KernelPreconditioner kind) {
+    const Index most = RankMax(kind);
+    if (kind == kPivots) {
+      return std::min(most, work_.PivotsFor(kFirstPrice));
+    }
+    if (LargestSquare(source_.rows) > kTaylorSquareMax && !named_) return 0;
+    const Index level = NextLevel(0, kFirstPrice);
+    // Less than the level of the rows themselves: sketched.
+    return level == 0 && named_ ? most : level;
+  }
+
+  // Columns with one more level than `rank` of them, and with all that cost no
+  // more than `price`; 0: there are none.
+  Index NextLevel(Index rank, double price) {
+    Index next = 0;
+    for (const Index columns :
+         ExactColumns(source_.rows, RankMax(kMonomials))) {
+      if (columns <= std::max<Index>(1, rank)) continue;
+      if (next > 0 && work_.ProductsOfSketch(columns) > price) break;
+      next = columns;
+    }
+    return next;
+  }
+
+  // Columns that memory allows beside what is held of the other kind.
+  Index RankMax(KernelPreconditioner kind) {
+    double held = 0.0;
+    if (kind != kPivots && pivots_.has_value()) {
+      held = 8.0 * static_cast<double>(source_.rows.rows()) *
+             static_cast<double>(pivots_->columns());
+    }
+    if (kind == kPivots && choice_.preconditioner != nullptr &&
+        choice_.preconditioner->kind() != kind) {
+      held = static_cast<double>(choice_.preconditioner->bytes());
+    }
+    const Index n = source_.rows.rows();
+    const Index most =
+        std::min(LargestRank(limits_.bytes - held, n, source_.rows.cols(),
+                             context_.workers.count()),
+                 limits_.max_rank.value_or(n));
+    return named_ ? std::max<Index>(1, most) : most;
+  }
+
+  // A factor, with a run of its own; its flops are counted.
+  absl::StatusOr<Trial> Make(KernelPreconditioner kind, Index rank) {
+    const Clock::time_point start = Clock::now();
+    Trial trial;
+    auto made = kind == kPivots
+                    ? MakePivots(rank)
+                    : MakePreconditioner(kind, rank, source_, context_);
+    if (!made.ok()) return made.status();
+    trial.preconditioner = *std::move(made);
+    if (kind == kPivots) {
+      pivot_rank_ = rank;
+      trial.leftover = LeftoverOfPivots(trial.preconditioner->rank());
+    } else {
+      built_products_ += work_.ProductsOfSketch(rank);
+      monomial_rank_ = rank;
+      trial.leftover = work_.LeftByMonomials(rank);
+    }
+    trial.seconds = SecondsSince(start);
+    const absl::StatusOr<Index> run =
+        probe_.Add(*trial.preconditioner, context_);
+    if (!run.ok()) return run.status();
+    trial.run = *run;
+    return trial;
+  }
+
+  absl::StatusOr<std::unique_ptr<Preconditioner>> MakePivots(Index rank) {
+    if (absl::Status done = GrowPivots(rank); !done.ok()) return done;
+    built_products_ +=
+        work_.ProductsToInvert(kPivots, std::min(rank, pivots_->columns()));
+    return MakeRpCholesky(*pivots_, rank, source_, context_);
+  }
+
+  absl::Status GrowPivots(Index rank) {
+    if (!pivots_.has_value()) pivots_.emplace(source_);
+    const Index before = pivots_->columns();
+    if (before >= rank) return absl::OkStatus();
+    absl::Status done = pivots_->Grow(rank, context_);
+    built_products_ += work_.ProductsToGrow(before, pivots_->columns());
+    return done;
+  }
+
+  double LeftoverOfPivots(Index rank) const {
+    return work_.LeftOf(pivots_->Rest(std::min(rank, pivots_->columns())));
+  }
+
+  double BestRemaining() const {
+    return work_.ProductsOfSteps(choice_.iterations_expected,
+                                 choice_.preconditioner->kind(),
+                                 choice_.preconditioner->rank());
+  }
+
+  void Explain(const std::optional<Candidate>& next) {
+    choice_.reason = absl::StrFormat(
+        "%s of rank %d: some %.0f steps are expected; ",
+        NameOf(choice_.preconditioner->kind()), choice_.preconditioner->rank(),
+        choice_.iterations_expected);
+    choice_.reason += next.has_value()
+                          ? absl::StrFormat(
+                                "%s of rank %d would cost %.1f products and "
+                                "leave some %.0f",
+                                NameOf(next->kind), next->rank,
+                                next->price + kStepsMin, next->expected)
+                          : "there is no larger factor, or no memory for one";
   }
 
   double Expected(Index run) const {
     return IterationsExpected(probe_.run(run).residuals, probe_.run(run).norms);
   }
 
-  void Record(const Preconditioner& preconditioner, Index run,
-              double build_seconds) {
-    const std::vector<double>& residuals = probe_.run(run).residuals;
+  void Record(const Trial& trial) {
+    const std::vector<double>& residuals = probe_.run(trial.run).residuals;
     choice_.trials.push_back(
-        {.preconditioner = preconditioner.kind(),
-         .rank = preconditioner.rank(),
+        {.preconditioner = trial.preconditioner->kind(),
+         .rank = trial.preconditioner->rank(),
          .iterations = static_cast<int>(residuals.size()) - 1,
          .contraction = ContractionOf(residuals),
-         .build_seconds = build_seconds});
-  }
-
-  // A factor of this rank; its flops are counted.
-  absl::StatusOr<std::unique_ptr<Preconditioner>> Build(
-      KernelPreconditioner kind, Index rank) {
-    if (kind == KernelPreconditioner::kPolynomialSketch) {
-      built_products_ += SketchProducts(rank);
-      return MakePreconditioner(kind, rank, source_, context_);
-    }
-    if (!pivots_.has_value()) pivots_.emplace(source_);
-    const Index before = pivots_->columns();
-    absl::Status done = pivots_->Grow(rank, context_);
-    if (!done.ok()) return done;
-    built_products_ += GrowProducts(before, pivots_->columns()) +
-                       InverseProducts(std::min(rank, pivots_->columns()));
-    return MakeRpCholesky(*pivots_, rank, source_, context_);
-  }
-
-  // In products: columns of F from one rank to another.
-  double GrowProducts(Index from, Index to) const {
-    const double more = static_cast<double>(to - from);
-    const double mean = static_cast<double>(to + from);
-    const auto d = static_cast<double>(source_.rows.cols());
-    return Rows() * more * (mean + 2.0 * d) / product_flops_;
-  }
-
-  // The small factor of Woodbury.
-  double InverseProducts(Index rank) const {
-    const auto r = static_cast<double>(rank);
-    return r * r * (Rows() + r / 3.0) / product_flops_;
-  }
-
-  double SketchProducts(Index rank) const {
-    return PlanTaylorFeatures(source_.rows, rank, source_.seed).flops /
-               product_flops_ +
-           InverseProducts(rank);
-  }
-
-  double NextProducts(KernelPreconditioner kind, Index from, Index to) const {
-    return kind == KernelPreconditioner::kPolynomialSketch
-               ? SketchProducts(to)
-               : GrowProducts(from, to) + InverseProducts(to);
-  }
-
-  double Rows() const { return static_cast<double>(source_.rows.rows()); }
-
-  absl::Status Climb(KernelPreconditioner kind) {
-    // 2 n r^2 flops, 2 products.
-    Index rank = std::clamp<Index>(
-        static_cast<Index>(std::lround(std::sqrt(product_flops_ / Rows()))), 1,
-        rank_max_);
-    double before = kIterationsMax;  // expected with the rank before
-    while (true) {
-      const Clock::time_point start = Clock::now();
-      absl::StatusOr<std::unique_ptr<Preconditioner>> made = Build(kind, rank);
-      if (!made.ok()) return made.status();
-      const double seconds = SecondsSince(start);
-      const bool last = rank == rank_max_ || (*made)->rank() < rank ||
-                        (pivots_.has_value() && pivots_->complete());
-      const Index next = std::min(rank_max_, 2 * rank);
-      const double price = last ? 0.0 : NextProducts(kind, rank, next) / kSaved;
-      std::shared_ptr<const Preconditioner> now = *std::move(made);
-      const absl::StatusOr<double> expected =
-          ProbeRank(*now, price, seconds, before);
-      if (!expected.ok()) return expected.status();
-      Keep(std::move(now), *expected, last, price);
-      if (last || *expected <= price) return absl::OkStatus();
-      before = *expected;
-      rank = next;
-    }
-  }
-
-  // Steps that are expected with `now`; probed until that is clearly more or
-  // less than `price`. Half the rank took `before`: where that is clearly less
-  // than the price already, one step for the record will do.
-  absl::StatusOr<double> ProbeRank(const Preconditioner& now, double price,
-                                   double seconds, double before) {
-    const absl::StatusOr<Index> run = probe_.Add(now, context_);
-    if (!run.ok()) return run.status();
-    const bool decided = before <= 0.5 * price;
-    const int steps = decided ? 1
-                              : std::clamp(static_cast<int>(price * kProbing),
-                                           kStepsMin, kStepsMax);
-    double expected = kIterationsMax;
-    for (int step = 1; step <= steps; ++step) {
-      absl::Status done = probe_.Step({*run}, context_);
-      if (!done.ok()) return done;
-      expected = Expected(*run);
-      if (probe_.run(*run).residuals.back() <= kGoal ||
-          probe_.run(*run).broken) {
-        break;
-      }
-      if (step >= kStepsMin && expected <= 0.5 * price) break;
-    }
-    Record(now, *run, seconds);
-    return decided ? std::min(expected, (1.0 - kSaved) * before) : expected;
-  }
-
-  void Keep(std::shared_ptr<const Preconditioner> now, double expected,
-            bool last, double price) {
-    // What was made is kept: a larger factor takes fewer steps, whatever some
-    // steps of either seem to say.
-    choice_.preconditioner = std::move(now);
-    choice_.iterations_expected = expected;
-    const char* const name = NameOf(choice_.preconditioner->kind());
-    const Index rank = choice_.preconditioner->rank();
-    choice_.reason = last ? absl::StrFormat(
-                                "%s of rank %d: the largest that there is or "
-                                "that memory allows; some %.0f steps are "
-                                "expected",
-                                name, rank, choice_.iterations_expected)
-                          : absl::StrFormat(
-                                "%s of rank %d: some %.0f steps are expected, "
-                                "twice the rank would pay from %.0f on",
-                                name, rank, choice_.iterations_expected, price);
+         .build_seconds = trial.seconds});
   }
 
   const PreconditionerSource& source_;
+  const PreconditionerLimits& limits_;
   const ComputeContext& context_;
   Probe probe_;
+  FactorWork work_;
   std::optional<RandomPivots> pivots_;
+  Index pivot_rank_ = 0;
+  Index monomial_rank_ = 0;
   PreconditionerChoice choice_;
-  double product_flops_ = 1.0;
+  double leftover_ = 1.0;  // of the diagonal, with the choice
   double built_products_ = 0.0;
-  Index rank_max_ = 0;
+  bool named_ = false;  // one kind alone
 };
 
 }  // namespace
@@ -257,18 +470,17 @@ double IterationsExpected(const std::vector<double>& residuals,
     if (residuals[step] <= kGoal) return static_cast<double>(step);
   }
   const std::size_t steps = residuals.size() - 1;
-  // At the rate of all steps, or of the later half.
-  double expected = kIterationsMax;
-  for (const std::size_t from : {std::size_t{0}, steps / 2}) {
+  // At the rate of the later half, or of all steps where that one did not fall.
+  for (const std::size_t from : {steps / 2, std::size_t{0}}) {
     if (from == steps) continue;
     const double fallen = std::log(norms[from] / norms[steps]);
     if (!(fallen > 0.0)) continue;
     const double rate = fallen / static_cast<double>(steps - from);
-    expected =
-        std::min(expected, static_cast<double>(steps) +
-                               std::log(residuals[steps] / kGoal) / rate);
+    return std::min(
+        kIterationsMax,
+        static_cast<double>(steps) + std::log(residuals[steps] / kGoal) / rate);
   }
-  return expected;
+  return kIterationsMax;
 }
 
 TilePrecision StepPrecision(const PreconditionerSource& source) {

@@ -48,6 +48,7 @@ class Probe {
   absl::Status Step(const std::vector<Index>& runs,
                     const ComputeContext& context);
 
+  TilePrecision precision() const { return precision_; }
   const ProbeRun& run(Index i) const {
     return runs_[static_cast<std::size_t>(i)];
   }

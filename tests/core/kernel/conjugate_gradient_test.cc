@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "gtest/gtest.h"
+#include "preconditioner/probe.h"
 #include "tests/support/kernel_oracle.h"
 #include "tests/support/kernel_problems.h"
 
@@ -44,6 +45,36 @@ TEST_F(ConjugateGradientTest, SeveralColumnsEndEachOnItsOwn) {
   EXPECT_GE(result->ritz_least, 0.1 / 1.1 * 0.99);
   EXPECT_LE(result->ritz_largest, 120.0);
   EXPECT_GE(result->ritz_largest, 1.0);
+}
+
+// Sums of float32 tiles cancel, and the recurrence leaves the true residual
+// long before its own estimate says so: no steps may be spent on that.
+TEST_F(ConjugateGradientTest, Float32TilesTakeFewStepsMoreThanFloat64) {
+  const KernelProblem problem = test::LoadProblem(
+      test::RowsOfNorm(1500, 32, 1.0, 1), test::RowsOfNorm(1500, 1, 1.0, 2),
+      {.normalization = KernelNormalization::kUnitDiagonal, .ridge = 3e-3},
+      context_);
+  const KernelProduct product = test::ProductOf(problem);
+  const PreconditionerSource source{.rows = problem.rows(),
+                                    .form = problem.form(),
+                                    .product = product,
+                                    .seed = 0};
+  const auto monomials = MakePreconditioner(
+      KernelPreconditioner::kPolynomialSketch, 33, source, context_);
+  ASSERT_TRUE(monomials.ok());
+  Probe probe(source);
+  ASSERT_TRUE(probe.Add(**monomials, context_).ok());
+  int steps = 0;
+  while (steps < 500 && probe.run(0).residuals.back() > 1e-8) {
+    ASSERT_TRUE(probe.Step({0}, context_).ok());
+    ++steps;
+  }
+  const auto result =
+      Run(problem, {.tolerance = 1e-8, .preconditioner = monomials->get()});
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->ends[0], IterationEnd::kConverged);
+  EXPECT_TRUE(result->used_float32);
+  EXPECT_LE(result->iterations[0], 1.25 * steps + 3.0);
 }
 
 TEST_F(ConjugateGradientTest, LimitEndsWithACertificateOfWhatThereIs) {
