@@ -21,6 +21,8 @@ namespace {
 constexpr double kSweepProgress = 0.5;
 // Or at least this much less, as logarithms, in each row that misses some.
 constexpr double kSweepDigits = 7.0;
+// Or omega comes down to this.
+constexpr double kOmegaProgress = 0.1;
 constexpr double kCycleProgress = 0.9;
 // A cycle ends at this: the next one starts from the true residual.
 constexpr double kCycleReduction = 1e-8;
@@ -28,7 +30,7 @@ constexpr double kCycleReduction = 1e-8;
 constexpr double kSettled = 0.125;
 // For the correction that an error is estimated by.
 constexpr double kEstimateTolerance = 0.1;
-constexpr int kEstimateSteps = 20;
+constexpr int kEstimateSteps = 80;
 
 std::size_t At(Index i) { return static_cast<std::size_t>(i); }
 
@@ -91,18 +93,24 @@ class BandIteration {
     while (best.iterations < goal_.iterations_max) {
       const bool first = best.iterations == 0;
       const double before = best.missing;
+      const double omega = best.certificate.omega;
       const auto unsettled = static_cast<double>(best.unsettled);
       absl::Status done = Improve(step, best);
       if (!done.ok()) return done;
       Tell(best);
       if (MeetsGoal(best.certificate) || best.unsettled == 0) break;
       if (first) continue;
+      const bool omega_better =
+          best.certificate.omega <= kOmegaProgress * omega;
       if (step == Step::kCycle) {
-        const bool weak = best.missing > kCycleProgress * before;
+        const bool weak =
+            !omega_better && best.missing > kCycleProgress * before;
         weak_cycles = weak ? weak_cycles + 1 : 0;
         if (weak_cycles == kWeakCyclesMax) break;
-      } else if (best.missing > std::max(kSweepProgress * before,
+      } else if (!omega_better &&
+                 best.missing > std::max(kSweepProgress * before,
                                          before - kSweepDigits * unsettled)) {
+        if (AtFloor(best.certificate)) break;
         step = step == Step::kBands ? Step::kWhole : Step::kCycle;
       }
     }
@@ -117,6 +125,11 @@ class BandIteration {
 
  private:
   enum class Step { kBands, kWhole, kCycle };
+
+  bool AtFloor(const Certificate& certificate) const {
+    return goal_.allowed == nullptr &&
+           AtPrecisionFloor(certificate, sweeps_.matrix().rows->logit_max);
+  }
 
   void Tell(const Iterate& best) const {
     if (!goal_.report) return;
@@ -133,7 +146,7 @@ class BandIteration {
     return LargerThan(error, (*goal_.allowed)[i]) ? error : (*goal_.allowed)[i];
   }
 
-  // One step, kept where fewer digits are missing after it.
+  // One step, kept where it helps.
   absl::Status Improve(Step step, Iterate& best) const {
     const bool first = best.iterations == 0;
     int steps = 1;
@@ -155,7 +168,7 @@ class BandIteration {
     return done;
   }
 
-  // The residual at x; keeps x where fewer digits are missing than before.
+  // The residual at x; keeps x where it is better than before.
   absl::Status Take(ScaledVector x, bool first, Iterate& best) const {
     absl::StatusOr<ResidualRows> rows =
         TrueResidual(sweeps_.matrix(), x, b_, context_);
@@ -168,9 +181,14 @@ class BandIteration {
       missing += LogOf(rows->residual[i]) - LogOf(settled);
       ++unsettled;
     }
-    if (!first && !(missing < best.missing)) return absl::OkStatus();
+    // The worst row may be put right at a small price to the others.
+    const Certificate certificate = Certify(*rows);
+    if (!first && !(missing < best.missing) &&
+        !(certificate.omega <= kOmegaProgress * best.certificate.omega)) {
+      return absl::OkStatus();
+    }
     best.x = std::move(x);
-    best.certificate = Certify(*rows);
+    best.certificate = certificate;
     best.rows = *std::move(rows);
     best.missing = missing;
     best.unsettled = unsettled;
@@ -309,8 +327,10 @@ absl::Status EstimateError(const KernelProblem& problem,
       SizeOfSolution(sweepers, found.rows.residual, both, context);
   if (!of_residual.ok()) return of_residual.status();
   if (!of_residual->has_value()) return absl::OkStatus();
-  answer.forward_error = std::min(
-      answer.forward_error, RatioOf(Add(**of_rounding, **of_residual), size));
+  // What was left of them is not in their solutions.
+  const double error = (1.0 + 2.0 * kEstimateTolerance) *
+                       RatioOf(Add(**of_rounding, **of_residual), size);
+  answer.forward_error = std::min(answer.forward_error, error);
   return absl::OkStatus();
 }
 

@@ -233,15 +233,17 @@ absl::Status BandSweeps::Precondition(const AttentionKernelOptions& options,
     band.preconditioner = *std::move(made);
     return absl::OkStatus();
   }
+  // Never Jacobi scaling unless it is named: probing takes a random right-hand
+  // side, those here lie along the small eigenvalues as well.
   // The bands together as much as a preconditioner of all rows of this rank:
   // half of what one may take, the other half is for all rows as one band.
-  const Index most = GrownRankMax(rows_.rows(), rows_.cols()) / 2;
+  const Index most = GrownRankMax(2 * rows_.rows(), rows_.cols());
   const ComputeContext silent{.workers = context.workers, .stop = context.stop};
   absl::StatusOr<PreconditionerChoice> choice = ChoosePreconditioner(
       source,
       {.bytes = std::numeric_limits<double>::max(),
        .max_rank = std::max<Index>(1, std::min(rank, most)),
-       .kind = kind},
+       .kind = kind.value_or(KernelPreconditioner::kRpCholesky)},
       silent);
   if (!choice.ok()) return choice.status();
   band.preconditioner = std::move(choice->preconditioner);
@@ -269,11 +271,14 @@ absl::Status BandSweeps::Iterate(const IterativeBand& band, ScaledVector& c,
   Matrix<double> rhs(1, n);
   ToDoubles(c, exponent, rhs.data());
   const ComputeContext silent{.workers = context.workers, .stop = context.stop};
-  // Noise in the rows of the least scale is this times e^width.
-  constexpr double kTolerance = 1e-11;
+  // Noise in the rows of the least scale is this times e^width, and the price
+  // of a smaller one is above that of another sweep. All rows as one band: what
+  // one step takes off the residuals.
+  const double tolerance =
+      band.form.spread <= kCommonScaleSpreadMax ? 1e-7 : 1e-11;
   const absl::StatusOr<ConjugateGradientResult> solved =
       SolveConjugateGradient(system, rhs,
-                             {.tolerance = kTolerance,
+                             {.tolerance = tolerance,
                               .max_iterations = band.iterations_max,
                               .preconditioner = band.preconditioner.get()},
                              silent);

@@ -43,7 +43,7 @@ namespace steelyard {
 struct BandLimits {
   // ln of the scales of a band for conjugate gradients: within the common scale
   // of float64 with digits to spare.
-  double width = 20.0;
+  double width = 12.0;
   Index dense_rows = 1024;
 };
 
