@@ -117,8 +117,8 @@ std::string StepsADigit(double contraction) {
 void PrintTrials(const std::vector<PreconditionerTrial>& trials,
                  std::ostream& out) {
   if (trials.empty()) return;
-  out << "Preconditioners tried; least counted work a digit of the residual "
-         "wins:\n";
+  out << "Preconditioners tried; the least work to the goal wins, in counted "
+         "flops:\n";
   TextTable table({"preconditioner", "rank", "steps tried", "residual a step",
                    "steps a digit", "built in"});
   for (const PreconditionerTrial& trial : trials) {

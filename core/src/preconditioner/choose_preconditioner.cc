@@ -428,7 +428,7 @@ class Chooser {
     choice_.reason += next.has_value()
                           ? absl::StrFormat(
                                 "%s of rank %d would cost %.1f products and "
-                                "leave some %.0f",
+                                "leave some %.0f steps",
                                 NameOf(next->kind), next->rank,
                                 next->price + kStepsMin, next->expected)
                           : "there is no larger factor, or no memory for one";
