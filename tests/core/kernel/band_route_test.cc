@@ -156,6 +156,28 @@ TEST_F(BandRouteTest, DoubledRowsWithoutARidgeAreNotConverged) {
   EXPECT_EQ(answer->columns[0].forward_error, 1.0);
 }
 
+TEST_F(BandRouteTest, BitsDoNotDependOnTheWorkers) {
+  const KernelProblem problem = test::LoadProblem(
+      RowsOfAllLengths(96, 30.0), test::RowsOfNorm(96, 1, 1.0, 2),
+      {.ridge = 0.01}, context_);
+  const auto together = Solve(problem, {.dense_rows = 16});
+  ASSERT_TRUE(together.ok()) << together.status();
+  const Workers one(1);
+  const ComputeContext alone{.workers = one};
+  const auto bands =
+      BandSweeps::Make(problem.rows(), problem.form(), nullptr, problem.options,
+                       {.dense_rows = 16}, alone);
+  ASSERT_TRUE(bands.ok());
+  const auto answer = SolveByBands(problem, **bands, alone);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  for (std::size_t i = 0; i < 96; ++i) {
+    EXPECT_EQ(answer->columns[0].x[i].mantissa,
+              together->columns[0].x[i].mantissa);
+    EXPECT_EQ(answer->columns[0].x[i].exponent,
+              together->columns[0].x[i].exponent);
+  }
+}
+
 TEST_F(BandRouteTest, EndsAtItsLimitsWithWhatThereIs) {
   Matrix<double> a = test::RowsOfNorm(60, 3, 2.0, 1);
   for (Index i = 0; i < 60; ++i) a(i, 0) += 25.0;
