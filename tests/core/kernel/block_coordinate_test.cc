@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "gtest/gtest.h"
+#include "steelyard/attention_kernel_regression.h"
+#include "tests/support/allocation_peak.h"
 #include "tests/support/kernel_problems.h"
 
 namespace steelyard {
@@ -111,6 +113,28 @@ TEST_F(BlockCoordinateTest, DuplicatedRowsAreNeverCalledConverged) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_NE(result->solved.ends[0], IterationEnd::kConverged);
   EXPECT_LE(result->solved.certificates[0].relative_residual, 1.0 + 1e-9);
+}
+
+TEST_F(BlockCoordinateTest, MemoryStaysWithinWhatIsReserved) {
+  constexpr Index kN = 1500;
+  const Matrix<double> a = test::RowsOfNorm(kN, 6, 1.5, 1);
+  for (const Index k : {1, 16}) {
+    const Matrix<double> b = test::RowsOfNorm(kN, k, 1.0, 2);
+    // Both precisions, and a solution of the worst shape: no end in sight.
+    const AttentionKernelOptions options{
+        .normalization = KernelNormalization::kUnitDiagonal,
+        .ridge = 1e-9,
+        .tolerance = 1e-12,
+        .max_iterations = 40,
+        .method = KernelMethod::kBlockCoordinate};
+    const test::AllocationPeak peak;
+    ASSERT_TRUE(
+        SolveAttentionKernelRegression(a.view(), b.view(), options, context_)
+            .ok());
+    EXPECT_LE(static_cast<double>(peak.bytes()),
+              CostOfAttentionKernelRegression(kN, 6, k, options, 2).bytes)
+        << k;
+  }
 }
 
 TEST_F(BlockCoordinateTest, StopsAreSeenInEveryPhase) {

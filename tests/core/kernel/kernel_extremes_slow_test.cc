@@ -75,9 +75,7 @@ TEST_P(KernelExtremes, NothingIsFalseAgainstMpfr) {
   if (report.termination == Termination::kIllConditioned) {
     EXPECT_LT(report.log_smallest_ridge, 2.0 * logit);
   }
-  // Blocks need more epochs than there are.
-  if (ridge >= 0.01 && normalization == KernelNormalization::kUnitDiagonal &&
-      method != KernelMethod::kBlockCoordinate) {
+  if (ridge >= 0.01 && normalization == KernelNormalization::kUnitDiagonal) {
     EXPECT_EQ(report.termination, Termination::kConverged);
   }
 }
