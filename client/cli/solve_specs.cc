@@ -68,7 +68,7 @@ std::vector<FlagSpec> MethodFlags() {
                "algorithm of arXiv 2308.14304 as written); exponential:\n"
                "series (term by term); kernel: cholesky,\n"
                "conjugate-gradient, block-coordinate (a block of rows a\n"
-               "step, for n where one product is too much). Default:\n"
+               "step, for n of 100,000 and more). Default:\n"
                "automatic, the server's choice, told in the answer.\n"
                "published and series are there to be looked at",
        .choices = {"automatic", "gram", "qr", "svd", "sketch", "published",

@@ -101,8 +101,8 @@ enum class Method {
   // MatrixExponential term by term. To look at: its error grows like
   // e^(s_1^2 + s_d^2), s the singular values of A.
   kSeries,
-  // Kernel: matrix-free, a block of rows a step, for n where a product with the
-  // whole kernel is too much.
+  // Kernel: matrix-free, a block of rows a step, an iteration being a pass over
+  // all of them. For n of 100,000 and more.
   kBlockCoordinate,
 };
 
