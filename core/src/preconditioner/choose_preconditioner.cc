@@ -23,7 +23,7 @@ constexpr double kFewIterations = 10.0;
 // Price of the first factors, in products.
 constexpr double kFirstPrice = 0.5;
 constexpr int kStepsMin = 4;
-constexpr int kStepsToClimb = 2;
+constexpr int kStepsToTell = 2;
 constexpr int kStepsMax = 16;
 // Of the steps that are expected, to expect better.
 constexpr double kProbing = 0.12;
@@ -36,6 +36,11 @@ constexpr double kLeastOfSteps = 0.3;
 constexpr double kNearSteps = 20.0;
 constexpr double kMuchMore = 1.5;
 constexpr double kFarMore = 3.0;
+// What pivots leave counts more: some directions of it stand out, where that of
+// monomials is even.
+constexpr double kOfPivots = 1.4;
+// Of the steps that are expected with one kind, to prefer another.
+constexpr double kFewer = 0.8;
 
 using Clock = std::chrono::steady_clock;
 
@@ -152,8 +157,9 @@ class Chooser {
       if (!made.ok()) return made.status();
       // It cannot be worth its successor: one step for the record.
       const std::optional<Candidate> after = Best(kinds);
-      const bool last = choice_.preconditioner->kind() == next->kind &&
-                        (!after.has_value() || next->expected <= after->price);
+      const bool last =
+          choice_.preconditioner->kind() == next->kind &&
+          (!after.has_value() || next->expected <= after->price + kStepsMin);
       done = Race({*std::move(made)}, after, last);
       if (last) {
         choice_.iterations_expected =
@@ -206,8 +212,11 @@ class Chooser {
         expected = std::min(expected, Expected(run));
         over |= probe_.run(run).residuals.back() <= std::sqrt(kGoal);
       }
-      if (over || (step >= kStepsMin && step >= Wanted(expected, after)) ||
-          (step >= kStepsToClimb && PaysByFar(trials, expected, after))) {
+      const double gain = Gain(trials, expected, after);
+      const double cost = after.has_value() ? after->price + kStepsMin : 0.0;
+      const bool never = IsGrown(trials[0]) && 1.5 * gain < cost;
+      if (over || (step >= kStepsToTell && 0.5 * gain > 1.5 * cost) ||
+          (step >= kStepsMin && (never || step >= Wanted(expected, after)))) {
         break;
       }
     }
@@ -234,14 +243,20 @@ class Chooser {
                     std::max(kProbingLeast, kProbingOfPrice * price));
   }
 
-  // Even if half of these steps were expected.
-  static bool PaysByFar(const std::vector<Trial>& trials, double expected,
-                        const std::optional<Candidate>& after) {
-    if (!after.has_value()) return false;
+  // Steps that `after` would save of those that are expected with the trials.
+  static double Gain(const std::vector<Trial>& trials, double expected,
+                     const std::optional<Candidate>& after) {
+    if (!after.has_value()) return 0.0;
     double left = 1.0;
     for (const Trial& trial : trials) left = std::min(left, trial.leftover);
-    const double saved = 1.0 - std::max(kLeastOfSteps, after->leftover / left);
-    return 0.5 * expected * saved > 2.0 * (after->price + kStepsMin);
+    const double ratio = after->leftover / left;
+    return expected * (1.0 - std::clamp(ratio, kLeastOfSteps, 1.0));
+  }
+
+  // More of the kind that is the choice.
+  bool IsGrown(const Trial& trial) const {
+    return choice_.preconditioner != nullptr &&
+           choice_.preconditioner->kind() == trial.preconditioner->kind();
   }
 
   // A factor of another kind than the choice. The first steps take away what
@@ -252,7 +267,7 @@ class Chooser {
     double left = trial.leftover / leftover_;
     if (std::min(expected, now) <= kNearSteps) left = 1.0;
     if (left > kMuchMore) return false;
-    const double believed = left < 1.0 / kMuchMore ? 2.0 * now : now;
+    const double believed = (left < 1.0 / kFarMore ? 2.0 : kFewer) * now;
     return work_.ProductsOfSteps(expected, trial.preconditioner->kind(),
                                  trial.preconditioner->rank()) <
            work_.ProductsOfSteps(believed, choice_.preconditioner->kind(),
@@ -411,7 +426,8 @@ class Chooser {
   }
 
   double LeftoverOfPivots(Index rank) const {
-    return work_.LeftOf(pivots_->Rest(std::min(rank, pivots_->columns())));
+    return kOfPivots *
+           work_.LeftOf(pivots_->Rest(std::min(rank, pivots_->columns())));
   }
 
   double BestRemaining() const {

@@ -21,8 +21,8 @@
 //   to 1e-8, whatever the tolerance of a solve is.
 //   Never by the clock, never with b: the same rows, form, limits and seed give
 //   the same choice, and so the same bits with a cached preconditioner.
-//   On 24 kernels and two seeds (preconditioner_benchmark): 0.91 of 1.3 times
-//   the best single choice + 10 in the mean, above 1 in 9 of 48.
+//   On 24 kernels and two seeds (preconditioner_benchmark): in the mean 0.91 of
+//   1.3 times the best single choice and 10, above 1 in 9 of 48, 1.19 at most.
 //   Not tried: no preconditioner, as scaling to unit diagonal took at most 8 %
 //   more steps and often a hundredth of them; sketches of higher levels, whose
 //   noise costs more steps than they save unless they have as many columns as

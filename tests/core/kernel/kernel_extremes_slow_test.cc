@@ -47,7 +47,7 @@ TEST_P(KernelExtremes, NothingIsFalseAgainstMpfr) {
       SolveAttentionKernelRegression(system.a.view(), b.view(),
                                      {.normalization = normalization,
                                       .ridge = ridge,
-                                      .max_iterations = 60,
+                                      .max_iterations = 200,
                                       .method = method},
                                      {.workers = workers});
   ASSERT_TRUE(solution.ok()) << solution.status();
