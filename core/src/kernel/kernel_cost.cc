@@ -66,8 +66,7 @@ double IterativeWork(Index n, Index d, Index rank, double iterations,
 
 Index GrownRankMax(Index n, Index d) {
   // For one worker, so that the rank does not depend on their number.
-  constexpr double kBytes = 512.0 * 1024.0 * 1024.0;
-  return LargestRank(kBytes, n, d, 1);
+  return LargestRank(kGrownFactorBytes, n, d, 1);
 }
 
 namespace {
@@ -81,10 +80,14 @@ double PreconditionerBytes(Index n, Index d,
           ? *options.preconditioner_rank
           : std::min(options.preconditioner_rank.value_or(n),
                      GrownRankMax(n, d));
+  double bytes =
+      CostOfPreconditioner(kind, std::max<Index>(rank, 1), n, d, workers).bytes;
+  // A factor of each kind beside the other, while both fit.
+  if (!options.preconditioner.has_value()) {
+    bytes += std::clamp(kGrownFactorBytes - bytes, 0.0, bytes);
+  }
   // Vectors of the probe: of Jacobi and of two ranks.
-  return CostOfPreconditioner(kind, std::max<Index>(rank, 1), n, d, workers)
-             .bytes +
-         8.0 * 16.0 * static_cast<double>(n);
+  return bytes + 8.0 * 16.0 * static_cast<double>(n);
 }
 
 // A block, its factor, and the rows packed once more in both precisions.

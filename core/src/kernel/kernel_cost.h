@@ -24,7 +24,9 @@ double DenseWork(Index n, Index d);
 double IterativeWork(Index n, Index d, Index rank, double iterations,
                      bool float32);
 
-// Columns of a factor that may be grown: those that some 512 MiB hold.
+// Of factors that are chosen, and of their making by one worker.
+inline constexpr double kGrownFactorBytes = 576.0 * 1024.0 * 1024.0;
+// Pivots that these hold.
 Index GrownRankMax(Index n, Index d);
 
 }  // namespace steelyard

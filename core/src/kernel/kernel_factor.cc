@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "kernel/kernel_cost.h"
@@ -78,13 +77,10 @@ absl::StatusOr<double> PreparePreconditioner(KernelFactor& factor,
     return 0.0;
   }
   context.Report({.phase = "probe", .fraction = std::nullopt});
-  const Index most = std::max<Index>(
-      1, std::min(options.preconditioner_rank.value_or(factor.n()),
-                  GrownRankMax(factor.n(), factor.rows.cols())));
   absl::StatusOr<PreconditionerChoice> choice =
       ChoosePreconditioner(source,
-                           {.bytes = std::numeric_limits<double>::max(),
-                            .max_rank = most,
+                           {.bytes = kGrownFactorBytes,
+                            .max_rank = options.preconditioner_rank,
                             .kind = kind},
                            context);
   if (!choice.ok()) return choice.status();

@@ -176,14 +176,19 @@ class Chooser {
     std::vector<KernelPreconditioner> wanted = kinds;
     const Index level = both ? FirstRank(kMonomials) : 0;
     if (both && level == 0) wanted = {kPivots};
-    if (level > 0 && choice_.iterations_expected > kNearSteps) {
+    if (level > 0) {
       absl::Status done = GrowPivots(FirstRank(kPivots));
       if (!done.ok()) return done;
       const double by_level = work_.LeftByMonomials(level);
       const double by_pivots = LeftoverOfPivots(pivots_->columns());
-      if (by_level > kFarMore * by_pivots) wanted = {kPivots};
-      if (by_pivots > kFarMore * by_level) wanted = {kMonomials};
-      pivot_rank_ = std::min(FirstRank(kPivots), pivots_->columns());
+      const bool near = choice_.iterations_expected <= kNearSteps;
+      if (!near && by_level > kFarMore * by_pivots) wanted = {kPivots};
+      if (!near && by_pivots > kFarMore * by_level) wanted = {kMonomials};
+      if (FirstRank(kMonomials) < level) {  // no memory for both
+        wanted = {by_level < by_pivots ? kMonomials : kPivots};
+        if (wanted.front() == kMonomials) pivots_.reset();
+      }
+      pivot_rank_ = FirstRank(kPivots);
       monomial_rank_ = level;
     }
     std::vector<Trial> trials;
@@ -369,18 +374,18 @@ class Chooser {
   Index RankMax(KernelPreconditioner kind) {
     double held = 0.0;
     if (kind != kPivots && pivots_.has_value()) {
-      held = 8.0 * static_cast<double>(source_.rows.rows()) *
-             static_cast<double>(pivots_->columns());
+      held = static_cast<double>(pivots_->Factor(pivots_->columns()).bytes());
     }
     if (kind == kPivots && choice_.preconditioner != nullptr &&
         choice_.preconditioner->kind() != kind) {
       held = static_cast<double>(choice_.preconditioner->bytes());
     }
     const Index n = source_.rows.rows();
-    const Index most =
-        std::min(LargestRank(limits_.bytes - held, n, source_.rows.cols(),
-                             context_.workers.count()),
-                 limits_.max_rank.value_or(n));
+    const double bytes = limits_.bytes - held;
+    const Index fits = kind == kPivots
+                           ? LargestRank(bytes, n, source_.rows.cols(), 1)
+                           : LargestSketch(bytes, source_);
+    const Index most = std::min(fits, limits_.max_rank.value_or(n));
     return named_ ? std::max<Index>(1, most) : most;
   }
 
@@ -510,18 +515,41 @@ TilePrecision StepPrecision(const PreconditionerSource& source) {
                                                    : TilePrecision::kFloat64;
 }
 
-Index LargestRank(double bytes, Index n, Index d, int workers) {
+namespace {
+
+// The largest rank in [0, n] that needs at most `bytes`.
+template <class BytesOf>
+Index LargestOf(double bytes, Index n, const BytesOf& bytes_of) {
   Index fits = 0;
   Index too_large = n + 1;
   while (fits + 1 < too_large) {
     const Index middle = fits + (too_large - fits) / 2;
-    const double needed =
-        CostOfPreconditioner(KernelPreconditioner::kRpCholesky, middle, n, d,
-                             workers)
-            .bytes;
-    (needed <= bytes ? fits : too_large) = middle;
+    (bytes_of(middle) <= bytes ? fits : too_large) = middle;
   }
   return fits;
+}
+
+}  // namespace
+
+Index LargestRank(double bytes, Index n, Index d, int workers) {
+  return LargestOf(bytes, n, [&](Index rank) {
+    return CostOfPreconditioner(KernelPreconditioner::kRpCholesky, rank, n, d,
+                                workers)
+        .bytes;
+  });
+}
+
+Index LargestSketch(double bytes, const PreconditionerSource& source) {
+  const Index n = source.rows.rows();
+  return LargestOf(bytes, n, [&](Index rank) {
+    const bool single =
+        PrecisionOfFactor(KernelPreconditioner::kPolynomialSketch, rank,
+                          source) == FactorPrecision::kFloat32;
+    return CostOfLowRank(rank, n, 1).bytes +
+           (single ? 4.0 : 8.0) * static_cast<double>(n) *
+               static_cast<double>(rank) +
+           16.0 * static_cast<double>(n);
+  });
 }
 
 absl::StatusOr<PreconditionerChoice> ChoosePreconditioner(

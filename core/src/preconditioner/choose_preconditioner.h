@@ -41,7 +41,8 @@
 namespace steelyard {
 
 struct PreconditionerLimits {
-  // Memory of the preconditioner and of its making.
+  // Memory of the preconditioner and of its making by one worker, that of the
+  // other kind included: the choice does not depend on their number.
   double bytes = 1e9;
   // Columns of a factor; at least 1. Unset: n.
   std::optional<Index> max_rank;
@@ -75,5 +76,8 @@ TilePrecision StepPrecision(const PreconditionerSource& source);
 
 // Largest rank whose making stays below `bytes`, in [0, n].
 Index LargestRank(double bytes, Index n, Index d, int workers);
+// The same of a polynomial sketch, in the precision that it is kept in, by one
+// worker.
+Index LargestSketch(double bytes, const PreconditionerSource& source);
 
 }  // namespace steelyard

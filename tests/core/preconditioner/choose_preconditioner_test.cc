@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "gmock/gmock.h"
+#include "preconditioner/low_rank_preconditioner.h"
 #include "preconditioner/probe.h"
 #include "tests/core/preconditioner/preconditioner_cases.h"
 
@@ -153,6 +154,17 @@ TEST_F(ChoosePreconditionerTest, LargestRankFitsAndOneMoreDoesNot) {
     EXPECT_GT(needed(rank + 1), bytes);
   }
   EXPECT_EQ(LargestRank(1e12, 50, 8, 2), 50);
+}
+
+TEST_F(ChoosePreconditionerTest, SketchesInFloat32MayBeLarger) {
+  const Matrix<double> a = test::RowsOfNorm(600, 4, 1.0, 1);
+  const LoadedKernel eased(a, Unit(0.1), context_);
+  const LoadedKernel tight(a, Unit(1e-12), context_);
+  const double bytes = CostOfLowRank(300, 600, 1).bytes + 8.0 * 600.0 * 302.0;
+  EXPECT_EQ(LargestSketch(bytes, tight.Source()), 300);
+  EXPECT_GT(LargestSketch(bytes, eased.Source()), 300);
+  EXPECT_EQ(LargestSketch(0.0, eased.Source()), 0);
+  EXPECT_EQ(LargestSketch(1e12, eased.Source()), 600);
 }
 
 TEST_F(ChoosePreconditionerTest, AwkwardRowsHaveAChoice) {
