@@ -62,6 +62,9 @@ v1::SolveRequest EndlessRequest(std::int64_t n) {
   *request.mutable_b() = NormalTensor(n, 1, 2);
   request.mutable_attention_kernel()->set_normalization(
       v1::KERNEL_NORMALIZATION_UNIT_DIAGONAL);
+  // A better one would end it in seconds.
+  request.mutable_attention_kernel()->set_preconditioner(
+      v1::PRECONDITIONER_JACOBI);
   request.set_method(v1::METHOD_CONJUGATE_GRADIENT);
   request.set_ridge(1e-6);
   request.set_tolerance(1e-15);
