@@ -51,7 +51,7 @@ TEST_F(ConjugateGradientTest, SeveralColumnsEndEachOnItsOwn) {
 // long before its own estimate says so: no steps may be spent on that.
 TEST_F(ConjugateGradientTest, Float32TilesTakeFewStepsMoreThanFloat64) {
   const KernelProblem problem = test::LoadProblem(
-      test::RowsOfNorm(1500, 32, 1.0, 1), test::RowsOfNorm(1500, 1, 1.0, 2),
+      test::RowsOfNorm(600, 16, 1.0, 1), test::RowsOfNorm(600, 1, 1.0, 2),
       {.normalization = KernelNormalization::kUnitDiagonal, .ridge = 3e-3},
       context_);
   const KernelProduct product = test::ProductOf(problem);
@@ -60,7 +60,7 @@ TEST_F(ConjugateGradientTest, Float32TilesTakeFewStepsMoreThanFloat64) {
                                     .product = product,
                                     .seed = 0};
   const auto monomials = MakePreconditioner(
-      KernelPreconditioner::kPolynomialSketch, 33, source, context_);
+      KernelPreconditioner::kPolynomialSketch, 17, source, context_);
   ASSERT_TRUE(monomials.ok());
   Probe probe(source);
   ASSERT_TRUE(probe.Add(**monomials, context_).ok());

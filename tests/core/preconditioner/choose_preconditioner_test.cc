@@ -80,7 +80,7 @@ TEST_F(ChoosePreconditionerTest, RankGrowsWhileItPays) {
 }
 
 TEST_F(ChoosePreconditionerTest, MonomialsWhereRowsFillTheirSpace) {
-  const LoadedKernel kernel(test::RowsOfNorm(1500, 32, 1.0, 1), Unit(0.01),
+  const LoadedKernel kernel(test::RowsOfNorm(600, 16, 1.0, 1), Unit(0.01),
                             context_);
   const PreconditionerChoice choice = Choose(kernel);
   EXPECT_EQ(choice.preconditioner->kind(),
