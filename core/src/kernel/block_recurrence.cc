@@ -104,6 +104,15 @@ void BlockRecurrence::Record(double alpha, double beta) {
     current_.beta.push_back(beta);
     return;
   }
+  // The run ends, after a residual that was recomputed: its last step counts.
+  if (alpha > 0.0 && std::isfinite(alpha)) {
+    current_.alpha.push_back(alpha);
+    current_.beta.push_back(0.0);
+  }
+  const RitzValues ended = FindRitzValues(current_);
+  if (ended.largest > 0.0) {
+    least_of_ended_ = std::min(least_of_ended_, ended.least);
+  }
   if (current_.alpha.size() > longest_.alpha.size()) {
     longest_ = std::move(current_);
   }

@@ -16,6 +16,7 @@
 //   (breakdown-free block CG).
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -53,6 +54,8 @@ class BlockRecurrence {
 
   // Of N^-1 S, of the longest run so far.
   LanczosCoefficients lanczos() const;
+  // The least Ritz value of the runs that ended; infinity: of none.
+  double least_of_ended() const { return least_of_ended_; }
 
  private:
   // N^-1 S seen by one vector.
@@ -92,6 +95,7 @@ class BlockRecurrence {
   std::optional<double> pending_alpha_;
   LanczosCoefficients current_;
   LanczosCoefficients longest_;
+  double least_of_ended_ = std::numeric_limits<double>::infinity();
   std::optional<Companion> companion_;
 };
 

@@ -341,8 +341,9 @@ class Company {
   }
 
   void KeepRitzValues() {
-    const RitzValues ritz = FindRitzValues(recurrence_.lanczos());
+    RitzValues ritz = FindRitzValues(recurrence_.lanczos());
     if (!(ritz.largest > 0.0)) return;
+    ritz.least = std::min(ritz.least, recurrence_.least_of_ended());
     // Of several companies the widest.
     if (result_.ritz_largest == 0.0 || ritz.least < result_.ritz_least) {
       result_.ritz_least = ritz.least;

@@ -77,6 +77,20 @@ TEST_F(ConjugateGradientTest, Float32TilesTakeFewStepsMoreThanFloat64) {
   EXPECT_LE(result->iterations[0], 1.25 * steps + 3.0);
 }
 
+// G = 1 1': two eigenvalues, n + l and l, and residuals that are recomputed
+// between the few steps.
+TEST_F(ConjugateGradientTest, LeastRitzValueSurvivesReplacement) {
+  const KernelProblem problem = test::LoadProblem(
+      Matrix<double>(1000, 4), test::RowsOfNorm(1000, 1, 1.0, 2),
+      {.normalization = KernelNormalization::kUnitDiagonal, .ridge = 0.01},
+      context_);
+  const auto result = Run(problem, {.tolerance = 1e-8});
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->ends[0], IterationEnd::kConverged);
+  EXPECT_GT(result->ritz_least, 0.009);
+  EXPECT_LT(result->ritz_least, 0.02);
+}
+
 TEST_F(ConjugateGradientTest, LimitEndsWithACertificateOfWhatThereIs) {
   const auto result =
       Run(Load(0.5, 1), {.tolerance = 1e-12, .max_iterations = 5});
