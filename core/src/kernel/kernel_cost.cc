@@ -5,7 +5,7 @@
 #include "kernel/band_sweeps.h"
 #include "kernel/block_coordinate.h"
 #include "kernel/kernel_product.h"
-#include "preconditioner/choose_preconditioner.h"
+#include "preconditioner/factor_work.h"
 #include "steelyard/prepared_kernel.h"
 
 namespace steelyard {

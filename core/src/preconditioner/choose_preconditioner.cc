@@ -18,6 +18,8 @@ namespace {
 constexpr double kGoal = 1e-8;
 constexpr double kIterationsMax = 1e4;
 constexpr int kJacobiSteps = 2;
+// Jacobi that leaves more of the residual than this in one step takes many.
+constexpr double kJacobiHope = 0.5;
 // Jacobi that takes no more than these is not worth a look at another.
 constexpr double kFewIterations = 10.0;
 // Price of the first factors, in products.
@@ -41,6 +43,8 @@ constexpr double kFarMore = 3.0;
 constexpr double kOfPivots = 1.4;
 // Of the steps that are expected with one kind, to prefer another.
 constexpr double kFewer = 0.8;
+// A factor may take as many times the steps that it promises.
+constexpr double kDoubt = 1.3;
 
 using Clock = std::chrono::steady_clock;
 
@@ -71,6 +75,20 @@ struct Trial {
   double leftover = 1.0;
   double seconds = 0.0;
 };
+
+// What is known of the last factor of a kind.
+struct Seen {
+  double leftover = 1.0;
+  double expected = kIterationsMax;
+};
+
+// Steps with a factor over those with one that leaves `before` of the diagonal.
+double RatioOfSteps(double leftover, double before) {
+  // Where little of the diagonal is taken, what is taken is the most of some
+  // directions.
+  const double power = 1.0 + 2.0 * std::min(1.0, before);
+  return std::max(kLeastOfSteps, std::pow(leftover / before, power));
+}
 
 class Chooser {
  public:
@@ -134,7 +152,8 @@ class Chooser {
     for (int step = 0; step < kJacobiSteps; ++step) {
       absl::Status done = probe_.Step({*run}, context_);
       if (!done.ok()) return done;
-      if (probe_.run(*run).residuals.back() <= kGoal) break;
+      const double residual = probe_.run(*run).residuals.back();
+      if (residual <= kGoal || residual > kJacobiHope) break;
     }
     Record(jacobi);
     Keep(jacobi, Expected(*run));
@@ -155,11 +174,9 @@ class Chooser {
       }
       absl::StatusOr<Trial> made = Make(next->kind, next->rank);
       if (!made.ok()) return made.status();
-      // It cannot be worth its successor: one step for the record.
       const std::optional<Candidate> after = Best(kinds);
-      const bool last =
-          choice_.preconditioner->kind() == next->kind &&
-          (!after.has_value() || next->expected <= after->price + kStepsMin);
+      const bool last = choice_.preconditioner->kind() == next->kind &&
+                        !PaysAfter(*next, after);
       done = Race({*std::move(made)}, after, last);
       if (last) {
         choice_.iterations_expected =
@@ -167,6 +184,15 @@ class Chooser {
       }
     }
     return done;
+  }
+
+  // Whether `after` is worth its price where `next` keeps its promise.
+  static bool PaysAfter(const Candidate& next,
+                        const std::optional<Candidate>& after) {
+    if (!after.has_value()) return false;
+    const double ratio =
+        std::clamp(after->leftover / next.leftover, kLeastOfSteps, 1.0);
+    return kDoubt * next.expected * (1.0 - ratio) > after->price + kStepsMin;
   }
 
   // A factor of each kind, but for one that leaves far more than the other.
@@ -235,11 +261,21 @@ class Chooser {
       // to say; Jacobi's own first ones say too much.
       if (choice_.preconditioner == nullptr || grown ||
           choice_.preconditioner->rank() == 0 || Beats(trial, expected)) {
-        Keep(trial, grown ? std::min(expected, choice_.iterations_expected)
-                          : expected);
+        Keep(trial, grown ? Believed(expected, for_the_record) : expected);
       }
+      SeenOf(trial.preconditioner->kind()) = {
+          .leftover = trial.leftover,
+          .expected = for_the_record ? choice_.iterations_expected : expected};
     }
     return absl::OkStatus();
+  }
+
+  // Of a choice that was grown: steps that seem more than before, if that was
+  // no accident of a single one, mean that it had promised too much.
+  double Believed(double expected, bool for_the_record) const {
+    const double before = choice_.iterations_expected;
+    if (expected < before) return expected;
+    return for_the_record ? before : std::sqrt(expected * before);
   }
 
   static double Wanted(double expected, const std::optional<Candidate>& after) {
@@ -331,14 +367,27 @@ class Chooser {
                     .leftover = work_.LeftByMonomials(rank)});
   }
 
-  Candidate Promise(Candidate candidate) const {
-    const double ratio = candidate.leftover / leftover_;
-    // Where little of the diagonal is taken, what is taken is the most of some
-    // directions.
-    const double power = 1.0 + 2.0 * std::min(1.0, leftover_);
-    const double least = kLeastOfSteps;
+  std::optional<Seen>& SeenOf(KernelPreconditioner kind) {
+    return kind == kPivots ? seen_pivots_ : seen_monomials_;
+  }
+
+  Candidate Promise(Candidate candidate) {
+    const bool other = candidate.kind != choice_.preconditioner->kind() &&
+                       choice_.preconditioner->rank() > 0;
+    const std::optional<Seen>& own = SeenOf(candidate.kind);
+    const double steps = choice_.iterations_expected;
     candidate.expected =
-        choice_.iterations_expected * std::max(least, std::pow(ratio, power));
+        own.has_value() ? std::min(own->expected, steps) *
+                              RatioOfSteps(candidate.leftover, own->leftover)
+                        : steps * RatioOfSteps(candidate.leftover, leftover_);
+    if (other) {
+      // Nor fewer than what it leaves beside the choice allows.
+      const double left = candidate.kind == kPivots
+                              ? candidate.leftover / kOfPivots
+                              : candidate.leftover * kOfPivots;
+      candidate.expected =
+          std::max(candidate.expected, steps * RatioOfSteps(left, leftover_));
+    }
     candidate.profit = BestRemaining() -
                        work_.ProductsOfSteps(candidate.expected, candidate.kind,
                                              candidate.rank) -
@@ -479,6 +528,8 @@ class Chooser {
   Index monomial_rank_ = 0;
   PreconditionerChoice choice_;
   double leftover_ = 1.0;  // of the diagonal, with the choice
+  std::optional<Seen> seen_pivots_;
+  std::optional<Seen> seen_monomials_;
   double built_products_ = 0.0;
   bool named_ = false;  // one kind alone
 };
@@ -502,54 +553,6 @@ double IterationsExpected(const std::vector<double>& residuals,
         static_cast<double>(steps) + std::log(residuals[steps] / kGoal) / rate);
   }
   return kIterationsMax;
-}
-
-TilePrecision StepPrecision(const PreconditionerSource& source) {
-  constexpr double kErrorMax = 1e-2;
-  constexpr double kUnitRoundoff32 = 0x1p-24;
-  double most = LargestSquare(source.rows);
-  for (const double offset : source.form.offsets) {
-    most = std::max(most, std::abs(offset));
-  }
-  return 4.0 * kUnitRoundoff32 * most <= kErrorMax ? TilePrecision::kFloat32
-                                                   : TilePrecision::kFloat64;
-}
-
-namespace {
-
-// The largest rank in [0, n] that needs at most `bytes`.
-template <class BytesOf>
-Index LargestOf(double bytes, Index n, const BytesOf& bytes_of) {
-  Index fits = 0;
-  Index too_large = n + 1;
-  while (fits + 1 < too_large) {
-    const Index middle = fits + (too_large - fits) / 2;
-    (bytes_of(middle) <= bytes ? fits : too_large) = middle;
-  }
-  return fits;
-}
-
-}  // namespace
-
-Index LargestRank(double bytes, Index n, Index d, int workers) {
-  return LargestOf(bytes, n, [&](Index rank) {
-    return CostOfPreconditioner(KernelPreconditioner::kRpCholesky, rank, n, d,
-                                workers)
-        .bytes;
-  });
-}
-
-Index LargestSketch(double bytes, const PreconditionerSource& source) {
-  const Index n = source.rows.rows();
-  return LargestOf(bytes, n, [&](Index rank) {
-    const bool single =
-        PrecisionOfFactor(KernelPreconditioner::kPolynomialSketch, rank,
-                          source) == FactorPrecision::kFloat32;
-    return CostOfLowRank(rank, n, 1).bytes +
-           (single ? 4.0 : 8.0) * static_cast<double>(n) *
-               static_cast<double>(rank) +
-           16.0 * static_cast<double>(n);
-  });
 }
 
 absl::StatusOr<PreconditionerChoice> ChoosePreconditioner(

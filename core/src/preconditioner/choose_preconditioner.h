@@ -1,19 +1,23 @@
 // Which preconditioner, of what rank: by some steps of each on a random
 // right-hand side of the seed.
 //
-// METHOD  Two steps with Jacobi first: where they say that some ten are enough,
-//   nothing is built. Then a factor of each family that costs half a product:
-//   randomly pivoted Cholesky, and the monomials of the polynomial sketch up to
-//   a level (none where s|a - c|^2 > 30; without the sketched rest). They step
-//   side by side, which costs little more than one; of the two the one that is
-//   expected to take less work is kept, if it does not leave far more of the
-//   diagonal than the other: the first steps are good to those that leave much.
+// METHOD  A step or two with Jacobi first: where they say that some ten are
+//   enough, nothing is built. Then a factor of each family that costs half a
+//   product: randomly pivoted Cholesky, and the monomials of the polynomial
+//   sketch up to a level (none where s|a - c|^2 > 30; without the sketched
+//   rest). They step side by side, which costs little more than one; of the two
+//   the one that is expected to take less work is kept, if it does not leave
+//   far more of the diagonal than the other: the first steps are good to those
+//   that leave much.
 //   Then what promises most, of 1.4, 2 and 4 times the pivots and one more
-//   level: steps in proportion to what is left of the diagonal (known for
-//   monomials; with pivots as their last doubling changed it), to the power of
-//   1 + 2 left; until nothing saves more than it costs, four steps of probing
-//   with it. A factor steps 2 times where the next one pays by far, 4 to 16
-//   times by the steps that are expected and the price of the next.
+//   level: the steps of the last factor of its kind in proportion to what is
+//   left of the diagonal (known for monomials; with pivots as their last
+//   doubling changed it), to the power of 1 + 2 left, but no fewer than what it
+//   leaves beside the choice allows; until nothing saves more than it costs,
+//   four steps of probing with it. A factor steps 2 times where the next one
+//   pays by far, once where none would pay if it takes 1.3 times the steps that
+//   it promised, else 4 to 16 times by the steps that are expected and the
+//   price of the next.
 //   Work is counted in products: flops of a factor in float64 count twice where
 //   tiles are float32, and a factor that does not fit into a cache is paid for
 //   at every step. Steps that are expected: at the rate of sqrt(r'P^-1 r) in
@@ -21,8 +25,10 @@
 //   to 1e-8, whatever the tolerance of a solve is.
 //   Never by the clock, never with b: the same rows, form, limits and seed give
 //   the same choice, and so the same bits with a cached preconditioner.
-//   On 24 kernels and two seeds (preconditioner_benchmark): in the mean 0.91 of
-//   1.3 times the best single choice and 10, above 1 in 9 of 48, 1.19 at most.
+//   On 24 kernels (preconditioner_benchmark): in the mean 0.83 of 1.3 times the
+//   best single choice and 10; with seeds 3 and 8 one of 48 is above 1, with
+//   three seeds that the constants were not set by four of 72, 1.07 at most:
+//   all but one of them the kernel of lengths from 0.01 to 5.
 //   Not tried: no preconditioner, as scaling to unit diagonal took at most 8 %
 //   more steps and often a hundredth of them; sketches of higher levels, whose
 //   noise costs more steps than they save unless they have as many columns as
@@ -70,14 +76,5 @@ absl::StatusOr<PreconditionerChoice> ChoosePreconditioner(
 // by up to a few times where only few directions were taken away.
 double IterationsExpected(const std::vector<double>& residuals,
                           const std::vector<double>& norms);
-
-// Whether float32 tiles are good enough for steps on S.
-TilePrecision StepPrecision(const PreconditionerSource& source);
-
-// Largest rank whose making stays below `bytes`, in [0, n].
-Index LargestRank(double bytes, Index n, Index d, int workers);
-// The same of a polynomial sketch, in the precision that it is kept in, by one
-// worker.
-Index LargestSketch(double bytes, const PreconditionerSource& source);
 
 }  // namespace steelyard

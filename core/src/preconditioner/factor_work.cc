@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "preconditioner/choose_preconditioner.h"
+#include "preconditioner/low_rank_preconditioner.h"
 #include "preconditioner/polynomial_sketch.h"
 
 namespace steelyard {
@@ -20,7 +20,24 @@ constexpr double kLeftLeast = 1e-12;
 
 std::size_t At(Index i) { return static_cast<std::size_t>(i); }
 
+// The largest rank in [0, n] that needs at most `bytes`.
+template <class BytesOf>
+Index LargestOf(double bytes, Index n, const BytesOf& bytes_of) {
+  Index fits = 0;
+  Index too_large = n + 1;
+  while (fits + 1 < too_large) {
+    const Index middle = fits + (too_large - fits) / 2;
+    (bytes_of(middle) <= bytes ? fits : too_large) = middle;
+  }
+  return fits;
+}
+
 }  // namespace
+
+TilePrecision StepPrecision(const PreconditionerSource& source) {
+  return Float32Allowed(source.rows, source.form) ? TilePrecision::kFloat32
+                                                  : TilePrecision::kFloat64;
+}
 
 double WeightOfFactorFlops(KernelPreconditioner kind, Index rank,
                            const PreconditionerSource& source) {
@@ -113,6 +130,27 @@ std::vector<Index> ExactColumns(const KernelRows& rows, Index most) {
     sum += level;
   }
   return columns;
+}
+
+Index LargestRank(double bytes, Index n, Index d, int workers) {
+  return LargestOf(bytes, n, [&](Index rank) {
+    return CostOfPreconditioner(KernelPreconditioner::kRpCholesky, rank, n, d,
+                                workers)
+        .bytes;
+  });
+}
+
+Index LargestSketch(double bytes, const PreconditionerSource& source) {
+  const Index n = source.rows.rows();
+  return LargestOf(bytes, n, [&](Index rank) {
+    const bool single =
+        PrecisionOfFactor(KernelPreconditioner::kPolynomialSketch, rank,
+                          source) == FactorPrecision::kFloat32;
+    return CostOfLowRank(rank, n, 1).bytes +
+           (single ? 4.0 : 8.0) * static_cast<double>(n) *
+               static_cast<double>(rank) +
+           16.0 * static_cast<double>(n);
+  });
 }
 
 }  // namespace steelyard

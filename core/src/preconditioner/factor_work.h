@@ -1,12 +1,16 @@
 // What factors cost, in products with one vector: n^2 (d + 2) flops of the
-// tiles' precision.
+// tiles' precision; and which ones memory has room for.
 #pragma once
 
 #include <vector>
 
+#include "kernel/scaled_system.h"
 #include "preconditioner/preconditioner.h"
 
 namespace steelyard {
+
+// Whether float32 tiles are good enough for steps on S.
+TilePrecision StepPrecision(const PreconditionerSource& source);
 
 // Work of a flop in the making of a factor over that of a flop in a product: 2
 // for float64 beside float32 tiles.
@@ -51,5 +55,11 @@ class FactorWork {
 // Numbers of columns of all monomials up to level 0, 1, ..., while they are at
 // most `most` and belong to the series of polynomial_sketch.h.
 std::vector<Index> ExactColumns(const KernelRows& rows, Index most);
+
+// Largest rank whose making stays below `bytes`, in [0, n].
+Index LargestRank(double bytes, Index n, Index d, int workers);
+// The same of a polynomial sketch, in the precision that it is kept in, by one
+// worker.
+Index LargestSketch(double bytes, const PreconditionerSource& source);
 
 }  // namespace steelyard

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "gmock/gmock.h"
-#include "preconditioner/low_rank_preconditioner.h"
 #include "preconditioner/probe.h"
 #include "tests/core/preconditioner/preconditioner_cases.h"
 
@@ -140,33 +139,6 @@ TEST_F(ChoosePreconditionerTest, LimitsHold) {
   }
 }
 
-TEST_F(ChoosePreconditionerTest, LargestRankFitsAndOneMoreDoesNot) {
-  for (const double bytes : {1e6, 3e7, 1e9}) {
-    const Index rank = LargestRank(bytes, 20000, 32, 2);
-    const auto needed = [](Index r) {
-      return CostOfPreconditioner(KernelPreconditioner::kRpCholesky, r, 20000,
-                                  32, 2)
-          .bytes;
-    };
-    if (rank > 0) {
-      EXPECT_LE(needed(rank), bytes);
-    }
-    EXPECT_GT(needed(rank + 1), bytes);
-  }
-  EXPECT_EQ(LargestRank(1e12, 50, 8, 2), 50);
-}
-
-TEST_F(ChoosePreconditionerTest, SketchesInFloat32MayBeLarger) {
-  const Matrix<double> a = test::RowsOfNorm(600, 4, 1.0, 1);
-  const LoadedKernel eased(a, Unit(0.1), context_);
-  const LoadedKernel tight(a, Unit(1e-12), context_);
-  const double bytes = CostOfLowRank(300, 600, 1).bytes + 8.0 * 600.0 * 302.0;
-  EXPECT_EQ(LargestSketch(bytes, tight.Source()), 300);
-  EXPECT_GT(LargestSketch(bytes, eased.Source()), 300);
-  EXPECT_EQ(LargestSketch(0.0, eased.Source()), 0);
-  EXPECT_EQ(LargestSketch(1e12, eased.Source()), 600);
-}
-
 TEST_F(ChoosePreconditionerTest, AwkwardRowsHaveAChoice) {
   for (const test::PreconditionerCase& c : test::AwkwardKernels()) {
     SCOPED_TRACE(c.name);
@@ -216,15 +188,6 @@ TEST_F(ChoosePreconditionerTest, AStopAtAnyLookEndsIt) {
         ChoosePreconditioner(kernel.Source(), {}, stopped).status().code(),
         absl::StatusCode::kCancelled);
   }
-}
-
-TEST_F(ChoosePreconditionerTest, LogitsDecideThePrecisionOfSteps) {
-  Matrix<double> a = Hard();
-  const LoadedKernel small(a, Unit(0.1), context_);
-  EXPECT_EQ(StepPrecision(small.Source()), TilePrecision::kFloat32);
-  a(3, 0) = 1e3;
-  const LoadedKernel large(a, Unit(0.1), context_);
-  EXPECT_EQ(StepPrecision(large.Source()), TilePrecision::kFloat64);
 }
 
 TEST(IterationsExpectedTest, GoesOnAtTheRateThatWasSeen) {

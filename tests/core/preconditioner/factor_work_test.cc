@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "gtest/gtest.h"
+#include "preconditioner/low_rank_preconditioner.h"
 #include "preconditioner/polynomial_sketch.h"
 #include "preconditioner/random_pivots.h"
 #include "tests/core/preconditioner/preconditioner_cases.h"
@@ -99,6 +100,42 @@ TEST_F(FactorWorkTest, LeftIsTheMeanRestOfTheDiagonal) {
     EXPECT_LT(work.LeftOf(pivots.Rest(pivots.columns())), 1e-3);
     EXPECT_GT(work.LeftOf(pivots.Rest(pivots.columns())), 0.0);
   }
+}
+
+TEST_F(FactorWorkTest, LargestRankFitsAndOneMoreDoesNot) {
+  for (const double bytes : {1e6, 3e7, 1e9}) {
+    const Index rank = LargestRank(bytes, 20000, 32, 2);
+    const auto needed = [](Index r) {
+      return CostOfPreconditioner(KernelPreconditioner::kRpCholesky, r, 20000,
+                                  32, 2)
+          .bytes;
+    };
+    if (rank > 0) {
+      EXPECT_LE(needed(rank), bytes);
+    }
+    EXPECT_GT(needed(rank + 1), bytes);
+  }
+  EXPECT_EQ(LargestRank(1e12, 50, 8, 2), 50);
+}
+
+TEST_F(FactorWorkTest, SketchesInFloat32MayBeLarger) {
+  const Matrix<double> a = test::RowsOfNorm(600, 4, 1.0, 1);
+  const LoadedKernel eased(a, Unit(0.1), context_);
+  const LoadedKernel tight(a, Unit(1e-12), context_);
+  const double bytes = CostOfLowRank(300, 600, 1).bytes + 8.0 * 600.0 * 302.0;
+  EXPECT_EQ(LargestSketch(bytes, tight.Source()), 300);
+  EXPECT_GT(LargestSketch(bytes, eased.Source()), 300);
+  EXPECT_EQ(LargestSketch(0.0, eased.Source()), 0);
+  EXPECT_EQ(LargestSketch(1e12, eased.Source()), 600);
+}
+
+TEST_F(FactorWorkTest, LogitsDecideThePrecisionOfSteps) {
+  Matrix<double> a = test::RowsOfNorm(500, 4, 1.5, 1);
+  const LoadedKernel small(a, Unit(0.1), context_);
+  EXPECT_EQ(StepPrecision(small.Source()), TilePrecision::kFloat32);
+  a(3, 0) = 1e3;
+  const LoadedKernel large(a, Unit(0.1), context_);
+  EXPECT_EQ(StepPrecision(large.Source()), TilePrecision::kFloat64);
 }
 
 }  // namespace
