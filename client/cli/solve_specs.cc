@@ -159,8 +159,7 @@ CommandSpec SolveSpec() {
           "l |z|^2, then (A'A + l I)^j x = z; it is refused for the\n"
           "exponential; and is added to the kernel that --normalization\n"
           "names: K, its unit-diagonal form G, or its row softmax P. A small\n"
-          "kernel is factored; a large one is never formed: conjugate "
-          "gradients\n"
+          "kernel is factored; a large one is not: conjugate gradients\n"
           "with a preconditioner that the server picks by trying, told as a\n"
           "table. 'steelyard predict' gives the values at new rows.",
       .flags = SolveFlags(),

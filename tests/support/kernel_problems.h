@@ -32,13 +32,14 @@ inline KernelProblem LoadProblem(const Matrix<double>& a,
 inline absl::Status PrepareRoadOf(KernelProblem& problem, KernelMethod method,
                                   const ComputeContext& context) {
   const SymmetricForm& form = problem.form();
-  KernelFactor factor{.options = problem.options,
-                      .rows = problem.rows(),
-                      .softmax = problem.softmax(),
-                      .form = form};
-  factor.options.method = method;
-  const absl::Status done = PrepareRoad(factor, context);
-  problem.factor = std::make_shared<const KernelFactor>(std::move(factor));
+  const auto factor = std::make_shared<KernelFactor>(
+      KernelFactor{.options = problem.options,
+                   .rows = problem.rows(),
+                   .softmax = problem.softmax(),
+                   .form = form});
+  factor->options.method = method;
+  const absl::Status done = PrepareRoad(*factor, context);
+  problem.factor = factor;
   return done;
 }
 

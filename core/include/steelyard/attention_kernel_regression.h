@@ -13,15 +13,17 @@
 //   that factor). Else a blocked matrix-free product and preconditioned
 //   conjugate gradients, up to 16 right-hand sides in one block Krylov space:
 //   float32 tiles where N3 allows them, float64 recurrences, residuals replaced
-//   in float64. kBlockCoordinate, never chosen on its own: steps on random
-//   blocks of 8 sqrt(n) rows, an epoch of them a direction of conjugate
-//   gradients: when it is faster says kernel/block_coordinate.h. Matrix-free
-//   with scales of the rows more than e^30 apart (kNone: h; kSoftmaxRows:
-//   log-sum-exps more than 60), whichever of both is named: block Gauss-Seidel
-//   over bands of like scale, then conjugate gradients on all rows or GMRES
-//   where sweeps are slow, in mantissas and exponents (GMRES with the diagonal
-//   where a diagonal entry of P is 0 in float64). The residual that decides is
-//   recomputed in float64 from A.
+//   in float64; from d = 48 on the tiles of n <= 17,040 rows are made once and
+//   kept (2 n^2 bytes), with the same bits. kBlockCoordinate, never chosen on
+//   its own: steps on random blocks of 8 sqrt(n) rows, an epoch of them a
+//   direction of conjugate gradients: when it is faster says
+//   kernel/block_coordinate.h. Matrix-free with scales of the rows more than
+//   e^30 apart (kNone: h; kSoftmaxRows: log-sum-exps more than 60), whichever
+//   of both is named: block Gauss-Seidel over bands of like scale, then
+//   conjugate gradients on all rows or GMRES where sweeps are slow, in
+//   mantissas and exponents (GMRES with the diagonal where a diagonal entry of
+//   P is 0 in float64). The residual that decides is recomputed in float64 from
+//   A.
 //
 // REPORT  relative_residual, residual_floor (phi = u |M|x|| / |b|),
 //   componentwise_error (omega): N3. backward_error: |r| / (|M|x|| + |b|).

@@ -202,7 +202,10 @@ absl::StatusOr<Solution> SolveAttentionKernelRegression(
   if (!finite.ok() && !absl::IsAborted(finite)) return finite;
   return SolveLoaded(
       LoadRightHandSides(b, context), Rows(b), Cols(b), options,
-      [&] { return MakeKernelFactor(a, options, context); }, context);
+      [&]() -> absl::StatusOr<SharedKernelFactor> {
+        return MakeKernelFactor(a, options, context);
+      },
+      context);
 }
 
 absl::StatusOr<Solution> SolveAttentionKernelRegression(

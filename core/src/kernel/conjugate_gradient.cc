@@ -21,6 +21,8 @@ constexpr double kGoalOfTolerance = 0.7;
 constexpr double kFloat64Reduction = 1e-9;
 // A cycle of float32 tiles that takes longer is looked at.
 constexpr int kFloat32StepsMax = 60;
+// Where these are not enough, tiles are kept.
+constexpr int kStepsWithoutTiles = 4;
 // A cycle of float32 tiles ends where the recurrence may be off by this much of
 // itself: later, and steps are taken that do nothing to the true residual.
 constexpr double kDriftOfNorm = 0.3;
@@ -159,6 +161,9 @@ class Company {
       }
       broken = !*stepped;
       if (broken) break;
+      if (options_.keep_tiles && step == kStepsWithoutTiles) {
+        system_.KeepTiles();
+      }
       result_.used_float32 |= precision_ == TilePrecision::kFloat32;
       for (std::size_t c = 0; c < open_.size(); ++c) {
         ++result_.iterations[At(open_[c])];

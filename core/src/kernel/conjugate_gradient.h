@@ -30,6 +30,8 @@ struct ConjugateGradientOptions {
   double tolerance = 1e-8;  // on |b - M x| / |b|
   int max_iterations = 1000;
   const Preconditioner* preconditioner = nullptr;  // null: none
+  // From the fifth step on: the product may keep its tiles.
+  bool keep_tiles = false;
 };
 
 enum class IterationEnd {

@@ -276,6 +276,10 @@ HWY_INLINE bool MakeStep(const FusedTile<T>& tile, std::int64_t row,
   constexpr std::int64_t kStrip = kFusedStrip<T>;
   const std::int64_t depth = std::min(kFusedDepth, tile.d - first);
   const std::int64_t all = tile.col_strips * kStrip;
+  if (tile.made) {
+    step.Load(tile.kept + row * all + col * kRows);
+    return true;
+  }
   const auto at = [&](const T* strips, std::int64_t i) {
     return strips + (i / kStrip * tile.d + first) * kStrip + i % kStrip;
   };
@@ -297,6 +301,7 @@ HWY_INLINE bool MakeStep(const FusedTile<T>& tile, std::int64_t row,
     SetDiagonal(row, col, tile.diagonal, entries);
     step.Load(entries);
   }
+  if (tile.kept != nullptr) step.Store(tile.kept + row * all + col * kRows);
   return true;
 }
 
@@ -308,8 +313,10 @@ HWY_INLINE void MultiplyTile(const FusedTile<T>& tile,
   HWY_ALIGN T sums[kFusedVectorsMax * kSums];
   const std::int64_t rows = tile.row_strips * kFusedStrip<T>;
   const std::int64_t cols = tile.col_strips * kFusedStrip<T>;
-  for (std::int64_t first = 0; first < tile.d; first += kFusedDepth) {
-    const bool last = first + kFusedDepth >= tile.d;
+  // One round will do where nothing is to be made.
+  const std::int64_t d = tile.made ? 1 : tile.d;
+  for (std::int64_t first = 0; first < d; first += kFusedDepth) {
+    const bool last = first + kFusedDepth >= d;
     for (std::int64_t i = 0; i < rows; i += kRows) {
       std::fill(sums, sums + product.vectors * kSums, T{0});
       for (std::int64_t j = 0; j < cols; j += kColumns<T>) {

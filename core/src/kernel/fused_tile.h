@@ -52,6 +52,11 @@ struct FusedTile {
   T diagonal = T{1};  // what stands there; 0: for the caller to add
   // d > kFusedDepth: room for an entry of T each, 64-byte aligned.
   T* partial = nullptr;
+  // Room for the entries, 64-byte aligned, where they are to be kept in the
+  // order of the steps; `made`: they stand there, and rows and columns are not
+  // looked at.
+  T* kept = nullptr;
+  bool made = false;
 };
 
 // What a tile is multiplied with; as many rows and columns as its strips have.
@@ -71,7 +76,8 @@ struct FusedProduct {
   std::int64_t col_stride = 0;
 };
 
-// COST 2 d + 4 vectors flops an entry and an exponential.
+// COST 2 d + 4 vectors flops an entry and an exponential; those of the vectors
+//      alone where entries are kept.
 void MultiplyFusedTile(const FusedTile<double>& tile,
                        const FusedProduct<double>& product);
 void MultiplyFusedTile(const FusedTile<float>& tile,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -101,7 +102,8 @@ absl::StatusOr<Iterated> Iterate(const KernelProblem& problem,
       system, c,
       {.tolerance = options.tolerance,
        .max_iterations = options.max_iterations,
-       .preconditioner = problem.factor->preconditioner.get()},
+       .preconditioner = problem.factor->preconditioner.get(),
+       .keep_tiles = true},
       context);
   if (!found.ok()) return found.status();
   out.solved = *std::move(found);
@@ -181,9 +183,12 @@ absl::StatusOr<RouteAnswer> SolveIterative(const KernelProblem& problem,
     return answer;
   }
   if (wide) return SolveWide(problem, context);
-  KernelProduct product(problem.rows(), problem.form().offsets,
-                        problem.form().unit_diagonal);
-  ScaledSystem system(problem.rows(), problem.form(), product);
+  std::shared_ptr<KernelProduct> product = problem.factor->product;
+  if (product == nullptr) {
+    product = std::make_shared<KernelProduct>(
+        problem.rows(), problem.form().offsets, problem.form().unit_diagonal);
+  }
+  ScaledSystem system(problem.rows(), problem.form(), *product);
   const ScaledRightHandSides rhs = ScaleRightHandSides(problem, context);
   const absl::StatusOr<Iterated> iterated =
       Iterate(problem, system, rhs.c, context);

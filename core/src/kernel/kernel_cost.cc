@@ -43,6 +43,10 @@ double ProductWork(double n, double d) { return n * n * (0.8 * d + 14.0); }
 
 // Of a number that comes from memory twice.
 constexpr double kReadFlops = 60.0;
+// Of a kept tile's number, both of its entries: 14 ms at n = 16384.
+constexpr double kKeptFlops = 10.0;
+// Products in float32 before tiles are kept.
+constexpr double kUnkeptProducts = 3.0;
 
 }  // namespace
 
@@ -59,9 +63,14 @@ double IterativeWork(Index n, Index d, Index rank, double iterations,
   const double product = ProductWork(rows, static_cast<double>(d));
   // Residuals in float64.
   constexpr double kChecks = 3.0;
-  const double step = (float32 ? 0.5 : 1.0) * product +
-                      kReadFlops * rows * static_cast<double>(rank);
-  return kChecks * product + iterations * step;
+  const double made = (float32 ? 0.5 : 1.0) * product;
+  const double factor = kReadFlops * rows * static_cast<double>(rank);
+  double work = kChecks * product + iterations * (made + factor);
+  if (float32 && KernelProduct::KeptBytes(n, d) > 0.0) {
+    const double kept = std::max(0.0, iterations - kUnkeptProducts);
+    work += kept * (kKeptFlops * rows * rows - made);
+  }
+  return work;
 }
 
 Index GrownRankMax(Index n, Index d) {
@@ -88,6 +97,13 @@ double PreconditionerBytes(Index n, Index d,
   }
   // Vectors of the probe: of Jacobi and of two ranks.
   return bytes + 8.0 * 16.0 * static_cast<double>(n);
+}
+
+// What a solve without a dense factor may keep, in its probing or later.
+double TilesBytes(Index n, Index d, const AttentionKernelOptions& options) {
+  const bool none = options.method == KernelMethod::kBlockCoordinate ||
+                    RoadOf(n, d, options) == Road::kDense;
+  return none ? 0.0 : KernelProduct::KeptBytes(n, d);
 }
 
 // A block, its factor, and the rows packed once more in both precisions.
@@ -118,7 +134,8 @@ Cost CostOfPreparingKernel(Index n, Index d,
   if (road == Road::kIterative) cost.bytes += BandSweeps::BytesMax(n, d);
   if (road != Road::kDense &&
       options.method != KernelMethod::kBlockCoordinate) {
-    free = PreconditionerBytes(n, d, options, workers);
+    free =
+        PreconditionerBytes(n, d, options, workers) + TilesBytes(n, d, options);
     cost.flops += 10.0 * ProductFlops(rows, cols, 1.0);
   }
   // What was probed is dropped before a dense factor is made.
@@ -139,7 +156,7 @@ Cost CostOfSolvingPreparedKernel(Index n, Index d, Index k,
       8.0 * rows *
           (60.0 * columns + 210.0 + 14.0 * static_cast<double>(kTogetherMax)) +
       KernelProduct::PackedBytes(n, d) +
-      KernelProduct::WorkBytes(n, 3 * k, workers);
+      KernelProduct::WorkBytes(n, 3 * k, workers) + TilesBytes(n, d, options);
   if (options.method == KernelMethod::kBlockCoordinate) {
     cost.bytes += BlockBytes(n, d);
   }
@@ -155,6 +172,8 @@ Cost CostOfAttentionKernelRegression(Index n, Index d, Index k,
                                      int workers) {
   Cost cost = CostOfPreparingKernel(n, d, options, workers);
   cost += CostOfSolvingPreparedKernel(n, d, k, options, workers);
+  // Those of the probing go on.
+  cost.bytes -= TilesBytes(n, d, options);
   return cost;
 }
 

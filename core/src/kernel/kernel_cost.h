@@ -19,7 +19,8 @@ enum class Road {
 Road RoadOf(Index n, Index d, const AttentionKernelOptions& options);
 
 // Counted work of the Cholesky road, and of this many steps and their checks
-// with a factor of `rank`, in flops of a float64 GEMM. One right-hand side.
+// with a factor of `rank`, in flops of a float64 GEMM; tiles are kept where
+// they may be. One right-hand side.
 double DenseWork(Index n, Index d);
 double IterativeWork(Index n, Index d, Index rank, double iterations,
                      bool float32);

@@ -61,11 +61,11 @@ absl::StatusOr<double> PreparePreconditioner(KernelFactor& factor,
   const AttentionKernelOptions& options = factor.options;
   const auto& kind = options.preconditioner;
   if (kind == KernelPreconditioner::kJacobi) return 0.0;
-  const KernelProduct product(factor.rows, factor.form.offsets,
-                              factor.form.unit_diagonal);
+  const auto product = std::make_shared<KernelProduct>(
+      factor.rows, factor.form.offsets, factor.form.unit_diagonal);
   const PreconditionerSource source{.rows = factor.rows,
                                     .form = factor.form,
-                                    .product = product,
+                                    .product = *product,
                                     .seed = options.seed};
   const bool grown = !kind.has_value() || !options.preconditioner_rank;
   if (!grown || kind == KernelPreconditioner::kNone) {
@@ -77,11 +77,13 @@ absl::StatusOr<double> PreparePreconditioner(KernelFactor& factor,
     return 0.0;
   }
   context.Report({.phase = "probe", .fraction = std::nullopt});
+  factor.product = product;
   absl::StatusOr<PreconditionerChoice> choice =
       ChoosePreconditioner(source,
                            {.bytes = kGrownFactorBytes,
                             .max_rank = options.preconditioner_rank,
-                            .kind = kind},
+                            .kind = kind,
+                            .keep_tiles = true},
                            context);
   if (!choice.ok()) return choice.status();
   factor.preconditioner = std::move(choice->preconditioner);
@@ -116,7 +118,7 @@ double BytesOfVector(const std::vector<double>& values) {
 
 }  // namespace
 
-absl::StatusOr<SharedKernelFactor> MakeKernelFactor(
+absl::StatusOr<std::shared_ptr<KernelFactor>> MakeKernelFactor(
     const AnyMatrixView& a, const AttentionKernelOptions& options,
     const ComputeContext& context) {
   absl::StatusOr<KernelFactor> loaded = LoadKernelFactor(a, options, context);
@@ -174,6 +176,7 @@ absl::Status PrepareRoad(KernelFactor& factor, const ComputeContext& context) {
     return absl::OkStatus();
   }
   factor.preconditioner.reset();
+  factor.product.reset();
   factor.method = KernelMethod::kCholesky;
   return PrepareDense(factor, context);
 }

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "kernel/band_sweeps.h"
 #include "kernel/dense_solver.h"
+#include "kernel/kernel_product.h"
 #include "kernel/logits.h"
 #include "kernel/pivoted_rows.h"
 #include "kernel/softmax_rows.h"
@@ -42,6 +43,9 @@ struct KernelFactor {
   std::string reason;  // of the choice, empty where there was none
   // Matrix-free with scales more than e^30 apart, in place of it.
   std::shared_ptr<const BandSweeps> bands;
+  // What was probed with, for the solve that comes next: it may keep tiles, and
+  // is not kept itself. Null: there was no probing.
+  std::shared_ptr<KernelProduct> product;
 
   Index n() const { return rows.rows(); }
 };
@@ -49,7 +53,7 @@ struct KernelFactor {
 using SharedKernelFactor = std::shared_ptr<const KernelFactor>;
 
 // Both steps below. `a` is known to be finite.
-absl::StatusOr<SharedKernelFactor> MakeKernelFactor(
+absl::StatusOr<std::shared_ptr<KernelFactor>> MakeKernelFactor(
     const AnyMatrixView& a, const AttentionKernelOptions& options,
     const ComputeContext& context);
 
@@ -59,7 +63,8 @@ absl::StatusOr<KernelFactor> LoadKernelFactor(
     const AnyMatrixView& a, const AttentionKernelOptions& options,
     const ComputeContext& context);
 
-// The road of a loaded factor: a Cholesky factor or a preconditioner.
+// The road of a loaded factor, which stays where it is from now on: a Cholesky
+// factor or a preconditioner.
 // ERRORS  the stop token.
 absl::Status PrepareRoad(KernelFactor& factor, const ComputeContext& context);
 

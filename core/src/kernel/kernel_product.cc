@@ -1,7 +1,10 @@
 #include "kernel/kernel_product.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <mutex>
 #include <numbers>
 #include <type_traits>
@@ -43,6 +46,17 @@ struct Cut {
         block_strips(block_rows / kFusedStrip<T>),
         blocks(CeilOf(strips, block_strips)) {}
 
+  // From 0 to half way round.
+  Index Distances() const { return blocks / 2 + 1; }
+
+  // Numbers of all tiles; every pair of a block and a distance has its place.
+  Index TileNumbers() const {
+    return Distances() * blocks * block_rows * block_rows;
+  }
+  Index TileAt(Index row, Index distance) const {
+    return (distance * blocks + row) * block_rows * block_rows;
+  }
+
   Index StripsOf(Index block) const {
     return std::min(block_strips, strips - block * block_strips);
   }
@@ -53,6 +67,20 @@ struct Cut {
   Index block_strips;
   Index blocks;
 };
+
+// Coordinates from which on entries are read faster than they are made: at 64
+// 2.4 times, with two workers and AVX-512.
+constexpr Index kKeptDepth = 48;
+
+// The first touch of a page is then that of 2 MiB.
+void AskForLargePages(void* data, std::size_t bytes) {
+  constexpr std::size_t kLargePage = std::size_t{2} << 20;
+  const auto address = reinterpret_cast<std::uintptr_t>(data);
+  const std::size_t skipped = (kLargePage - address % kLargePage) % kLargePage;
+  if (bytes < skipped + kLargePage) return;
+  // Advice: without it the same, slower.
+  madvise(static_cast<char*>(data) + skipped, bytes - skipped, MADV_HUGEPAGE);
+}
 
 // Room for the logits of one tile between two rounds of coordinates.
 template <typename T>
@@ -67,8 +95,12 @@ Index KernelTileRows(Index d) { return d <= 1024 ? 256 : 128; }
 
 template <typename T>
 struct KernelProduct::Packed {
-  std::mutex mutex;  // of `ready`; what is ready changes no more
+  std::mutex mutex;  // of the flags; what is ready or made changes no more
   bool ready = false;
+  bool keep = false;
+  bool making = false;
+  bool made = false;
+  UnsetVector<T> kept;
   UnsetVector<T> rows;
   UnsetVector<T> offsets;  // times log2 e
   Index d = 0;
@@ -91,10 +123,12 @@ struct KernelProduct::Packed {
 // One product with at most kFusedVectorsMax vectors.
 template <typename T>
 struct KernelProduct::Pass {
-  Pass(const Packed<T>& operands, const Cut<T>& how, bool unit, Index vectors)
+  Pass(Packed<T>& operands, const Cut<T>& how, bool unit, Kept tiles,
+       Index vectors)
       : packed(operands),
         cut(how),
         unit_diagonal(unit),
+        kept(tiles),
         k(vectors),
         v(At(vectors * how.rows)),
         sums(1 + kDistances) {
@@ -123,6 +157,10 @@ struct KernelProduct::Pass {
       tile.unit_diagonal = unit_diagonal && distance == 0;
       // MultiplyFloat32 adds it in float64.
       if (std::is_same_v<T, float>) tile.diagonal = T{0};
+      if (kept != Kept::kIgnore) {
+        tile.kept = packed.kept.data() + cut.TileAt(row, distance);
+        tile.made = kept == Kept::kRead;
+      }
       std::fill(tile_sums.begin(), tile_sums.end(), T{0});
       FusedProduct<T> product{.vectors = k,
                               .right = v.data() + col * block,
@@ -165,9 +203,10 @@ struct KernelProduct::Pass {
     }
   }
 
-  const Packed<T>& packed;
+  Packed<T>& packed;
   const Cut<T>& cut;
   bool unit_diagonal;
+  Kept kept;
   Index k;
   AlignedVector<T> v;  // k x cut.rows
   // Of rows; of columns at each distance of a phase. k x cut.rows.
@@ -223,6 +262,27 @@ absl::Status KernelProduct::Pack(Packed<T>& packed,
   return absl::OkStatus();
 }
 
+void KernelProduct::KeepTiles() const {
+  if (KeptBytes(rows_.rows(), rows_.cols()) == 0.0) return;
+  const std::lock_guard<std::mutex> lock(packed32_->mutex);
+  packed32_->keep = true;
+}
+
+// One product makes the tiles; others at the same time do without them.
+template <typename T>
+KernelProduct::Kept KernelProduct::TakeKept(Packed<T>& packed) const {
+  const std::lock_guard<std::mutex> lock(packed.mutex);
+  if (packed.made) return Kept::kRead;
+  if (!packed.keep || packed.making) return Kept::kIgnore;
+  if (packed.kept.empty()) {
+    const Cut<T> cut(rows_.rows(), rows_.cols());
+    packed.kept.resize(At(cut.TileNumbers()));
+    AskForLargePages(packed.kept.data(), packed.kept.size() * sizeof(T));
+  }
+  packed.making = true;
+  return Kept::kMake;
+}
+
 template <typename T>
 absl::Status KernelProduct::MultiplyPacked(
     Packed<T>& packed, const Matrix<double>& v, Matrix<double>& out,
@@ -231,17 +291,25 @@ absl::Status KernelProduct::MultiplyPacked(
   const Index n = rows_.rows();
   const Cut<T> cut(n, rows_.cols());
   for (Index first = 0; first < v.rows(); first += kFusedVectorsMax) {
-    Pass<T> pass(packed, cut, unit_diagonal_,
+    const Kept kept = TakeKept(packed);
+    Pass<T> pass(packed, cut, unit_diagonal_, kept,
                  std::min(kFusedVectorsMax, v.rows() - first));
     pass.Take(v, first);
-    const Index distances = cut.blocks / 2 + 1;
-    for (Index near = 0; near < distances; near += kDistances) {
+    const Index distances = cut.Distances();
+    absl::Status done = absl::OkStatus();
+    for (Index near = 0; near < distances && done.ok(); near += kDistances) {
       const Index far = std::min(distances, near + kDistances);
       context.workers.ParallelFor(cut.blocks, context.stop, [&](Index row) {
         pass.MultiplyRow(row, near, far, context.stop);
       });
-      if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
+      done = CheckStop(context.stop);
     }
+    if (kept == Kept::kMake) {
+      const std::lock_guard<std::mutex> lock(packed.mutex);
+      packed.making = false;
+      packed.made = done.ok();
+    }
+    if (!done.ok()) return done;
     constexpr Index kRange = 8192;
     context.workers.ParallelFor(
         CeilOf(n, kRange), StopToken(), [&](Index range) {
@@ -304,6 +372,16 @@ double KernelProduct::WorkBytes(Index n, Index k, int workers) {
   return 8.0 * (rows * vectors * static_cast<double>(kDistances + 2) +
                 static_cast<double>(workers) *
                     (2.0 * kTile * vectors + kTile * kTile));
+}
+
+double KernelProduct::KeptBytes(Index n, Index d) {
+  if (d < kKeptDepth) return 0.0;
+  // Before the tiles are counted, which may be too many for an Index.
+  const auto rows = static_cast<double>(n);
+  if (2.0 * rows * rows > kKeptTilesBytes) return 0.0;
+  const double bytes = static_cast<double>(sizeof(float)) *
+                       static_cast<double>(Cut<float>(n, d).TileNumbers());
+  return bytes <= kKeptTilesBytes ? bytes : 0.0;
 }
 
 double KernelProduct::PackedBytes(Index n, Index d) {

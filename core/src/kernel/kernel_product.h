@@ -1,4 +1,5 @@
-// Products with symmetric kernels whose entries are never stored:
+// Products with symmetric kernels whose entries are made anew every time, or
+// kept as float32 tiles where there is room and it pays:
 //
 //     E_ij = exp(min(0, s (a_i - c).(a_j - c) + offset_i + offset_j))
 //
@@ -14,7 +15,8 @@
 //   its order: the bits do not depend on the number of threads.
 //
 // COST    n^2 (d + 2k) flops and n^2 / 2 exponentials; memory for the packed
-//         rows and five times n x min(k, 16) numbers.
+//         rows and five times n x min(k, 16) numbers. With tiles that are kept:
+//         2 n^2 k flops, 2 n^2 bytes that are read, and held.
 // ERRORS  Cancelled, DeadlineExceeded, Aborted: the stop token, looked at
 //         between tiles (a millisecond, or 5 ms at d = 8192).
 #pragma once
@@ -30,6 +32,9 @@
 #include "steelyard/matrix.h"
 
 namespace steelyard {
+
+// Memory that tiles may be kept in: n <= 17,040.
+inline constexpr double kKeptTilesBytes = 576.0 * 1024.0 * 1024.0;
 
 class KernelProduct {
  public:
@@ -52,6 +57,10 @@ class KernelProduct {
   absl::Status MultiplyFloat32(const Matrix<double>& v, Matrix<double>& out,
                                const ComputeContext& context) const;
 
+  // Entries of the next MultiplyFloat32 are kept, if KeptBytes() says so, and
+  // read by those after it: every product has the same bits as without them.
+  void KeepTiles() const;
+
   // The upper triangle of E (what lies below is left as it is), the very
   // entries that Multiply uses.
   absl::Status FillUpper(Block<double> out,
@@ -66,13 +75,21 @@ class KernelProduct {
   // Of the packed rows in both precisions.
   static double PackedBytes(Index n, Index d);
 
+  // Of tiles that are kept; 0: there are too many for kKeptTilesBytes, or rows
+  // are so short that entries are made as fast as they are read.
+  static double KeptBytes(Index n, Index d);
+
  private:
   template <typename T>
   struct Packed;
   template <typename T>
   struct Pass;
+  // What a product does with the tiles that are kept.
+  enum class Kept { kIgnore, kMake, kRead };
   template <typename T>
   absl::Status Pack(Packed<T>& packed, const ComputeContext& context) const;
+  template <typename T>
+  Kept TakeKept(Packed<T>& packed) const;
   template <typename T>
   absl::Status MultiplyPacked(Packed<T>& packed, const Matrix<double>& v,
                               Matrix<double>& out,

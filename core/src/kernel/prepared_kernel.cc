@@ -28,9 +28,10 @@ absl::StatusOr<PreparedKernel> PrepareKernel(
   if (absl::Status finite = CheckFinite(a, "a", context); !finite.ok()) {
     return finite;
   }
-  absl::StatusOr<SharedKernelFactor> factor =
+  absl::StatusOr<std::shared_ptr<KernelFactor>> factor =
       MakeKernelFactor(a, options, context);
   if (!factor.ok()) return factor.status();
+  (*factor)->product.reset();
   // What was cut short is not kept.
   if (absl::Status stop = CheckStop(context.stop); !stop.ok()) return stop;
   return PreparedKernel(*std::move(factor));

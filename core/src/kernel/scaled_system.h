@@ -37,6 +37,8 @@ class ScaledSystem {
   absl::Status Apply(const Matrix<double>& v, TilePrecision precision,
                      Matrix<double>& out, const ComputeContext& context);
 
+  void KeepTiles() { product_.KeepTiles(); }
+
   // Weights of the rows of a residual of S in the norm of b, in (0, 1].
   const std::vector<double>& residual_weights() const { return weights_; }
 

@@ -163,6 +163,7 @@ class Chooser {
   // The first factors; then what promises most, until nothing promises more
   // than it costs.
   absl::Status Climb(const std::vector<KernelPreconditioner>& kinds) {
+    if (limits_.keep_tiles) source_.product.KeepTiles();
     const absl::StatusOr<std::vector<Trial>> first = FirstTrials(kinds);
     if (!first.ok()) return first.status();
     absl::Status done = Race(*first, Best(kinds), false);
@@ -172,10 +173,11 @@ class Chooser {
         Explain(next);
         break;
       }
-      absl::StatusOr<Trial> made = Make(next->kind, next->rank);
+      absl::StatusOr<Trial> made = Make(next->kind, next->rank, next->expected);
       if (!made.ok()) return made.status();
       const std::optional<Candidate> after = Best(kinds);
       const bool last = choice_.preconditioner->kind() == next->kind &&
+                        choice_.trials.back().iterations >= kStepsMin &&
                         !PaysAfter(*next, after);
       done = Race({*std::move(made)}, after, last);
       if (last) {
@@ -219,7 +221,7 @@ class Chooser {
     }
     std::vector<Trial> trials;
     for (const KernelPreconditioner kind : wanted) {
-      absl::StatusOr<Trial> made = Make(kind, FirstRank(kind));
+      absl::StatusOr<Trial> made = Make(kind, FirstRank(kind), kIterationsMax);
       if (!made.ok()) return made.status();
       trials.push_back(*std::move(made));
     }
@@ -438,8 +440,10 @@ class Chooser {
     return named_ ? std::max<Index>(1, most) : most;
   }
 
-  // A factor, with a run of its own; its flops are counted.
-  absl::StatusOr<Trial> Make(KernelPreconditioner kind, Index rank) {
+  // A factor that promises some steps, with a run of its own; its flops are
+  // counted.
+  absl::StatusOr<Trial> Make(KernelPreconditioner kind, Index rank,
+                             double promised) {
     const Clock::time_point start = Clock::now();
     Trial trial;
     auto made = kind == kPivots
@@ -455,6 +459,7 @@ class Chooser {
       monomial_rank_ = rank;
       trial.leftover = work_.LeftByMonomials(rank);
     }
+    SeenOf(kind) = {.leftover = trial.leftover, .expected = promised};
     trial.seconds = SecondsSince(start);
     const absl::StatusOr<Index> run =
         probe_.Add(*trial.preconditioner, context_);

@@ -54,6 +54,9 @@ struct PreconditionerLimits {
   std::optional<Index> max_rank;
   // Only this kind; its rank is grown while it pays. Unset: any.
   std::optional<KernelPreconditioner> kind;
+  // Where Jacobi is not enough: the product may keep its tiles, also for what
+  // comes after.
+  bool keep_tiles = false;
 };
 
 struct PreconditionerChoice {

@@ -1,6 +1,7 @@
 #include "kernel/kernel_cost.h"
 
 #include "gtest/gtest.h"
+#include "kernel/kernel_product.h"
 #include "steelyard/prepared_kernel.h"
 
 namespace steelyard {
@@ -39,6 +40,20 @@ TEST(KernelCostTest, PreparingAndSolvingAreTheWhole) {
     EXPECT_EQ(whole.bytes, prepare.bytes + solve.bytes);
     EXPECT_EQ(whole.flops, prepare.flops + solve.flops);
   }
+}
+
+TEST(KernelCostTest, TilesThatMayBeKeptAreReservedOnce) {
+  const double tiles = KernelProduct::KeptBytes(16000, 64);
+  const AttentionKernelOptions blocks{.method = KernelMethod::kBlockCoordinate};
+  const Cost prepare = CostOfPreparingKernel(16000, 64, {}, 2);
+  const Cost solve = CostOfSolvingPreparedKernel(16000, 64, 1, {}, 2);
+  EXPECT_GT(solve.bytes, tiles);
+  EXPECT_DOUBLE_EQ(CostOfAttentionKernelRegression(16000, 64, 1, {}, 2).bytes,
+                   prepare.bytes + solve.bytes - tiles);
+  EXPECT_LT(CostOfPreparingKernel(16000, 64, blocks, 2).bytes, tiles);
+  // From memory a step is a fraction of one that makes the entries.
+  EXPECT_LT(IterativeWork(16000, 64, 0, 200.0, true),
+            0.5 * IterativeWork(18000, 64, 0, 200.0, true));
 }
 
 }  // namespace

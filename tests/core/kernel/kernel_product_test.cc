@@ -1,6 +1,8 @@
 #include "kernel/kernel_product.h"
 
 #include <cmath>
+#include <thread>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "kernel/certificate.h"
@@ -147,6 +149,101 @@ TEST_F(KernelProductTest, AfterAStopEveryWorkerEndsItsTileAndNoMore) {
   // Each of the 15 tasks that had not begun looks once, each that ran looks
   // once more; then the caller looks.
   EXPECT_LE(context.stop.looks_after_stop(), 15 + 2 + 1);
+}
+
+TEST_F(KernelProductTest, TilesThatAreKeptChangeNoBit) {
+  struct Shape {
+    Index n, d;
+  };
+  // One tile; an even and an odd number of blocks, the last one short;
+  // coordinates in rounds.
+  for (const Shape& shape : {Shape{5, 48}, Shape{2500, 48}, Shape{2650, 64},
+                             Shape{700, 300}, Shape{100, 1100}}) {
+    Load(shape.n, shape.d, 2.0);
+    const KernelProduct plain = Product();
+    const KernelProduct keeping = Product();
+    ASSERT_GT(KernelProduct::KeptBytes(shape.n, shape.d), 0.0);
+    keeping.KeepTiles();
+    // Made by the first of these, in two passes; read by the others.
+    for (const Index k : {18, 1, 3}) {
+      const Matrix<double> v = test::RowsOfNorm(k, shape.n, 1.0, 5);
+      Matrix<double> out(k, shape.n);
+      Matrix<double> kept(k, shape.n);
+      ASSERT_TRUE(plain.MultiplyFloat32(v, out, context_).ok());
+      ASSERT_TRUE(keeping.MultiplyFloat32(v, kept, context_).ok());
+      for (Index i = 0; i < v.size(); ++i) {
+        ASSERT_EQ(kept.data()[i], out.data()[i]) << shape.n << " " << k;
+      }
+    }
+  }
+}
+
+TEST_F(KernelProductTest, TilesOfAProductThatWasStoppedAreMadeAnew) {
+  Load(2500, 50, 2.0);
+  const KernelProduct plain = Product();
+  const KernelProduct keeping = Product();
+  keeping.KeepTiles();
+  const Matrix<double> v = test::RowsOfNorm(1, 2500, 1.0, 5);
+  Matrix<double> out(1, 2500);
+  ASSERT_TRUE(plain.MultiplyFloat32(v, out, context_).ok());
+  StopSource source;
+  source.StopAtLook(30);
+  const ComputeContext stopped{.workers = workers_, .stop = source.token()};
+  Matrix<double> kept(1, 2500);
+  EXPECT_EQ(keeping.MultiplyFloat32(v, kept, stopped).code(),
+            absl::StatusCode::kCancelled);
+  for (int time = 0; time < 2; ++time) {
+    ASSERT_TRUE(keeping.MultiplyFloat32(v, kept, context_).ok());
+    for (Index i = 0; i < out.size(); ++i) {
+      ASSERT_EQ(kept(0, i), out(0, i)) << i;
+    }
+  }
+}
+
+TEST_F(KernelProductTest, ProductsAtTheSameTimeShareTheTiles) {
+  Load(1500, 64, 2.0);
+  const KernelProduct plain = Product();
+  const KernelProduct keeping = Product();
+  keeping.KeepTiles();
+  const Matrix<double> v = test::RowsOfNorm(1, 1500, 1.0, 5);
+  Matrix<double> out(1, 1500);
+  ASSERT_TRUE(plain.MultiplyFloat32(v, out, context_).ok());
+  std::vector<Matrix<double>> kept(4, Matrix<double>(1, 1500));
+  std::vector<std::thread> threads;
+  for (Matrix<double>& mine : kept) {
+    threads.emplace_back([&] {
+      for (int time = 0; time < 3; ++time) {
+        EXPECT_TRUE(keeping.MultiplyFloat32(v, mine, context_).ok());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const Matrix<double>& mine : kept) {
+    for (Index i = 0; i < out.size(); ++i) EXPECT_EQ(mine(0, i), out(0, i));
+  }
+}
+
+TEST_F(KernelProductTest, TilesAreKeptWhereTheyFitAndPay) {
+  EXPECT_EQ(KernelProduct::KeptBytes(4000, 32), 0.0);
+  EXPECT_GT(KernelProduct::KeptBytes(17040, 64), 0.0);
+  EXPECT_EQ(KernelProduct::KeptBytes(17041, 64), 0.0);
+  EXPECT_EQ(KernelProduct::KeptBytes(Index{1} << 40, 64), 0.0);
+  EXPECT_LE(KernelProduct::KeptBytes(16384, 64), kKeptTilesBytes);
+  // 2 n^2 bytes and what tiles have beyond the edge.
+  EXPECT_GE(KernelProduct::KeptBytes(16384, 64), 2.0 * 16384.0 * 16384.0);
+  EXPECT_LE(KernelProduct::KeptBytes(16384, 64), 2.2 * 16384.0 * 16384.0);
+  Load(2500, 64, 1.0);
+  const KernelProduct product = Product();
+  product.KeepTiles();
+  const Matrix<double> v = test::RowsOfNorm(1, 2500, 1.0, 6);
+  Matrix<double> out(1, 2500);
+  const test::AllocationPeak peak;
+  ASSERT_TRUE(product.MultiplyFloat32(v, out, context_).ok());
+  const auto taken = static_cast<double>(peak.bytes());
+  EXPECT_GE(taken, KernelProduct::KeptBytes(2500, 64));
+  EXPECT_LE(taken, KernelProduct::KeptBytes(2500, 64) +
+                       KernelProduct::WorkBytes(2500, 1, 2) +
+                       KernelProduct::PackedBytes(2500, 64));
 }
 
 TEST_F(KernelProductTest, FilledEntriesAreThoseOfTheProduct) {
