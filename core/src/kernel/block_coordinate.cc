@@ -122,7 +122,7 @@ class Descent {
       if (precision_ == TilePrecision::kFloat32 && step == kFloat32EpochsMax) {
         break;
       }
-      Report();
+      ReportStep(result_, open_, context_);
       const absl::StatusOr<std::vector<Index>> stepped =
           epochs_.Step(precision_, z_);
       if (!stepped.ok()) return stepped.status();
@@ -289,18 +289,6 @@ class Descent {
       return IterationEnd::kStalled;
     }
     return std::nullopt;
-  }
-
-  void Report() const {
-    double worst = 0.0;
-    for (const Index column : open_) {
-      worst =
-          std::max(worst, result_.certificates[At(column)].relative_residual);
-    }
-    context_.Report({.phase = "iterate",
-                     .iteration = result_.iterations[At(open_.front())],
-                     .relative_residual = worst,
-                     .fraction = std::nullopt});
   }
 
   ScaledSystem& system_;

@@ -170,7 +170,7 @@ class Company {
         result_.certificates[At(open_[c])].relative_residual =
             recurrence_.norms()[c] / rhs_norms_[c];
       }
-      Report();
+      ReportStep(result_, open_, context_);
       over = CycleIsOver(start) || (precision_ == TilePrecision::kFloat32 &&
                                     step + 1 == kFloat32StepsMax);
     }
@@ -356,18 +356,6 @@ class Company {
     result_.ritz_largest = std::max(result_.ritz_largest, ritz.largest);
   }
 
-  void Report() const {
-    double worst = 0.0;
-    for (const Index column : open_) {
-      worst =
-          std::max(worst, result_.certificates[At(column)].relative_residual);
-    }
-    context_.Report({.phase = "iterate",
-                     .iteration = result_.iterations[At(open_.front())],
-                     .relative_residual = worst,
-                     .fraction = std::nullopt});
-  }
-
   ScaledSystem& system_;
   const Matrix<double>& c_;
   const ConjugateGradientOptions& options_;
@@ -387,6 +375,19 @@ class Company {
 };
 
 }  // namespace
+
+void ReportStep(const ConjugateGradientResult& result,
+                const std::vector<Index>& columns,
+                const ComputeContext& context) {
+  double worst = 0.0;
+  for (const Index column : columns) {
+    worst = std::max(worst, result.certificates[At(column)].relative_residual);
+  }
+  context.Report({.phase = "iterate",
+                  .iteration = result.iterations[At(columns.front())],
+                  .relative_residual = worst,
+                  .fraction = std::nullopt});
+}
 
 absl::StatusOr<ConjugateGradientResult> SolveConjugateGradient(
     ScaledSystem& system, const Matrix<double>& c,

@@ -58,6 +58,11 @@ struct ConjugateGradientResult {
   double ritz_largest = 0.0;
 };
 
+// Progress: the iteration of these columns and the worst of their residuals.
+void ReportStep(const ConjugateGradientResult& result,
+                const std::vector<Index>& columns,
+                const ComputeContext& context);
+
 // Right-hand sides that search together.
 inline constexpr Index kTogetherMax = 16;
 

@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "gtest/gtest.h"
+#include "kernel/kernel_product.h"
+#include "tests/support/allocation_peak.h"
 #include "tests/support/kernel_cases.h"
 
 namespace steelyard {
@@ -39,6 +41,49 @@ TEST_F(PreparedKernelTest, SolvesWithTheSameBits) {
       EXPECT_EQ(kept->report.condition_estimate,
                 whole->report.condition_estimate);
     }
+  }
+}
+
+// Rows of which tiles are kept: by the probing for the solve that comes next,
+// or by the solve for itself.
+TEST_F(PreparedKernelTest, TilesThatAreKeptChangeNoBitAndAreReserved) {
+  constexpr Index kN = 1200;
+  constexpr Index kD = 64;
+  const Matrix<double> a = test::RowsOfNorm(kN, kD, 1.0, 1);
+  const Matrix<double> b = test::RowsOfNorm(kN, 1, 1.0, 2);
+  const AttentionKernelOptions options{
+      .normalization = KernelNormalization::kUnitDiagonal,
+      .ridge = 0.01,
+      .method = KernelMethod::kConjugateGradient};
+  const double tiles = KernelProduct::KeptBytes(kN, kD);
+  ASSERT_GT(tiles, 0.0);
+  const auto expect_between = [](double least, double most, const auto& work) {
+    const test::AllocationPeak peak;
+    auto result = work();
+    EXPECT_GE(static_cast<double>(peak.bytes()), least);
+    EXPECT_LE(static_cast<double>(peak.bytes()), most);
+    return result;
+  };
+  const auto prepared = expect_between(
+      tiles, CostOfPreparingKernel(kN, kD, options, 2).bytes,
+      [&] { return PrepareKernel(a.view(), options, context_); });
+  ASSERT_TRUE(prepared.ok()) << prepared.status();
+  EXPECT_LT(static_cast<double>(prepared->bytes()), tiles);
+  const auto kept = expect_between(
+      tiles, CostOfSolvingPreparedKernel(kN, kD, 1, options, 2).bytes, [&] {
+        return SolveAttentionKernelRegression(*prepared, b.view(), options,
+                                              context_);
+      });
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  EXPECT_GT(kept->report.iterations, 5);
+  const auto whole = expect_between(
+      tiles, CostOfAttentionKernelRegression(kN, kD, 1, options, 2).bytes, [&] {
+        return SolveAttentionKernelRegression(a.view(), b.view(), options,
+                                              context_);
+      });
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  for (Index i = 0; i < kN; ++i) {
+    ASSERT_EQ(kept->x(i, 0), whole->x(i, 0)) << i;
   }
 }
 
