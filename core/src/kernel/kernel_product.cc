@@ -1,10 +1,7 @@
 #include "kernel/kernel_product.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <mutex>
 #include <numbers>
 #include <type_traits>
@@ -71,16 +68,6 @@ struct Cut {
 // Coordinates from which on entries are read faster than they are made: at 64
 // 2.4 times, with two workers and AVX-512.
 constexpr Index kKeptDepth = 48;
-
-// The first touch of a page is then that of 2 MiB.
-void AskForLargePages(void* data, std::size_t bytes) {
-  constexpr std::size_t kLargePage = std::size_t{2} << 20;
-  const auto address = reinterpret_cast<std::uintptr_t>(data);
-  const std::size_t skipped = (kLargePage - address % kLargePage) % kLargePage;
-  if (bytes < skipped + kLargePage) return;
-  // Advice: without it the same, slower.
-  madvise(static_cast<char*>(data) + skipped, bytes - skipped, MADV_HUGEPAGE);
-}
 
 // Room for the logits of one tile between two rounds of coordinates.
 template <typename T>
@@ -275,9 +262,10 @@ KernelProduct::Kept KernelProduct::TakeKept(Packed<T>& packed) const {
   if (packed.made) return Kept::kRead;
   if (!packed.keep || packed.making) return Kept::kIgnore;
   if (packed.kept.empty()) {
+    // In large pages (madvise) solves took as long, and half a second more
+    // where the memory had been idle.
     const Cut<T> cut(rows_.rows(), rows_.cols());
     packed.kept.resize(At(cut.TileNumbers()));
-    AskForLargePages(packed.kept.data(), packed.kept.size() * sizeof(T));
   }
   packed.making = true;
   return Kept::kMake;
