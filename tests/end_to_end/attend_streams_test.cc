@@ -1,9 +1,7 @@
 // StreamAttend: every block as Attend answers it, from keys and sets that were
 // made ready once; and how such a stream ends.
-#include <chrono>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -59,15 +57,6 @@ v1::AttendRequest Alone(const v1::AttendRequest& open,
 
 class AttendStreamsTest : public testing::Test {
  protected:
-  void WaitUntilNothingIsReserved() {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-    while (caller_.MemoryReserved() != 0 &&
-           std::chrono::steady_clock::now() < end) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    EXPECT_EQ(caller_.MemoryReserved(), 0);
-  }
-
   // Sends these messages and nothing more.
   grpc::Status Send(const std::vector<Request>& requests,
                     std::vector<Response>* responses) {
@@ -106,7 +95,7 @@ class AttendStreamsTest : public testing::Test {
                   testing::ElementsAreArray(alone.captured_mass()));
       EXPECT_THAT(part.attended(), testing::ElementsAreArray(alone.attended()));
     }
-    WaitUntilNothingIsReserved();
+    EXPECT_EQ(caller_.MemoryReservedAtLast(), 0);
   }
 
   RunningServer running_;
@@ -227,7 +216,7 @@ TEST_F(AttendStreamsTest, AnAnswerDoesNotWaitForTheNextBlock) {
   stream->WritesDone();
   EXPECT_FALSE(stream->Read(&response));
   EXPECT_TRUE(stream->Finish().ok());
-  WaitUntilNothingIsReserved();
+  EXPECT_EQ(caller_.MemoryReservedAtLast(), 0);
 }
 
 struct BadStream {
@@ -299,7 +288,7 @@ TEST_F(AttendStreamsTest, ABadMessageEndsTheStreamAndIsNamed) {
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
     EXPECT_EQ(ReasonOf(status), bad.reason) << status.error_message();
     EXPECT_EQ(FieldOf(status), bad.field) << status.error_message();
-    WaitUntilNothingIsReserved();
+    EXPECT_EQ(caller_.MemoryReservedAtLast(), 0);
   }
 }
 
@@ -317,7 +306,7 @@ TEST_F(AttendStreamsTest, ACallerThatVanishesLeavesNothingBehind) {
     context.TryCancel();
     while (stream->Read(&response)) continue;
     EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
-    WaitUntilNothingIsReserved();
+    EXPECT_EQ(caller_.MemoryReservedAtLast(), 0);
   }
 }
 

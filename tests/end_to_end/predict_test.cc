@@ -112,15 +112,6 @@ class PredictTest : public testing::Test {
     ASSERT_TRUE(sent.ok()) << sent.error_message();
   }
 
-  void WaitUntilNothingIsReserved() {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-    while (caller_.MemoryReserved() != 0 &&
-           std::chrono::steady_clock::now() < end) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    EXPECT_EQ(caller_.MemoryReserved(), 0);
-  }
-
   std::int64_t FactorMemory() {
     grpc::ClientContext context;
     v1::ServerInfo info;
@@ -211,7 +202,7 @@ TEST_F(PredictTest, ACallerThatLeavesGivesItsMemoryBack) {
       caller_.Predict(&context, LargeAnswer(3000, 2000),
                       [](const v1::PredictResponse&) { return false; });
   EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
-  WaitUntilNothingIsReserved();
+  EXPECT_EQ(caller_.MemoryReservedAtLast(), 0);
 }
 
 TEST_F(PredictTest, AnExpiredDeadlineEndsTheStream) {
@@ -224,7 +215,7 @@ TEST_F(PredictTest, AnExpiredDeadlineEndsTheStream) {
         return true;
       });
   EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
-  WaitUntilNothingIsReserved();
+  EXPECT_EQ(caller_.MemoryReservedAtLast(), 0);
 }
 
 }  // namespace

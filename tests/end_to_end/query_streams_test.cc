@@ -46,15 +46,6 @@ Request Block(std::int64_t id, std::int64_t rows) {
 
 class QueryStreamsTest : public testing::Test {
  protected:
-  void WaitUntilNothingIsReserved() {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-    while (caller_.MemoryReserved() != 0 &&
-           std::chrono::steady_clock::now() < end) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    EXPECT_EQ(caller_.MemoryReserved(), 0);
-  }
-
   // Sends these messages and nothing more.
   grpc::Status Send(const std::vector<Request>& requests,
                     std::vector<Response>* responses = nullptr) {
@@ -98,7 +89,7 @@ TEST_F(QueryStreamsTest, BlocksAreAnsweredInOrderAsSingleRequestsAre) {
                 expected.rows(r).SerializeAsString());
     }
   }
-  WaitUntilNothingIsReserved();
+  EXPECT_EQ(caller_.MemoryReservedAtLast(), 0);
 }
 
 // Every answer comes before the next block is sent: nothing waits for more.
@@ -116,7 +107,7 @@ TEST_F(QueryStreamsTest, AnAnswerDoesNotWaitForTheNextBlock) {
   stream->WritesDone();
   EXPECT_FALSE(stream->Read(&response));
   EXPECT_TRUE(stream->Finish().ok());
-  WaitUntilNothingIsReserved();
+  EXPECT_EQ(caller_.MemoryReservedAtLast(), 0);
 }
 
 TEST_F(QueryStreamsTest, ALargeAnswerComesInPartsOfOneMebibyte) {
@@ -234,7 +225,7 @@ TEST_F(QueryStreamsTest, ABadMessageEndsTheStreamAndIsNamed) {
     EXPECT_EQ(FieldOf(status), bad.field) << status.error_message();
     // Whole answers of the blocks before, and nothing else.
     for (const Response& response : responses) EXPECT_TRUE(response.last());
-    WaitUntilNothingIsReserved();
+    EXPECT_EQ(caller_.MemoryReservedAtLast(), 0);
   }
 }
 
@@ -247,7 +238,7 @@ TEST_F(QueryStreamsTest, BytesThatAreNoMessageDoNotPassForAnEnd) {
     EXPECT_EQ(queries_.StreamBytes(bytes, open).error_code(),
               grpc::StatusCode::INTERNAL);
   }
-  WaitUntilNothingIsReserved();
+  EXPECT_EQ(caller_.MemoryReservedAtLast(), 0);
 }
 
 // At every place of the conversation.
@@ -264,7 +255,7 @@ TEST_F(QueryStreamsTest, ACallerThatVanishesLeavesNothingBehind) {
     context.TryCancel();
     while (stream->Read(&response)) continue;
     EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
-    WaitUntilNothingIsReserved();
+    EXPECT_EQ(caller_.MemoryReservedAtLast(), 0);
   }
 }
 
@@ -277,7 +268,7 @@ TEST_F(QueryStreamsTest, ADeadlineEndsAStreamThatWaits) {
   Response response;
   EXPECT_FALSE(stream->Read(&response));
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
-  WaitUntilNothingIsReserved();
+  EXPECT_EQ(caller_.MemoryReservedAtLast(), 0);
 }
 
 TEST_F(QueryStreamsTest, ADrainEndsStreamsThatWait) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include <chrono>
+#include <thread>
 
 #include "steelyard/v1/regression_service.grpc.pb.h"
 #include "steelyard/v1/server_service.grpc.pb.h"
@@ -199,6 +200,16 @@ std::int64_t Caller::MemoryReserved() const {
   v1::ServerInfo info;
   return GetServerInfo(&context, &info).ok() ? info.memory_reserved_bytes()
                                              : -1;
+}
+
+std::int64_t Caller::MemoryReservedAtLast() const {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  std::int64_t bytes = MemoryReserved();
+  while (bytes != 0 && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    bytes = MemoryReserved();
+  }
+  return bytes;
 }
 
 }  // namespace steelyard::test

@@ -64,6 +64,10 @@ class Caller {
   // Shorthand for tests: memory_reserved_bytes of GetServerInfo; -1: the call
   // failed.
   std::int64_t MemoryReserved() const;
+  // The same as soon as it is 0, after 5 s at the latest. A call that was
+  // cancelled may not have begun in the server: what it leaves behind is seen
+  // by the next of these.
+  std::int64_t MemoryReservedAtLast() const;
 
  private:
   struct Stubs;
