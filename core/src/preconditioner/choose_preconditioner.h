@@ -25,10 +25,10 @@
 //   to 1e-8, whatever the tolerance of a solve is.
 //   Never by the clock, never with b: the same rows, form, limits and seed give
 //   the same choice, and so the same bits with a cached preconditioner.
-//   On 24 kernels (preconditioner_benchmark): in the mean 0.83 of 1.3 times the
-//   best single choice and 10; with seeds 3 and 8 one of 48 is above 1, with
-//   three seeds that the constants were not set by four of 72, 1.07 at most:
-//   all but one of them the kernel of lengths from 0.01 to 5.
+//   On 24 kernels with five seeds (preconditioner_benchmark; the constants were
+//   set with two of them): in the mean 0.83 of 1.3 times the best single choice
+//   and 10, above 1 in 4 of 120, 1.10 at most: always the kernel of lengths from
+//   0.01 to 5.
 //   Not tried: no preconditioner, as scaling to unit diagonal took at most 8 %
 //   more steps and often a hundredth of them; sketches of higher levels, whose
 //   noise costs more steps than they save unless they have as many columns as
