@@ -27,13 +27,12 @@
 //   the same choice, and so the same bits with a cached preconditioner.
 //   On 24 kernels with five seeds (preconditioner_benchmark; the constants were
 //   set with two of them): in the mean 0.83 of 1.3 times the best single choice
-//   and 10, above 1 in 4 of 120, 1.10 at most: always the kernel of lengths from
-//   0.01 to 5.
-//   Not tried: no preconditioner, as scaling to unit diagonal took at most 8 %
-//   more steps and often a hundredth of them; sketches of higher levels, whose
-//   noise costs more steps than they save unless they have as many columns as
-//   the levels (n = 16384, d = 64, row norm 1: 83 steps with the 65 monomials,
-//   503 before with one sketched column more).
+//   and 10, above 1 in 4 of 120, 1.10 at most: always the kernel of lengths
+//   from 0.01 to 5. Not tried: no preconditioner, as scaling to unit diagonal
+//   took at most 8 % more steps and often a hundredth of them; sketches of
+//   higher levels, whose noise costs more steps than they save unless they have
+//   as many columns as the levels (n = 16384, d = 64, row norm 1: 83 steps with
+//   the 65 monomials, 503 before with one sketched column more).
 #pragma once
 
 #include <memory>
