@@ -13,7 +13,7 @@
 //   that factor). Else a blocked matrix-free product and preconditioned
 //   conjugate gradients, up to 16 right-hand sides in one block Krylov space:
 //   float32 tiles where N3 allows them, float64 recurrences, residuals replaced
-//   in float64; from d = 48 on the tiles of n <= 17,040 rows are made once and
+//   in float64; from d = 48 on the tiles of n <= 17,000 rows are made once and
 //   kept (2 n^2 bytes), with the same bits. kBlockCoordinate, never chosen on
 //   its own: steps on random blocks of 8 sqrt(n) rows, an epoch of them a
 //   direction of conjugate gradients: when it is faster says

@@ -161,7 +161,7 @@ class Company {
       }
       broken = !*stepped;
       if (broken) break;
-      if (options_.keep_tiles && step == kStepsWithoutTiles) {
+      if (options_.keep_tiles && step + 1 == kStepsWithoutTiles) {
         system_.KeepTiles();
       }
       result_.used_float32 |= precision_ == TilePrecision::kFloat32;

@@ -33,7 +33,7 @@
 
 namespace steelyard {
 
-// Memory that tiles may be kept in: n <= 17,040.
+// Memory that tiles may be kept in: some 17,000 rows.
 inline constexpr double kKeptTilesBytes = 576.0 * 1024.0 * 1024.0;
 
 class KernelProduct {
